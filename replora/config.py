@@ -29,8 +29,12 @@ AUTO = "auto"
 MAX_RUNS = 1024
 
 
-class SpecError(ValueError):
-    """A value that a spec cannot take; the message is one sentence fit for a user."""
+class UserError(ValueError):
+    """Something the user can set right; the message is one sentence fit to be shown."""
+
+
+class SpecError(UserError):
+    """A value that a spec cannot take."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,8 @@ class Option:
         noun = {int: "a whole number", float: "a number"}.get(kind, "text")
         if self.low is None or self.high is None:
             return noun
-        return f"{noun} from {self.low:g} to {self.high:g}"
+        low, high = (f"{bound:,.0f}" if kind is int else f"{bound:g}" for bound in (self.low, self.high))
+        return f"{noun} from {low} to {high}"
 
 
 def option(default: Any, label: str, help: str, **facts: Any) -> Any:
@@ -85,16 +90,22 @@ def _is_tuple(kind: Any) -> bool:
     return get_origin(kind) is tuple
 
 
+def _shown(value: Any) -> str:
+    """The value for a message, not at any length."""
+    text = repr(value)
+    return text if len(text) <= 40 else f"{text[:39]}…"
+
+
 def check_value(name: str, value: Any, kind: Any, facts: Option) -> Any:
     """`value` as `kind`, or `SpecError`: '<field> must be <allowed range>, got <value>.'"""
     if _is_tuple(kind):
         item = get_args(kind)[0]
         if isinstance(value, str) or not isinstance(value, Sequence) or not value:
-            raise SpecError(f"{name} must list at least one of: {facts.allowed(item)}; got {value!r}.")
+            raise SpecError(f"{name} must list at least one of: {facts.allowed(item)}; got {_shown(value)}.")
         if len(set(value)) != len(value):
             raise SpecError(f"{name} must not repeat a value, got {', '.join(map(str, value))}.")
         return tuple(check_value(name, each, item, facts) for each in value)
-    complaint = SpecError(f"{name} must be {facts.allowed(kind)}, got {value!r}.")
+    complaint = SpecError(f"{name} must be {facts.allowed(kind)}, got {_shown(value)}.")
     if get_origin(kind) is Literal:
         if value not in get_args(kind):
             raise complaint
@@ -105,7 +116,7 @@ def check_value(name: str, value: Any, kind: Any, facts: Option) -> Any:
         return value
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise complaint
-    if not math.isfinite(value) or (kind is int and value != int(value)):
+    if isinstance(value, float) and (not math.isfinite(value) or (kind is int and value != int(value))):
         raise complaint
     if (facts.low is not None and value < facts.low) or (facts.high is not None and value > facts.high):
         raise complaint

@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
-from replora.config import Race, SpecError
+from replora.config import Race, UserError
 
 PerRun = tuple[float | None, ...]
 
 
-class EventError(ValueError):
+class EventError(UserError):
     """A line or file that does not hold the events of a race."""
 
 
@@ -129,7 +129,7 @@ def from_dict(values: Mapping[str, Any]) -> Event:
             rest["spec"] = Race.from_dict(rest["spec"])
             rest["facts"] = tuple(RunFacts(**each) for each in rest["facts"])
         event: Event = kind(**rest)
-    except (KeyError, TypeError, ValueError, SpecError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise EventError(f"Not an event of a race: {error}.") from error
     return event
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from replora.adapters.factors import AttentionShape, Factors, make_factors
 from replora.adapters.linear import FusedLinear, LowRankLinear, QueryLinear, ValueLinear
-from replora.config import Method, SpecError
+from replora.config import Method, SpecError, UserError
 
 Model = TypeVar("Model", bound=nn.Module)
 
@@ -20,11 +20,11 @@ FUSED_NAME = "qkv"
 ADAPTER_NAME = "replora_adapter"
 
 
-class AttentionNotFoundError(ValueError):
+class AttentionNotFoundError(UserError):
     """The model has no attention that can be adapted; the message names what was looked for and what was found."""
 
 
-class AdapterError(ValueError):
+class AdapterError(UserError):
     """The model has no adapters where some are needed, or has them already."""
 
 

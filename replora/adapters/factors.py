@@ -159,7 +159,9 @@ class DirectFactors(Factors):
 class LatentMlp(nn.Module):
     """A latent matrix and the two-layer MLP that maps its rows to the rows of one factor, or of several (`outputs`).
 
-    `zero_last` starts the last layer at zero, so that the generated rows are exactly zero before the first step.
+    The latent matrix starts as LoRA's A does, weights as `nn.Linear`'s, biases at zero (else they would outweigh the small
+    latents and make all rows alike). `zero_last` starts the last layer at zero, so that the generated rows are exactly
+    zero before the first step.
     With `one_mlp` all layers share the MLP and keep a latent matrix each.
     """
 
@@ -187,15 +189,14 @@ class LatentMlp(nn.Module):
 
         def start(generator: torch.Generator) -> dict[str, Tensor]:
             drawn = {
-                "latent": torch.empty(layers, method.rank, features).normal_(generator=generator),
+                "latent": kaiming_uniform(features, layers, method.rank, features, generator=generator),
                 "first_weight": kaiming_uniform(features, mlps, features, width, generator=generator),
-                "first_bias": kaiming_uniform(features, mlps, 1, width, generator=generator),
+                "first_bias": torch.zeros(mlps, 1, width),
             }
             for index, output in enumerate(self.outputs):
                 weight = kaiming_uniform(width, mlps, width, output, generator=generator)
-                bias = kaiming_uniform(width, mlps, 1, output, generator=generator)
                 drawn[f"last_weight_{index}"] = torch.zeros_like(weight) if zero_last else weight
-                drawn[f"last_bias_{index}"] = torch.zeros_like(bias) if zero_last else bias
+                drawn[f"last_bias_{index}"] = torch.zeros(mlps, 1, output)
             return drawn
 
         _draw(self, seeds, purpose, start)

@@ -1,0 +1,1 @@
+"""Benchmarks: two sides interleaved in one process, medians and ratios printed; never asserted in tests."""

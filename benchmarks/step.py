@@ -1,0 +1,190 @@
+"""`python -m benchmarks.step`: one training step of ours against PEFT's, and how near it is to the machine's limit.
+
+Both sides train one LoRA run of rank 4 with AdamW on the same embedded model, task, batch of 16 and number of threads,
+in float32 unless said otherwise, and each round takes one step of each. PEFT's side is the usual loop: the whole model
+forward, backward, `torch.optim.AdamW`, the libraries' default attention. Ours is the engine as the app runs it, its
+prefix cache warm: it skips the frozen prefix, what nobody pools, padding after the attention, and fused attention.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import click
+import peft
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from benchmarks.timing import interleave, machine
+from replora.adapters.attach import attach, merge
+from replora.backbones import Backbone, load_backbone
+from replora.catalog import TASKS
+from replora.config import Method, Race, Run
+from replora.events import Event, Step
+from replora.tasks import batches, load_task, nested_subset, subset_size
+from replora.training.race import race
+
+RANK, BATCH, ADAPTED = 4, 16, 3
+FRACTION = 0.05
+CASES = {"vision": "digits", "text": "wordnet_topics"}
+TARGETS = {
+    "vision": r"blocks\.[345]\.attn\.qkv",
+    "text": r"encoder\.layer\.\d+\.attention\.self\.(query|value)",
+}
+
+
+def engine_steps(task: str, method: str, steps: int, precision: str) -> Callable[[], Event]:
+    """One step of a single run of our engine a call."""
+    run = Run(method=Method(name=method, rank=RANK), data_fraction=FRACTION)  # type: ignore[arg-type]
+    spec = Race(
+        task=task,
+        runs=(run,),
+        steps=steps,
+        batch_size=BATCH,
+        adapted_blocks=ADAPTED,
+        evaluate_every=steps,
+        test_examples=1,
+        device="cpu",
+        precision=precision,  # type: ignore[arg-type]
+    )
+    told = race(spec)
+    return lambda: next(event for event in told if isinstance(event, Step))
+
+
+def peft_steps(case: str, steps: int) -> Callable[[], None]:
+    """One step of PEFT's LoRA in the usual loop a call."""
+    task = load_task(CASES[case])
+    backbone = load_backbone(TASKS[CASES[case]].backbone)
+    config = peft.LoraConfig(r=RANK, lora_alpha=RANK, target_modules=TARGETS[case])
+    backbone.model = peft.get_peft_model(backbone.model, config).eval()
+    head = nn.Linear(backbone.width, len(task.classes))
+    trained = [each for each in backbone.model.parameters() if each.requires_grad]
+    optimizer = torch.optim.AdamW([{"params": trained, "lr": 1e-3}, {"params": head.parameters(), "lr": 3e-3}])
+    count = subset_size(len(task.train), len(task.classes), FRACTION)
+    subset = task.train.take(nested_subset(task.train.labels, count, seed=0))
+    inputs = backbone.encode(subset.examples)
+    labels = torch.from_numpy(subset.labels)
+    order = iter(batches(count, BATCH, steps, seed=0))
+
+    def features(rows: dict[str, Tensor]) -> Tensor:
+        if case == "vision":
+            return backbone.model(rows["pixels"])  # type: ignore[no-any-return]
+        hidden = backbone.model(input_ids=rows["ids"], attention_mask=rows["mask"].long()).last_hidden_state
+        weights = rows["mask"].unsqueeze(-1).float()
+        return (hidden * weights).sum(dim=1) / weights.sum(dim=1)  # type: ignore[no-any-return]
+
+    def step() -> None:
+        places = torch.from_numpy(next(order))
+        rows = {name: values[places] for name, values in inputs.items()}
+        if "mask" in rows:
+            longest = int(rows["mask"].sum(dim=1).max())
+            rows = {name: values[:, :longest] for name, values in rows.items()}
+        optimizer.zero_grad()
+        F.cross_entropy(head(features(rows)), labels[places]).backward()
+        optimizer.step()
+
+    return step
+
+
+def frozen_products(backbone: Backbone, rows: dict[str, Tensor]) -> list[tuple[int, int, int]]:
+    """Shapes (m, k, n) of the products with frozen weights in one training step, forward and backward to inputs."""
+    shapes: list[tuple[int, int, int]] = []
+
+    def note(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        assert isinstance(module, nn.Linear)
+        m, k, n = inputs[0].numel() // module.in_features, module.in_features, module.out_features
+        shapes.append((m, k, n))
+        if inputs[0].requires_grad:
+            shapes.append((m, n, k))
+
+    hooks = [each.register_forward_hook(note) for each in backbone.model.modules() if isinstance(each, nn.Linear)]
+    backbone.features(rows, backbone.blocks - ADAPTED)
+    for hook in hooks:
+        hook.remove()
+    return shapes
+
+
+def bare_products(shapes: list[tuple[int, int, int]], dtype: torch.dtype) -> Callable[[], None]:
+    """The same products and nothing else."""
+    pairs = [(torch.randn(m, k, dtype=dtype), torch.randn(n, k, dtype=dtype)) for m, k, n in shapes]
+
+    def run() -> None:
+        with torch.no_grad():
+            for x, weight in pairs:
+                F.linear(x, weight)
+
+    return run
+
+
+def measure(case: str, rounds: int, warmup: int) -> dict[str, Any]:
+    """All figures of one case: medians in milliseconds, ratios."""
+    steps = rounds + warmup
+    task = load_task(CASES[case])
+    plain = load_backbone(TASKS[CASES[case]].backbone)
+    first = plain.blocks - ADAPTED
+    adapted = attach(plain.model, Method(name="lora", rank=RANK), layers=range(first, plain.blocks))
+    merged = plain.with_model(merge(adapted))
+    inputs = plain.encode(task.train.examples[:BATCH])
+    with torch.no_grad():
+        rows = plain.prefix(inputs, first)
+
+    def forward(backbone: Backbone) -> Callable[[], Tensor]:
+        def run() -> Tensor:
+            with torch.no_grad():
+                return backbone.features(backbone.prefix(inputs, 0), 0)
+
+        return run
+
+    shapes = frozen_products(plain.with_model(adapted), rows)
+    sides: dict[str, Callable[[], object]] = {
+        "lora": engine_steps(CASES[case], "lora", steps, "float32"),
+        "peft": peft_steps(case, steps),
+        "replora": engine_steps(CASES[case], "replora", steps, "float32"),
+        "lora_bfloat16": engine_steps(CASES[case], "lora", steps, "bfloat16"),
+        "bare": bare_products(shapes, torch.float32),
+        "bare_bfloat16": bare_products(shapes, torch.bfloat16),
+        "base_forward": forward(plain),
+        "merged_forward": forward(merged),
+    }
+    seconds = interleave(sides, rounds, warmup)
+    flops = sum(2 * m * k * n for m, k, n in shapes)
+    return {
+        "milliseconds": {name: round(1e3 * value, 2) for name, value in seconds.items()},
+        "lora_over_peft": round(seconds["lora"] / seconds["peft"], 3),
+        "replora_over_lora": round(seconds["replora"] / seconds["lora"], 3),
+        "merged_over_base": round(seconds["merged_forward"] / seconds["base_forward"], 3),
+        "bfloat16_over_float32": round(seconds["lora_bfloat16"] / seconds["lora"], 3),
+        "gigaflops": round(flops / seconds["lora"] / 1e9, 1),
+        "bare_gigaflops": round(flops / seconds["bare"] / 1e9, 1),
+        "share_of_bare": round(seconds["bare"] / seconds["lora"], 3),
+    }
+
+
+def results(rounds: int, warmup: int) -> Iterator[tuple[str, dict[str, Any]]]:
+    for case in CASES:
+        yield case, measure(case, rounds, warmup)
+
+
+@click.command()
+@click.option("--rounds", default=40, show_default=True, type=click.IntRange(1), help="Rounds that count.")
+@click.option("--warmup", default=25, show_default=True, type=click.IntRange(1), help="Rounds before, not counted.")
+@click.option("--threads", default=None, type=click.IntRange(1), help="Intra-op threads; default: torch's own choice.")
+@click.option("--json", "as_json", is_flag=True, help="Print one object as the last line.")
+def main(rounds: int, warmup: int, threads: int | None, as_json: bool) -> None:
+    """Time one training step of ours against PEFT's and a bare matrix product's."""
+    if threads:
+        torch.set_num_threads(threads)
+    found: dict[str, Any] = {"machine": machine()}
+    for case, figures in results(rounds, warmup):
+        found[case] = figures
+        if not as_json:
+            click.echo(f"{case}: " + ", ".join(f"{name} {value}" for name, value in figures.items()))
+    if as_json:
+        click.echo(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()

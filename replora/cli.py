@@ -1,0 +1,160 @@
+"""The command line: the same races without a browser. Options, bounds and help come from the specs."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, TextIO, TypeVar, get_args, get_origin
+
+import click
+from rich import box
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from replora.cli_theory import theory_command
+from replora.config import METHOD_TITLES, RaceOptions, SpecError, UserError, format_value, kind_of, options, parse_value
+from replora.events import Diverged, Evaluated, Event, Started, Step, to_line
+from replora.summary import RaceSummary, summarize, verdict
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class OptionValue(click.ParamType[Any]):
+    """A value of a field of `RaceOptions`, parsed and checked as everywhere else."""
+
+    def __init__(self, field: str) -> None:
+        self.field = field
+        self.kind = kind_of(RaceOptions, field)
+        self.facts = options(RaceOptions)[field]
+        item = get_args(self.kind)[0] if get_origin(self.kind) is tuple else self.kind
+        self.name = {int: "integer", float: "number", bool: "boolean"}.get(item, "text")
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not isinstance(value, str):
+            return value
+        try:
+            return parse_value(self.field, value, self.kind, self.facts)
+        except SpecError as error:
+            self.fail(str(error), param, ctx)
+
+
+def race_options(command: Command) -> Command:
+    """Adds an option for each field of `RaceOptions`, --data-fraction for data_fraction."""
+    default = RaceOptions()
+    for name, facts in reversed(options(RaceOptions).items()):
+        value = OptionValue(name)
+        item = get_args(value.kind)[0] if get_origin(value.kind) is tuple else value.kind
+        many = "comma-separated, each " if item is not value.kind and get_origin(value.kind) is tuple else ""
+        command = click.option(
+            f"--{name.replace('_', '-')}",
+            *facts.flags,
+            name,
+            type=value,
+            default=format_value(getattr(default, name)),
+            show_default=True,
+            metavar=value.name.upper(),
+            help=f"{facts.help} [{many}{facts.allowed(item)}]",
+        )(command)
+    return command
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+def main() -> None:
+    """LoRA against RepLoRA: fine-tune, compare, measure."""
+
+
+main.add_command(theory_command)
+
+
+@main.command("race")
+@race_options
+@click.option("--events", "events_file", type=click.Path(dir_okay=False, path_type=Path), help="Write events as lines.")
+@click.option("--json", "as_json", is_flag=True, help="Print one summary object as the last line.")
+def race_command(events_file: Path | None, as_json: bool, **values: Any) -> None:
+    """Train every method with every seed side by side and report what came out."""
+    try:
+        spec = RaceOptions(**values).race()
+        with contextlib.ExitStack() as stack:
+            sink = stack.enter_context(open_sink(events_file)) if events_file else None
+            from replora.training.race import race
+
+            told = race(spec)
+            events = list(_written(told, sink) if as_json else _watched(_written(told, sink), spec.steps))
+    except (UserError, OSError) as error:
+        raise click.ClickException(str(error)) from error
+    summary = summarize(events)
+    assert summary is not None  # a race that ends without an error has started
+    if as_json:
+        click.echo(json.dumps({**summary.to_dict(), "verdict": verdict(summary)}))
+    else:
+        print_summary(summary)
+
+
+@contextlib.contextmanager
+def open_sink(path: Path) -> Iterator[TextIO]:
+    """A text file for events; a line is on disk once it is written."""
+    with path.open("w", encoding="utf-8", buffering=1) as sink:
+        yield sink
+
+
+def _written(events: Iterable[Event], sink: TextIO | None) -> Iterator[Event]:
+    for event in events:
+        if sink is not None:
+            sink.write(to_line(event) + "\n")
+        yield event
+
+
+def _watched(events: Iterable[Event], steps: int) -> Iterator[Event]:
+    """Passes events on beside a progress bar with the latest accuracies; divergence is said as it happens."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        bar = progress.add_task("preparing", total=steps)
+        titles: list[str] = []
+        for event in events:
+            if isinstance(event, Started):
+                titles = [f"{METHOD_TITLES[run.method.name]} (seed {run.seed})" for run in event.spec.runs]
+                progress.update(bar, description="training")
+            elif isinstance(event, Step):
+                progress.update(bar, completed=event.step)
+            elif isinstance(event, Evaluated):
+                shown = [percent(value) for value in event.accuracies[:4]]
+                progress.update(bar, description="accuracy " + " / ".join(shown))
+            elif isinstance(event, Diverged):
+                progress.console.print(f"{titles[event.run]} diverged at step {event.step}: {event.reason}")
+            yield event
+
+
+def percent(share: float | None) -> str:
+    """An accuracy for people."""
+    return "diverged" if share is None else f"{100 * share:.1f} %"
+
+
+def print_summary(summary: RaceSummary) -> None:
+    """A table, the verdict, and what it was measured on."""
+    console = Console(file=sys.stdout)
+    first = summary.runs[0]
+    title = f"{summary.task} on {summary.backbone}, {first.examples:,} examples, learning rate {first.learning_rate:g}"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE)
+    for heading in ("method", "seed", "trained", "deployed", "accuracy", "best", "loss"):
+        table.add_column(heading, justify="left" if heading == "method" else "right", no_wrap=True)
+    for run in summary.runs:
+        table.add_row(
+            METHOD_TITLES[run.method],
+            str(run.seed),
+            f"{run.trained_parameters:,}",
+            f"{run.deployed_parameters:,}",
+            "diverged" if run.diverged else percent(run.final_accuracy),
+            percent(run.best_accuracy),
+            "diverged" if run.final_loss is None else f"{run.final_loss:.3f}",
+        )
+    console.print(table)
+    console.print(verdict(summary))
+    speed = "" if summary.steps_per_second is None else f", {summary.steps_per_second:.1f} steps a second"
+    console.print(
+        f"{summary.step} steps in {summary.seconds:.1f} s{speed}; "
+        f"{summary.device}, {summary.threads} threads, {summary.precision}."
+    )

@@ -1,0 +1,114 @@
+"""Tasks: labelled images or texts with a train and a test split, and their nested stratified subsets. No torch here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from replora.catalog import ASSETS, TASKS, Modality
+from replora.config import UserError
+from replora.seeding import stream
+
+Indices = npt.NDArray[np.int64]
+
+
+class TaskError(UserError):
+    """A task that cannot be read."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """Examples (encoded images as bytes, or texts) and their labels, (examples,)."""
+
+    examples: Sequence[bytes] | Sequence[str]
+    labels: Indices
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, indices: Indices) -> Split:
+        """The examples at `indices`, in that order."""
+        return Split([self.examples[index] for index in indices], self.labels[indices])
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task as read from its file."""
+
+    name: str
+    modality: Modality
+    classes: tuple[str, ...]
+    train: Split
+    test: Split
+
+
+def load_task(name: str) -> Task:
+    """An embedded task by name; `TaskError` where the name is unknown or the file cannot be read."""
+    if name not in TASKS:
+        raise TaskError(f"task must be one of {', '.join(TASKS)}, got {name!r}.")
+    return read_task(ASSETS / TASKS[name].file, name)
+
+
+def read_task(path: Path, name: str) -> Task:
+    """The task of a parquet file: columns image or text, label, split; schema metadata classes (JSON) and modality."""
+    try:
+        table = pq.read_table(path)
+        facts = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
+        classes = tuple(json.loads(facts["classes"]))
+        modality: Any = facts["modality"]
+        column = table.column({"image": "image", "text": "text"}[modality])
+        labels = table.column("label").to_numpy().astype(np.int64)
+        splits = np.asarray(table.column("split").to_pylist())
+    except (OSError, KeyError, ValueError, pa.ArrowException) as error:
+        raise TaskError(f"The file of task {name} cannot be read ({path.name}: {_first_line(error)}).") from error
+    if labels.size == 0 or labels.min() < 0 or labels.max() >= len(classes):
+        raise TaskError(f"The file of task {name} has labels outside its {len(classes)} classes ({path.name}).")
+
+    def part(which: str) -> Split:
+        places = np.flatnonzero(splits == which)
+        if not places.size:
+            raise TaskError(f"The file of task {name} has no {which} split ({path.name}).")
+        return Split(column.take(pa.array(places)).to_pylist(), labels[places])
+
+    return Task(name, modality, classes, part("train"), part("test"))
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]
+
+
+def subset_size(examples: int, classes: int, fraction: float) -> int:
+    """How many examples a fraction is: at least one a class."""
+    return min(examples, max(classes, round(fraction * examples)))
+
+
+def nested_subset(labels: Indices, count: int, seed: int) -> Indices:
+    """`count` places, stratified by label, ascending; under one seed smaller subsets are contained in larger ones.
+
+    Each class is shuffled once; its j-th example gets the key j / size of the class, and the `count` smallest keys are
+    taken, so that classes keep their shares and each has its first example before any has its second.
+    """
+    generator = stream(seed, "subset")
+    keys = np.empty(len(labels))
+    for label in np.unique(labels):
+        places = np.flatnonzero(labels == label)
+        keys[generator.permutation(places)] = np.arange(len(places)) / len(places)
+    ties = generator.permutation(len(labels))
+    order: Indices = np.lexsort((ties, keys))[:count]
+    return np.sort(order)
+
+
+def batches(examples: int, batch_size: int, steps: int, seed: int) -> Indices:
+    """Which example each place of each batch holds, (steps, batch_size): epoch after epoch, each newly shuffled."""
+    generator = stream(seed, "order")
+    needed = steps * batch_size
+    epochs = [generator.permutation(examples) for _ in range(-(-needed // examples))]
+    return np.concatenate(epochs)[:needed].reshape(steps, batch_size)

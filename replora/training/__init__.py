@@ -1,0 +1,1 @@
+"""Training: many fine-tunes as one batch, told as a stream of events."""

@@ -1,0 +1,99 @@
+"""AdamW for a stack of runs: one learning rate a run, gradients clipped and divergence seen run by run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+
+class RunParameters:
+    """The parameters of some runs as one matrix, (runs, parameters of a run), and their gradients as another.
+
+    Each parameter (runs, ...) becomes a view of the matrix, so that an optimizer step is a handful of operations
+    whatever the number of parameters. `places` says which runs of the race these are.
+    """
+
+    values: Tensor  # (runs, size)
+    gradients: Tensor  # (runs, size)
+
+    def __init__(self, parameters: Iterable[nn.Parameter], places: Sequence[int]) -> None:
+        self.parameters = list(parameters)
+        self.runs = len(places)
+        self.places = torch.tensor(list(places), device=self.parameters[0].device)
+        self.values = self._joined([each.detach() for each in self.parameters])
+        self.gradients = torch.zeros_like(self.values)
+        start = 0
+        for each in self.parameters:
+            columns = slice(start, start + each.numel() // self.runs)
+            each.data = self.values[:, columns].view(each.shape)
+            start = columns.stop
+
+    def _joined(self, tensors: Sequence[Tensor]) -> Tensor:
+        return torch.cat([each.reshape(self.runs, -1) for each in tensors], dim=1)
+
+    def take_gradients(self, gradients: Sequence[Tensor]) -> None:
+        """Keep the gradients of `parameters`, in their order."""
+        self.gradients = self._joined(gradients)
+
+
+class AdamW:
+    """Adam with decoupled weight decay (Loshchilov and Hutter 2019), one learning rate a run."""
+
+    def __init__(
+        self, groups: Sequence[RunParameters], *, weight_decay: float, betas: tuple[float, float] = (0.9, 0.999)
+    ) -> None:
+        self.groups = list(groups)
+        self.weight_decay = weight_decay
+        self.betas = betas
+        self.epsilon = 1e-8
+        self.step_count = 0
+        self.first = [torch.zeros_like(group.values) for group in self.groups]
+        self.second = [torch.zeros_like(group.values) for group in self.groups]
+
+    def backward(self, loss: Tensor) -> None:
+        """Gradients of `loss` for all groups."""
+        gradients = iter(torch.autograd.grad(loss, [each for group in self.groups for each in group.parameters]))
+        for group in self.groups:
+            group.take_gradients([next(gradients) for _ in group.parameters])
+
+    def gradient_norms(self, runs: int) -> Tensor:
+        """Norm of each run's whole gradient, (runs,); not finite where any entry is not."""
+        squares = self.groups[0].values.new_zeros(runs)
+        for group in self.groups:
+            squares.index_add_(0, group.places, group.gradients.square().sum(dim=1))
+        return squares.sqrt()
+
+    def scale_gradients(self, factors: Tensor) -> None:
+        """Multiply each run's gradient by its factor, (runs,)."""
+        for group in self.groups:
+            group.gradients.mul_(factors[group.places, None])
+
+    @torch.no_grad()
+    def step(self, rates: Sequence[Tensor], alive: Tensor) -> None:
+        """One step. rates: a (runs,) tensor for each group; runs that are not `alive` (runs,) keep their values."""
+        self.step_count += 1
+        beta1, beta2 = self.betas
+        correction1, correction2 = 1 - beta1**self.step_count, math.sqrt(1 - beta2**self.step_count)
+        everyone = bool(alive.all())
+        for group, first, second, all_rates in zip(self.groups, self.first, self.second, rates, strict=True):
+            rate = all_rates[group.places, None]  # (runs of the group, 1)
+            first.lerp_(group.gradients, 1 - beta1)
+            second.mul_(beta2).addcmul_(group.gradients, group.gradients, value=1 - beta2)
+            update = first / (second.sqrt().div_(correction2).add_(self.epsilon))
+            update.mul_(rate / correction1)
+            if self.weight_decay:
+                update.add_(group.values * (rate * self.weight_decay))
+            if not everyone:
+                update = torch.where(alive[group.places, None], update, 0.0)
+            group.values.sub_(update)
+
+
+def warmup_cosine(step: int, steps: int, warmup_fraction: float) -> float:
+    """Share of the peak rate at `step` (from 0): a linear rise over the warm-up, then half a cosine down to zero."""
+    warmup = round(warmup_fraction * steps)
+    if step < warmup:
+        return (step + 1) / warmup
+    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))

@@ -1,0 +1,122 @@
+"""Specs, their texts and the events' lines: one declaration, exact round trips, one sentence for bad values."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import pytest
+
+from replora.config import Method, Race, RaceOptions, Run, SpecError, format_value, kind_of, options, parse_value
+from replora.events import Diverged, Evaluated, EventError, Finished, RunFacts, Started, Step, from_line, read_events
+from replora.events import to_line as line_of
+from replora.summary import paired_differences, summarize, verdict
+
+ODD = RaceOptions(
+    task="emoji", methods=("head", "replora"), rank=8, seeds=(5, 1), learning_rate=3e-4, residual=True, clip_norm=0.5
+)
+
+
+def test_a_spec_survives_json_and_url():
+    race = ODD.race()
+    assert Race.from_dict(json.loads(json.dumps(race.to_dict()))) == race
+    query = ODD.to_query()
+    assert query["rank"] == "8"
+    assert "steps" not in query
+    assert RaceOptions.from_query(query) == (ODD, [])
+    assert RaceOptions().to_query() == {}
+
+
+@pytest.mark.parametrize("name", options(RaceOptions))
+def test_every_option_has_help_and_its_default_parses_back(name):
+    facts, default = options(RaceOptions)[name], getattr(RaceOptions(), name)
+    assert facts.label
+    assert facts.help.endswith(".")
+    assert parse_value(name, format_value(default), kind_of(RaceOptions, name), facts) == default
+    for mark in facts.marks:
+        dataclasses.replace(RaceOptions(), **{name: mark})
+
+
+def test_runs_of_a_seed_stand_together_and_share_everything_but_the_method():
+    runs = ODD.race().runs
+    assert [(run.seed, run.method.name) for run in runs] == [(5, "head"), (5, "replora"), (1, "head"), (1, "replora")]
+    assert {run.learning_rate for run in runs} == {3e-4}
+
+
+@pytest.mark.parametrize(
+    ("query", "sentence"),
+    [
+        ({"rank": "0"}, "rank must be a whole number from 1 to 1,024, got 0."),
+        ({"rank": "4.5"}, "rank must be a whole number from 1 to 1,024, got 4.5."),
+        ({"rank": "9" * 400}, "rank must be a whole number from 1 to 1,024, got "),
+        ({"rank": "<script>"}, "rank must be a whole number from 1 to 1,024, got '<script>'."),
+        ({"data_fraction": "0"}, "data_fraction must be a number from 0.001 to 1, got 0.0."),
+        ({"learning_rate": "nan"}, "learning_rate must be a number from 1e-07 to 1, got nan."),
+        ({"learning_rate": "-inf"}, "learning_rate must be a number from 1e-07 to 1, got -inf."),
+        ({"task": "cats"}, "task must be one of digits, fashion, emoji, wordnet_topics, movie_sentiment, got 'cats'."),
+        ({"seeds": ""}, "seeds must list at least one of: "),
+        ({"seeds": "1,1"}, "seeds must not repeat a value, got 1, 1."),
+        ({"methods": "lora,dora"}, "methods must be one of head, lora, replora, got 'dora'."),
+        ({"residual": "maybe"}, "residual must be true or false, got 'maybe'."),
+    ],
+)
+def test_rubbish_in_a_url_is_one_sentence_and_the_default(query, sentence):
+    form, problems = RaceOptions.from_query({**query, "steps": "50", "unknown": "x"})
+    assert form == RaceOptions(steps=50)
+    assert len(problems) == 1
+    assert problems[0].startswith(sentence)
+    assert problems[0].endswith("The default is used instead.")
+
+
+def test_a_spec_from_json_names_what_is_wrong():
+    with pytest.raises(SpecError, match="Race has no field 'rank'"):
+        Race.from_dict({"rank": 4})
+    with pytest.raises(SpecError, match="runs must be a list of runs, got int"):
+        Race.from_dict({"runs": 3})
+    with pytest.raises(SpecError, match="Run must be an object with named fields, got str"):
+        Race.from_dict({"runs": ["lora"]})
+    with pytest.raises(SpecError, match=r"alpha must be a number from 0\.01 to 4096, got True"):
+        Method(alpha=True)
+    with pytest.raises(SpecError, match="at most 1024 runs, got 1025"):
+        Race(runs=(Run(),) * 1025)
+
+
+def events_of(accuracies, *, finished=True, seeds=(0,)):
+    """A race with one evaluation; `accuracies` in the order lora, replora for each seed."""
+    spec = RaceOptions(seeds=seeds).race()
+    facts = (RunFacts(10, 5, 3, 400),) * len(spec.runs)
+    started = Started(spec, facts, "dinov2_small_6", ("a", "b"), "CPU", "float32", 2)
+    told = [started, Step(10, 1.0, (1.0,) * len(facts), (0.0,) * len(facts), (1e-3,) * len(facts))]
+    told += [Diverged(10, place, "why") for place, each in enumerate(accuracies) if each is None]
+    told += [Evaluated(10, 2.0, tuple(accuracies), tuple(accuracies))]
+    return told + ([Finished(100, 4.0)] if finished else [])
+
+
+def test_events_survive_their_lines(tmp_path):
+    told = events_of([0.5, None])
+    assert [from_line(line_of(event)) for event in told] == told
+    path = tmp_path / "events.jsonl"
+    path.write_text("\n".join(map(line_of, told)) + "\n")
+    assert read_events(path) == told
+    path.write_text(line_of(told[0]) + '\n{"event": "step", "step":')
+    with pytest.raises(EventError, match=r"events\.jsonl, line 2: Not an event of a race"):
+        read_events(path)
+    with pytest.raises(EventError, match="cannot be read"):
+        read_events(tmp_path / "nothing.jsonl")
+    for line in ("[]", "{}", '{"event": "party"}', '{"event": "finished", "step": 1}', "null"):
+        with pytest.raises(EventError, match="Not an event of a race"):
+            from_line(line)
+
+
+def test_the_verdict_claims_no_more_than_the_seeds_allow():
+    one = summarize(events_of([0.5, 0.6]))
+    assert verdict(one) == "RepLoRA is 10.0 points ahead, with one seed: an anecdote, not a finding."
+    assert (one.steps_per_second, one.runs[0].seconds) == (25.0, 4.0)
+    running = summarize(events_of([0.6, 0.6], finished=False))
+    assert verdict(running).startswith("RepLoRA and LoRA are level after 10 of 100 steps, with one seed")
+    three = summarize(events_of([0.5, 0.4, 0.5, 0.6, 0.9, 0.6], seeds=(0, 1, 2)))
+    assert paired_differences(three) == pytest.approx([-0.1, 0.1, -0.3])
+    assert verdict(three) == "LoRA is 10.0 points ahead on average over 3 paired seeds."
+    lost = summarize(events_of([0.5, None]))
+    assert verdict(lost) == "There is no pair of runs to compare. 1 of 2 runs diverged and are not counted."
+    assert summarize([]) is None
