@@ -1,0 +1,234 @@
+"""The job host, `python -m replora.jobs.host`: loads torch once, then forks a process for each job.
+
+It computes nothing, starts no thread and never touches CUDA, since its forks would inherit a thread pool or a context
+that does not work in them. It passes messages on unread, ends jobs on request or at their time limit, and ends with the
+web process. Started by `replora.jobs.local`; `replora.jobs.messages` has the messages.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import gc
+import logging
+import multiprocessing
+import os
+import signal
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib import import_module
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+from replora.jobs.child import LOG_FORMAT, run_job
+from replora.jobs.messages import HostSettings, decode, encode
+
+LOOK_SECONDS = 1.0  # how often the host looks whether a silent child still lives
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Child:
+    """A job's process. `deadline` is in seconds of the monotonic clock; `late` once it was killed for passing it."""
+
+    process: BaseProcess
+    connection: Connection
+    deadline: float
+    late: bool = False
+
+    def kill(self) -> None:
+        """Ends the process, and what it started, without asking."""
+        if sys.platform != "win32" and self.process.pid is not None:
+            with suppress(ProcessLookupError):  # the group is gone already
+                os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.kill()
+
+
+class Host:
+    """The jobs that run now and the connection to the web process; `serve` is its life."""
+
+    def __init__(self, web: Connection, settings: HostSettings, threads: int | None) -> None:
+        self._web = web
+        self._settings = settings
+        self._threads = threads
+        self._children: dict[str, Child] = {}
+        # Apple's frameworks do not survive a fork, Windows has none.
+        method = settings.start_method or ("fork" if sys.platform == "linux" else "spawn")
+        self._context: Any = multiprocessing.get_context(method)
+
+    def serve(self) -> None:
+        """Serves until the web process says stop or is gone; then no child is left."""
+        try:
+            self._web.send_bytes(encode(ready=os.getpid()))
+            while self._turn():
+                pass
+        except (EOFError, OSError):
+            log.info("The web process is gone; the job host ends.")
+        finally:
+            for child in self._children.values():
+                child.kill()
+                child.process.join()
+
+    def _turn(self) -> bool:
+        """Waits for something to do and does it; whether to go on. OSError or EOFError: the web process is gone."""
+        sources: list[Any] = [self._web]
+        for child in self._children.values():
+            sources += [child.connection, child.process.sentinel]
+        ready = wait(sources, self._patience())
+        for job, child in list(self._children.items()):
+            if child.connection in ready:
+                self._relay(child)
+            if child.process.exitcode is not None:
+                self._bury(job, child)
+            elif time.monotonic() >= child.deadline and not child.late:
+                child.late = True
+                child.kill()
+        return self._obey(decode(self._web.recv_bytes())) if self._web in ready else True
+
+    def _patience(self) -> float | None:
+        """Seconds until the next deadline. Never long: what a crashed child left behind may keep its sentinel open."""
+        if not self._children:
+            return None
+        deadlines = [child.deadline for child in self._children.values() if not child.late]
+        return max(0.0, min([LOOK_SECONDS, *(each - time.monotonic() for each in deadlines)]))
+
+    def _relay(self, child: Child) -> bool:
+        """Passes one message of a child on; False at the end of its connection."""
+        try:
+            message = child.connection.recv_bytes()
+        except (EOFError, OSError):
+            child.kill()  # it cannot be heard any more
+            child.process.join()
+            return False
+        self._web.send_bytes(message)
+        return True
+
+    def _bury(self, job: str, child: Child) -> None:
+        """Passes the last words of a dead child on and reports its end."""
+        exit_code = child.process.exitcode
+        child.kill()  # its own children, if any, outlived it
+        while child.connection.poll() and self._relay(child):
+            pass
+        child.connection.close()
+        child.process.close()
+        del self._children[job]
+        self._web.send_bytes(encode(job=job, exit=exit_code, late=child.late))
+
+    def _obey(self, message: Mapping[str, Any]) -> bool:
+        """Does what the web process asks; False for stop. A job that has just ended is asked in vain."""
+        child = self._children.get(message.get("job", ""))
+        match message["do"]:
+            case "start":
+                self._start(message)
+            case "control" if child is not None:
+                with suppress(OSError):  # it has just died, which its sentinel tells
+                    child.connection.send_bytes(encode(**message["control"]))
+            case "end" if child is not None:
+                child.kill()
+            case "stop":
+                return False
+        return True
+
+    def _start(self, message: Mapping[str, Any]) -> None:
+        job, settings = message["job"], self._settings
+        ours, theirs = self._context.Pipe()
+        forked = self._context.get_start_method() == "fork"
+        inherited = [self._web, ours, *(child.connection for child in self._children.values())] if forked else []
+        process = self._context.Process(
+            target=run_job,
+            name=f"replora-job-{job}",
+            args=(
+                theirs,
+                job,
+                message["kind"],
+                settings.kinds,
+                message["spec"],
+                message["control"],
+                self._threads,
+                os.getpid(),
+                inherited,
+            ),
+        )
+        try:
+            process.start()
+        except OSError as error:
+            log.exception("No process for job %s.", job)
+            reason = f"The job could not start: {error.strerror or type(error).__name__}."
+            self._web.send_bytes(encode(job=job, end="failed", message=reason))
+            self._web.send_bytes(encode(job=job, exit=None, late=False))
+            ours.close()
+            return
+        finally:
+            theirs.close()
+        if forked:
+            with suppress(OSError):  # the child does the same; who comes first matters not
+                os.setpgid(process.pid, process.pid)
+        self._children[job] = Child(process, ours, time.monotonic() + message["time_limit"])
+
+
+def usable_cpus(root: Path = Path("/sys/fs/cgroup")) -> float:
+    """Processors this process may use: its affinity, and in a container its share of processor time."""
+    count = float(len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1)
+    for names in (["cpu.max"], ["cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us"]):  # cgroup 2, cgroup 1
+        try:
+            quota, period = " ".join((root / name).read_text(encoding="ascii") for name in names).split()
+        except (OSError, ValueError):
+            continue  # not this version of cgroups, or none
+        if quota.isdigit() and int(period) > 0:  # neither "max" nor -1
+            count = min(count, int(quota) / int(period))
+    return count
+
+
+def preload(names: Sequence[str]) -> int | None:
+    """Imports the modules and calls the functions; torch is held to one thread. How many it would use, if it is there.
+
+    What cannot be loaded is logged and left: the jobs that need it will fail with a sentence, the others run.
+    """
+    threads = None
+    for name in names:
+        module_name, _, function = name.partition(":")
+        try:
+            module: Any = import_module(module_name)
+            if module_name == "torch":
+                threads = module.get_num_threads()
+                module.set_num_threads(1)
+            elif hasattr(module, function):
+                getattr(module, function)()
+        except Exception:  # a foreign module may raise anything while it loads
+            log.exception("%s could not be preloaded.", name)
+    return threads
+
+
+def main(text: str) -> None:
+    """Loads what jobs need and serves the web process at the other end of the inherited connection."""
+    os.dup2(2, 1)  # what jobs print belongs into the log
+    faulthandler.enable()
+    logging.basicConfig(format=LOG_FORMAT)
+    settings = HostSettings.from_json(text)
+    if sys.platform == "win32":
+        from multiprocessing.connection import PipeConnection
+
+        web: Any = PipeConnection(settings.connection)
+    else:
+        os.set_inheritable(settings.connection, False)
+        web = Connection(settings.connection)
+    machine = preload(settings.preload)
+    threads = settings.threads
+    if threads is None and machine is not None:
+        threads = max(1, int(min(machine, usable_cpus()) / settings.slots))
+    if sys.platform == "linux":
+        running = len(os.listdir("/proc/self/task"))
+        if running > 1:
+            log.warning("The job host has %d threads after preloading; a forked job may hang.", running)
+    gc.collect()
+    gc.freeze()  # the collector of a forked job leaves the shared pages of what is loaded here alone
+    Host(web, settings, threads).serve()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,89 @@
+"""The messages between the web process, the job host and a job's process: one JSON object each, never a pickle.
+
+web to host   {"do": "start", "job", "kind", "spec", "time_limit", "control"}  run a job in a process of its own
+              {"do": "control", "job", "control"}   passed on to the job's process
+              {"do": "end", "job"}                  kill it
+              {"do": "stop"}                        kill all of them and end
+host to web   {"ready": process id}
+              {"job", "exit", "late"}               its process is gone; late: killed at its time limit
+job to web    {"job", "line"}                       an event
+              {"job", "paused"}                     true: it waits; false: it goes on
+              {"job", "heard": true}                it has read the last control
+              {"job", "end", "message"}             "finished", or "failed" and why
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self, cast
+
+from replora.jobs.engine import Action
+
+
+def encode(**message: Any) -> bytes:
+    """A message as bytes; ValueError or TypeError where it holds more than plain finite JSON values."""
+    return json.dumps(message, allow_nan=False).encode("ascii")
+
+
+def decode(data: bytes) -> dict[str, Any]:
+    """The message of `encode`."""
+    return cast(dict[str, Any], json.loads(data))
+
+
+@dataclass
+class Control:
+    """What was asked of a job and is not yet passed on: of bounded size, however much is clicked.
+
+    `mode` is the last of pause, resume and step ("" for none), `steps` how many steps, `rate` the last learning rate.
+    """
+
+    mode: str = ""
+    steps: int = 0
+    rate: float | None = None
+
+    def add(self, action: Action, value: float | None = None) -> None:
+        """Merges one more wish: a pause or resume drops the steps before it, a step counts up, a rate replaces."""
+        if action is Action.LEARNING_RATE:
+            self.rate = value
+            return
+        again = action is Action.STEP and self.mode == Action.STEP
+        self.steps = (self.steps if again else 0) + (action is Action.STEP)
+        self.mode = action.value
+
+    def take(self) -> dict[str, Any]:
+        """The plain values for a message; nothing is asked any more."""
+        values = dataclasses.asdict(self)
+        self.mode, self.steps, self.rate = "", 0, None
+        return values
+
+    def __bool__(self) -> bool:
+        return bool(self.mode) or self.rate is not None
+
+
+@dataclass(frozen=True)
+class HostSettings:
+    """What the web process tells a new host.
+
+    `connection` is the inherited file descriptor (a handle on Windows); `preload` names modules, or module:function to
+    call the function where the module has it; `threads` a job's intra-op threads (None: the machine's share of a slot);
+    `start_method` that of `multiprocessing` (None: fork on Linux, spawn elsewhere).
+    """
+
+    connection: int
+    kinds: Mapping[str, str]
+    preload: tuple[str, ...]
+    slots: int
+    threads: int | None
+    start_method: str | None
+
+    def to_json(self) -> str:
+        """The text for the host's command line."""
+        return json.dumps(dataclasses.asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """The settings of `to_json`."""
+        return cls(**json.loads(text))

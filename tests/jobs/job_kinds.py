@@ -1,0 +1,187 @@
+"""Job functions that behave, hang, crash and make noise, for the tests of the engine."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from replora.config import SpecError
+
+Spec = Mapping[str, Any]
+NewRate = Callable[[], float | None]
+
+KINDS = {
+    name: f"job_kinds:{name}"
+    for name in (
+        "count",
+        "sleep",
+        "busy",
+        "stubborn",
+        "killed",
+        "exits",
+        "quits",
+        "bad_spec",
+        "divides",
+        "wordy",
+        "two_lines",
+        "noisy",
+        "family",
+        "orphans",
+        "threads",
+        "host_killer",
+        "flood",
+        "deaf",
+    )
+}
+
+
+def line(event: str, **values: Any) -> str:
+    return json.dumps({"event": event, **values})
+
+
+def pids(**values: Any) -> str:
+    return line("started", pid=os.getpid(), host=os.getppid(), **values)
+
+
+def count(spec: Spec, new_rate: NewRate) -> Iterator[str]:
+    """A started event, `steps` steps of `seconds` each, every second of them followed by an evaluation."""
+    yield pids(spec=dict(spec))
+    rate = spec.get("rate", 1.0)
+    for step in range(1, spec.get("steps", 5) + 1):
+        rate = new_rate() or rate
+        time.sleep(spec.get("seconds", 0.0))
+        yield line("step", step=step, rate=rate)
+        if step % 2 == 0:
+            yield line("evaluated", step=step)
+    yield line("finished")
+
+
+def sleep(spec: Spec, new_rate: NewRate) -> Iterator[str]:
+    yield pids()
+    time.sleep(1e6)
+    yield line("finished")
+
+
+def busy(spec: Spec, new_rate: NewRate) -> Iterator[str]:
+    """Hangs in C code that never gives control back."""
+    yield pids()
+    sum(range(10**15))
+    yield line("finished")
+
+
+def stubborn(spec: Spec, new_rate: NewRate) -> Iterator[str]:
+    """Ignores the polite signals."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    yield from sleep(spec, new_rate)
+
+
+def killed(spec: Spec, new_rate: NewRate) -> Iterator[str]:
+    yield pids()
+    os.kill(os.getpid(), spec.get("signal", signal.SIGKILL))
+
+
+def exits(spec: Spec, new_rate: NewRate) -> Iterator[str]:
+    yield pids()
+    os._exit(3)
+
+
+def quits(spec: Spec, new_rate: NewRate) -> Iterator[str]:
+    yield pids()
+    sys.exit("enough")
+
+
+def bad_spec(spec: Spec, new_rate: NewRate) -> Iterator[str]:
+    yield pids()
+    raise SpecError("rank must be at most 128, got 4096.")
+
+
+def divides(spec: Spec, new_rate: NewRate) -> Iterator[str]:
+    yield pids()
+    yield line("step", value=1 / 0)
+
+
+def wordy(spec: Spec, new_rate: NewRate) -> Iterator[str]:
+    yield pids()
+    raise RuntimeError("first line.\n" + "and more " * 100)
+
+
+def two_lines(spec: Spec, new_rate: NewRate) -> Iterator[str]:
+    yield '{"event":\n"step"}'
+
+
+def noisy(spec: Spec, new_rate: NewRate) -> Iterator[str]:
+    """Writes to standard output in every way there is."""
+    print('{"line": "printed"}', flush=True)
+    os.write(1, b"raw noise\n")
+    subprocess.run([sys.executable, "-c", "print('noise of a child')"], check=True)
+    warnings.warn("a warning", stacklevel=1)
+    yield line("step", step=1, text="Grüße\u2028\ud800")
+    print("late noise, not flushed")
+    yield line("finished")
+
+
+def family(spec: Spec, new_rate: NewRate) -> Iterator[str]:
+    """Starts a process of its own, then hangs."""
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1e6)"])
+    yield pids(child=child.pid)
+    time.sleep(1e6)
+
+
+def orphans(spec: Spec, new_rate: NewRate) -> Iterator[str]:
+    """Crashes beside a forked process that holds all its file descriptors open."""
+    child = os.fork()
+    if child == 0:
+        time.sleep(1e6)
+    yield pids(child=child)
+    os._exit(4)
+
+
+def threads(spec: Spec, new_rate: NewRate) -> Iterator[str]:
+    """Matrix products large enough for a pool of threads, on the CPU and on CUDA where there is one."""
+    import torch
+
+    inherited = torch.cuda.is_initialized()
+    totals = []
+    for device in ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]:
+        square = torch.ones(512, 512, device=device)
+        totals.append(float((square @ square).sum()))
+    yield pids(threads=torch.get_num_threads(), totals=sorted(set(totals)), inherited=inherited)
+
+
+def host_killer(spec: Spec, new_rate: NewRate) -> Iterator[str]:
+    """Ends the host, and by that itself."""
+    os.kill(os.getppid(), signal.SIGKILL)
+    time.sleep(1e6)
+    yield line("finished")
+
+
+def flood(spec: Spec, new_rate: NewRate) -> Iterator[str]:
+    """Large lines without end."""
+    while True:
+        yield line("step", text="x" * 100_000)
+
+
+def deaf(spec: Spec, new_rate: NewRate) -> Iterator[str]:
+    """Closes every connection it has and runs on."""
+    yield pids()
+    os.closerange(3, 100)
+    time.sleep(1e6)
+    yield line("finished")
+
+
+def die() -> None:
+    """To be called by a host while it preloads."""
+    os._exit(1)
+
+
+def slow_start() -> None:
+    """To be called by a host while it preloads."""
+    time.sleep(1.0)

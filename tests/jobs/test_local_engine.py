@@ -1,0 +1,600 @@
+"""The local engine with real processes: order, control, queue, crashes, hangs, viewers, restarts, full disk, end."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from processes import alive, wait_for
+
+import replora.jobs.local as local
+from replora.config import SpecError
+from replora.jobs.engine import Action, Engine, JobRefused, JobState, UnknownJob
+from replora.jobs.local import LocalEngine, why
+from replora.jobs.store import RESTARTED, RESTARTED_IN_QUEUE, Store
+
+FOLDER = Path(__file__).parent
+ROOT = FOLDER.parents[1]
+Engines = Callable[..., LocalEngine]
+
+
+def over(engine: LocalEngine, job: str) -> Any:
+    """The status of a job once it has ended."""
+    wait_for(lambda: engine.status(job).state.final)
+    return engine.status(job)
+
+
+def first(engine: LocalEngine, job: str) -> dict[str, Any]:
+    """The first event of a job once it is there: it names the processes."""
+    wait_for(lambda: engine.events(job))
+    return json.loads(engine.events(job)[0])
+
+
+def steps(engine: LocalEngine, job: str) -> int:
+    return sum(json.loads(line)["event"] == "step" for line in engine.events(job))
+
+
+def state(engine: LocalEngine, job: str) -> JobState:
+    return engine.status(job).state
+
+
+def gone_within(pid: int, seconds: float) -> None:
+    wait_for(lambda: not alive(pid), seconds)
+
+
+def test_is_an_engine(engine: LocalEngine) -> None:
+    as_engine: Engine = engine
+    assert as_engine.status(as_engine.submit("count", {})).kind == "count"
+
+
+def test_web_process_stays_without_torch() -> None:
+    code = (
+        "import sys, replora.jobs.local, replora.jobs.host; "
+        "print([m for m in ('torch', 'timm', 'transformers', 'streamlit') if m in sys.modules])"
+    )
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"
+
+
+def test_returns_before_the_host_is_ready(engines: Engines) -> None:
+    began = time.monotonic()
+    engine = engines(preload=("job_kinds:slow_start",))
+    job = engine.submit("count", {"steps": 1})
+    assert time.monotonic() - began < 0.9
+    assert not engine.ready
+    assert state(engine, job) is JobState.QUEUED
+    assert over(engine, job).state is JobState.FINISHED
+    assert engine.ready
+
+
+def test_events_come_in_order_and_from_a_cursor(engine: LocalEngine) -> None:
+    job = engine.submit("count", {"steps": 50})
+    seen: list[str] = []
+    while not (state(engine, job).final and len(seen) == engine.status(job).events):
+        seen += engine.events(job, since=len(seen))
+    events = [json.loads(line) for line in seen]
+    assert [each["step"] for each in events if each["event"] == "step"] == list(range(1, 51))
+    assert (events[0]["event"], events[-1]["event"]) == ("started", "finished")
+    assert list(engine.events(job)) == seen == list(engine.events(job, since=-3))
+    assert engine.events(job, since=len(seen)) == [] == engine.events(job, since=10**6)
+    status = engine.status(job)
+    assert (status.state, status.message, status.notice, status.position) == (JobState.FINISHED, "", "", 0)
+
+
+def test_spec_arrives_as_it_was_at_submit(engine: LocalEngine) -> None:
+    spec = {"steps": 1, "nested": {"list": [1, 2.5, None, "Grüße"]}}
+    before = json.loads(json.dumps(spec))
+    job = engine.submit("count", spec)
+    spec["steps"] = 99
+    assert engine.status(job).spec == before
+    assert first(engine, job)["spec"] == before
+
+
+def test_pause_step_resume(engine: LocalEngine) -> None:
+    job = engine.submit("count", {"steps": 40, "seconds": 0.01})
+    wait_for(lambda: steps(engine, job) >= 2)
+    engine.control(job, Action.PAUSE)
+    wait_for(lambda: state(engine, job) is JobState.PAUSED)
+    held = len(engine.events(job))
+    time.sleep(0.15)
+    assert len(engine.events(job)) == held
+    taken = steps(engine, job)
+
+    def paused_after(count: int) -> bool:
+        return steps(engine, job) == count and state(engine, job) is JobState.PAUSED
+
+    for more in (1, 2, 3):
+        engine.control(job, Action.STEP)
+        wait_for(lambda more=more: paused_after(taken + more))
+        assert json.loads(engine.events(job)[-1])["event"] == "step"
+    for _ in range(4):
+        engine.control(job, Action.STEP)
+    wait_for(lambda: paused_after(taken + 7))
+    engine.control(job, Action.RESUME)
+    assert over(engine, job).state is JobState.FINISHED
+    assert steps(engine, job) == 40
+
+
+def test_submitted_paused_begins_with_a_step(engine: LocalEngine) -> None:
+    job = engine.submit("count", {"steps": 3}, paused=True)
+    wait_for(lambda: state(engine, job) is JobState.PAUSED)
+    assert engine.events(job) == []
+    engine.control(job, Action.STEP)
+    wait_for(lambda: steps(engine, job) == 1 and state(engine, job) is JobState.PAUSED)
+    engine.control(job, Action.RESUME)
+    assert over(engine, job).state is JobState.FINISHED
+
+
+def test_learning_rate_reaches_a_running_and_a_queued_job(engine: LocalEngine) -> None:
+    running = engine.submit("count", {"steps": 10_000, "seconds": 0.01})
+    queued = engine.submit("count", {"steps": 2})
+    wait_for(lambda: steps(engine, running) >= 2)
+    for rate in (0.5, 0.25):
+        engine.control(running, Action.LEARNING_RATE, rate)
+    engine.control(queued, Action.LEARNING_RATE, 0.125)
+    wait_for(lambda: json.loads(engine.events(running)[-1]).get("rate") == 0.25)
+    engine.cancel(running)
+    over(engine, queued)
+    assert [json.loads(line).get("rate") for line in engine.events(queued)][1] == 0.125
+
+
+def test_a_learning_rate_that_is_none_is_refused(engine: LocalEngine) -> None:
+    job = engine.submit("sleep", {})
+    for rate in (None, float("nan"), -1.0, "fast"):
+        with pytest.raises(SpecError, match=r"^learning_rate must be a number from"):
+            engine.control(job, Action.LEARNING_RATE, rate)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="explode"):
+        engine.control(job, "explode")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", ["sleep", "busy", "stubborn", "flood", "deaf"])
+def test_cancel_ends_a_running_job_within_a_second(engine: LocalEngine, kind: str) -> None:
+    job = engine.submit(kind, {})
+    if kind == "flood":
+        wait_for(lambda: engine.status(job).events > 50)
+        follower = engine.submit("count", {})
+        engine.cancel(job)
+        assert over(engine, follower).state is JobState.FINISHED
+    elif kind == "deaf":
+        first(engine, job)
+        assert over(engine, job).state is JobState.FAILED
+    else:
+        pid = first(engine, job)["pid"]
+        engine.cancel(job)
+        assert state(engine, job) is JobState.CANCELLED
+        gone_within(pid, 1.0)
+    told = engine.events(job)
+    engine.cancel(job)
+    engine.control(job, Action.RESUME)
+    assert engine.events(job) == told
+
+
+def test_cancel_of_paused_and_queued_jobs(engine: LocalEngine) -> None:
+    paused = engine.submit("count", {"steps": 1000, "seconds": 0.01})
+    queued = engine.submit("count", {})
+    pid = first(engine, paused)["pid"]
+    engine.control(paused, Action.PAUSE)
+    wait_for(lambda: state(engine, paused) is JobState.PAUSED)
+    engine.cancel(queued)
+    assert state(engine, queued) is JobState.CANCELLED
+    engine.cancel(paused)
+    assert state(engine, paused) is JobState.CANCELLED
+    gone_within(pid, 1.0)
+    assert engine.events(queued) == []
+    assert over(engine, engine.submit("count", {})).state is JobState.FINISHED
+
+
+def test_a_hung_job_can_be_asked_much_and_still_be_cancelled(engine: LocalEngine) -> None:
+    job = engine.submit("busy", {})
+    pid = first(engine, job)["pid"]
+    for number in range(20_000):
+        engine.control(job, Action.LEARNING_RATE, 0.1 + number * 1e-6)
+        engine.control(job, Action.STEP)
+    engine.cancel(job)
+    gone_within(pid, 1.0)
+
+
+def test_cancel_ends_what_the_job_started(engine: LocalEngine) -> None:
+    job = engine.submit("family", {})
+    child = first(engine, job)["child"]
+    assert alive(child)
+    engine.cancel(job)
+    gone_within(child, 1.0)
+
+
+@pytest.mark.parametrize("kind", ["sleep", "busy", "stubborn"])
+def test_time_limit_ends_a_hung_job(engine: LocalEngine, kind: str) -> None:
+    job = engine.submit(kind, {}, time_limit=0.5)
+    pid = first(engine, job)["pid"]
+    status = over(engine, job)
+    assert (status.state, status.message) == (
+        JobState.FAILED,
+        "The job ran longer than its limit of 0.5 seconds and was ended.",
+    )
+    gone_within(pid, 1.0)
+    assert len(engine.events(job)) == 1
+
+
+def test_time_limit_counts_pauses_and_has_a_default(engines: Engines) -> None:
+    engine = engines(time_limit=0.3)
+    job = engine.submit("count", {}, paused=True)
+    assert "limit of 0.3 seconds" in over(engine, job).message
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("killed", "The job was killed by the system, most often because memory ran out."),
+        ("exits", "The job ended without a result, with exit code 3."),
+        ("quits", "The job failed: SystemExit: enough."),
+        ("bad_spec", "rank must be at most 128, got 4096."),
+        ("divides", "The job failed: ZeroDivisionError: division by zero."),
+        ("two_lines", "The job failed: ValueError: a job must yield one line at a time, got a line break within one."),
+    ],
+)
+def test_a_failed_job_says_why_and_the_next_one_runs(
+    capfd: pytest.CaptureFixture[str], engines: Engines, kind: str, message: str
+) -> None:
+    engine = engines()
+    bad, good = engine.submit(kind, {}), engine.submit("count", {"steps": 1})
+    assert (over(engine, bad).state, engine.status(bad).message) == (JobState.FAILED, message)
+    assert over(engine, good).state is JobState.FINISHED
+    engine.close()
+    log = capfd.readouterr().err
+    assert ("Traceback" in log) == message.startswith("The job failed")
+
+
+def test_a_long_foreign_message_becomes_one_sentence(engine: LocalEngine) -> None:
+    message = over(engine, engine.submit("wordy", {})).message
+    assert message.startswith("The job failed: RuntimeError: first line. and more and more")
+    assert message.endswith("….")
+    assert "\n" not in message
+    assert len(message) < 500
+
+
+def test_a_segmentation_fault_is_named(engine: LocalEngine) -> None:
+    message = over(engine, engine.submit("killed", {"signal": signal.SIGSEGV})).message
+    assert message == "The job crashed with signal 11 (SIGSEGV)."
+    assert why(-63, False, 1.0).startswith("The job crashed with signal 63 (")
+
+
+def test_a_crash_is_seen_although_forks_of_the_job_live_on(engine: LocalEngine) -> None:
+    job = engine.submit("orphans", {})
+    child = first(engine, job)["child"]
+    assert over(engine, job).message == "The job ended without a result, with exit code 4."
+    gone_within(child, 1.0)
+
+
+def test_noise_goes_to_standard_error(capfd: pytest.CaptureFixture[str], engines: Engines) -> None:
+    engine = engines()
+    job = engine.submit("noisy", {})
+    assert over(engine, job).state is JobState.FINISHED
+    assert [json.loads(line)["event"] for line in engine.events(job)] == ["step", "finished"]
+    assert json.loads(engine.events(job)[0])["text"] == "Grüße\u2028\ud800"
+    engine.close()
+    printed = capfd.readouterr()
+    assert printed.out == ""
+    for noise in ("printed", "raw noise", "noise of a child", "a warning", "late noise"):
+        assert noise in printed.err
+
+
+def test_queue_is_served_in_order_and_says_who_is_ahead(engine: LocalEngine) -> None:
+    running = engine.submit("sleep", {})
+    waiting = [engine.submit("count", {"steps": 1}) for _ in range(3)]
+    wait_for(lambda: state(engine, running) is JobState.RUNNING)
+    assert [engine.status(job).position for job in waiting] == [0, 1, 2]
+    engine.cancel(waiting[1])
+    assert [engine.status(job).position for job in waiting] == [0, 0, 1]
+    engine.cancel(running)
+    over(engine, waiting[2])
+    assert [state(engine, job).value for job in waiting] == ["finished", "cancelled", "finished"]
+
+
+def test_slots_run_side_by_side(engines: Engines) -> None:
+    engine = engines(slots=2)
+    jobs = [engine.submit("sleep", {}) for _ in range(3)]
+    assert first(engine, jobs[0])["pid"] != first(engine, jobs[1])["pid"]
+    assert state(engine, jobs[2]) is JobState.QUEUED
+    engine.cancel(jobs[0])
+    first(engine, jobs[2])
+    assert state(engine, jobs[1]) is JobState.RUNNING
+
+
+def test_a_full_queue_and_bad_submits_are_refused(engines: Engines) -> None:
+    engine = engines(queue_limit=2)
+    running = engine.submit("sleep", {})
+    wait_for(lambda: state(engine, running) is JobState.RUNNING)
+    for _ in range(2):
+        engine.submit("count", {})
+    with pytest.raises(JobRefused, match=r"^2 jobs are waiting already; try again when one of them has begun\.$"):
+        engine.submit("count", {})
+    with pytest.raises(JobRefused, match="There is no kind of job 'chess'"):
+        engine.submit("chess", {})
+    with pytest.raises(JobRefused, match="plain JSON"):
+        engine.submit("count", {"rate": float("nan")})
+    with pytest.raises(JobRefused, match="plain JSON"):
+        engine.submit("count", {"path": Path("x")})
+    with pytest.raises(JobRefused, match="time limit"):
+        engine.submit("count", {}, time_limit=0.0)
+
+
+def test_many_threads_at_once(engines: Engines) -> None:
+    engine = engines(slots=2, queue_limit=100)
+    problems: list[object] = []
+
+    def visitor() -> None:
+        for _ in range(3):
+            job = engine.submit("count", {"steps": 5})
+            engine.watch(job, "visitor")
+            if over(engine, job).state is not JobState.FINISHED or steps(engine, job) != 5:
+                problems.append(engine.status(job))
+            engine.unwatch(job, "visitor")
+
+    visitors = [threading.Thread(target=visitor) for _ in range(8)]
+    for each in visitors:
+        each.start()
+    for each in visitors:
+        each.join()
+    assert problems == []
+
+
+def test_unknown_jobs_and_bad_ids(engine: LocalEngine) -> None:
+    for job in ("AAAAAAAAAAA", "../../etc/passwd", "", "a" * 5000, "abcdefgh\n", "\0" * 11, "..........."):
+        for call in (
+            engine.status,
+            engine.events,
+            engine.cancel,
+            lambda each: engine.control(each, Action.PAUSE),
+            lambda each: engine.watch(each, "v"),
+            lambda each: engine.unwatch(each, "v"),
+        ):
+            with pytest.raises(UnknownJob, match=r"^No run .* is known here\.$"):
+                call(job)
+
+
+def test_a_job_all_viewers_left_is_cancelled(engines: Engines) -> None:
+    engine = engines(orphan_seconds=0.2, slots=3)
+    left, shared, unseen = (engine.submit("sleep", {}) for _ in range(3))
+    for job in (left, shared):
+        engine.watch(job, "one")
+    engine.watch(shared, "two")
+    for job in (left, shared):
+        engine.unwatch(job, "one")
+        engine.unwatch(job, "stranger")
+    status = over(engine, left)
+    assert (status.state, status.message) == (JobState.CANCELLED, "Nobody watched this job any more.")
+    time.sleep(0.3)
+    assert not state(engine, shared).final
+    assert not state(engine, unseen).final
+
+
+def test_a_viewer_that_comes_back_keeps_the_job(engines: Engines) -> None:
+    engine = engines(orphan_seconds=0.4)
+    job = engine.submit("sleep", {})
+    engine.watch(job, "one")
+    for _ in range(3):
+        engine.unwatch(job, "one")
+        time.sleep(0.05)
+        engine.watch(job, "one")
+    time.sleep(0.6)
+    assert state(engine, job) is JobState.RUNNING
+    engine.unwatch(job, "one")
+    assert over(engine, job).state is JobState.CANCELLED
+
+
+def test_a_queued_job_all_viewers_left_leaves_the_queue(engines: Engines) -> None:
+    engine = engines(orphan_seconds=0.1)
+    engine.submit("sleep", {})
+    queued = engine.submit("count", {})
+    engine.watch(queued, "one")
+    engine.unwatch(queued, "one")
+    assert over(engine, queued).state is JobState.CANCELLED
+
+
+def test_the_host_is_started_again_for_the_queue(engine: LocalEngine) -> None:
+    before = engine.submit("count", {"steps": 1})
+    old = first(engine, before)
+    killer, after = engine.submit("host_killer", {}), engine.submit("count", {"steps": 1})
+    assert (over(engine, killer).state, engine.status(killer).message) == (
+        JobState.FAILED,
+        "The process that runs the jobs ended unexpectedly, and this job with it.",
+    )
+    assert over(engine, after).state is JobState.FINISHED
+    assert first(engine, after)["host"] != old["host"]
+    assert over(engine, before).state is JobState.FINISHED
+
+
+def test_jobs_die_with_their_host(engine: LocalEngine) -> None:
+    job = engine.submit("busy", {})
+    told = first(engine, job)
+    os.kill(told["host"], signal.SIGKILL)
+    gone_within(told["pid"], 2.0)
+    assert over(engine, job).state is JobState.FAILED
+
+
+@pytest.mark.parametrize("fault", ["dies while it loads", "cannot be started"])
+def test_a_host_that_ends_again_and_again_is_given_up(
+    engines: Engines, fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if fault == "cannot be started":
+        monkeypatch.setattr(sys, "executable", "/nonexistent/python")
+    engine = engines(preload=("job_kinds:die",))
+
+    def refused() -> bool:
+        try:
+            engine.submit("count", {})
+        except JobRefused as refusal:
+            return str(refusal) == local.HOST_BROKEN
+        return False
+
+    wait_for(refused)
+    jobs = list(engine._records)
+    assert all(engine.status(job).message == local.HOST_BROKEN for job in jobs)
+    assert not engine.ready
+
+
+def test_what_cannot_be_preloaded_does_not_hurt_others(engines: Engines) -> None:
+    engine = engines(preload=("no_such_module", "job_kinds:no_such_function"))
+    assert over(engine, engine.submit("count", {})).state is JobState.FINISHED
+
+
+def test_spawned_jobs_behave_alike(engines: Engines) -> None:
+    engine = engines(start_method="spawn")
+    job = engine.submit("count", {"steps": 3}, paused=True)
+    wait_for(lambda: state(engine, job) is JobState.PAUSED)
+    engine.control(job, Action.RESUME)
+    assert over(engine, job).state is JobState.FINISHED
+    assert "division by zero" in over(engine, engine.submit("divides", {})).message
+    hung = engine.submit("busy", {})
+    pid = first(engine, hung)["pid"]
+    engine.cancel(hung)
+    gone_within(pid, 1.0)
+
+
+def test_a_run_is_known_again_after_a_restart(engines: Engines, tmp_path: Path) -> None:
+    engine = engines()
+    done = engine.submit("count", {"steps": 3})
+    noisy = engine.submit("noisy", {})
+    cancelled = engine.submit("sleep", {})
+    told = [over(engine, done).events, over(engine, noisy).events, bool(first(engine, cancelled))]
+    engine.cancel(cancelled)
+    running, queued = engine.submit("sleep", {"a": 1}), engine.submit("count", {})
+    first(engine, running)
+    before = {job: (engine.status(job), engine.events(job)) for job in (done, noisy, cancelled)}
+    assert told == [6, 2, True]
+    engine.close()
+    later = engines()
+    for job, (status, lines) in before.items():
+        assert later.status(job) == status
+        assert later.events(job) == lines
+    assert later.events(done, since=4) == before[done][1][4:]
+    assert (later.status(running).state, later.status(running).message) == (JobState.FAILED, RESTARTED)
+    assert later.status(running).spec == {"a": 1}
+    assert len(later.events(running)) == 1
+    assert (later.status(queued).state, later.status(queued).message) == (JobState.FAILED, RESTARTED_IN_QUEUE)
+    for call in (later.cancel, lambda job: later.control(job, Action.PAUSE), lambda job: later.watch(job, "v")):
+        call(running)
+
+
+def test_ended_jobs_leave_memory_once_they_are_stored(engines: Engines) -> None:
+    engine = engines(keep=2)
+    jobs = [engine.submit("count", {"steps": 2}) for _ in range(5)]
+    over(engine, jobs[-1])
+    wait_for(lambda: set(engine._records) == set(jobs[-2:]))
+    assert all(engine.status(job).state is JobState.FINISHED and steps(engine, job) == 2 for job in jobs)
+
+
+def test_a_full_disk_costs_the_store_and_not_the_run(
+    engines: Engines, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not os.path.exists("/dev/full"):
+        raise AssertionError("this test needs /dev/full")
+    (tmp_path / "data" / "jobs").mkdir(parents=True)
+    (tmp_path / "data" / "jobs" / "full_disk_1.jsonl").symlink_to("/dev/full")
+    names = iter(["full_disk_1", "spare_disk2"])
+    monkeypatch.setattr(local.secrets, "token_urlsafe", lambda _: next(names))
+    engine = engines(keep=0)
+    job, other = engine.submit("count", {"steps": 3}), engine.submit("count", {"steps": 1})
+    over(engine, other)
+    wait_for(lambda: engine.status(job).notice)
+    status = engine.status(job)
+    assert (status.state, status.message) == (JobState.FINISHED, "")
+    assert status.notice == "This run is not stored: No space left on device."
+    assert len(engine.events(job)) == 6
+    assert engine.status(other).notice == ""
+    engine.close()
+    assert Store(tmp_path / "data").load(other)[0].state is JobState.FINISHED
+
+
+def test_a_data_folder_that_cannot_be_made(engines: Engines, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    engine = engines(store=Store(tmp_path / "file"))
+    job = engine.submit("count", {"steps": 3})
+    assert over(engine, job).state is JobState.FINISHED
+    wait_for(lambda: engine.status(job).notice == "This run is not stored: Not a directory.")
+    with pytest.raises(UnknownJob):
+        engine.status("AAAAAAAAAAA")
+
+
+@pytest.mark.parametrize("kind", ["busy", "stubborn", "family", "flood", "count"])
+def test_close_leaves_no_process(engine: LocalEngine, kind: str) -> None:
+    probe = engine.submit("count", {"steps": 0})
+    host = first(engine, probe)["host"]
+    job = engine.submit(kind, {})
+    told = first(engine, job)
+    engine.close()
+    engine.close()
+    assert not alive(host)
+    assert not alive(told.get("pid", host))
+    gone_within(told.get("child", host), 1.0)
+    assert not [each.name for each in (engine._keeper, engine._scribe) if each.is_alive()]
+    with pytest.raises(JobRefused, match="closing"):
+        engine.submit("count", {})
+
+
+def test_close_while_the_host_loads(engines: Engines) -> None:
+    engine = engines(preload=("job_kinds:slow_start",))
+    job = engine.submit("count", {})
+    wait_for(lambda: engine._host is not None)
+    pid = engine._host.process.pid
+    engine.close()
+    assert not alive(pid)
+    assert engine.status(job).message == RESTARTED_IN_QUEUE
+
+
+SCRIPT = """
+import sys, time
+sys.path[:0] = {paths!r}
+from job_kinds import KINDS
+from replora.jobs.local import LocalEngine
+from replora.jobs.store import Store
+engine = LocalEngine(kinds=KINDS, preload=(), store=Store({data!r}))
+job = engine.submit("stubborn", {{}})
+while not engine.events(job):
+    time.sleep(0.01)
+time.sleep(0.1)
+print(job, engine.events(job)[0], flush=True)
+{end}
+"""
+
+
+@pytest.mark.parametrize("end", ["time.sleep(1e6)", "sys.exit(0)", "1 / 0"])
+def test_host_and_jobs_end_with_the_web_process(tmp_path: Path, end: str) -> None:
+    script = SCRIPT.format(paths=[str(ROOT), str(FOLDER)], data=str(tmp_path), end=end)
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as web:
+        assert web.stdout is not None
+        job, told = web.stdout.readline().split(" ", 1)
+        if "sleep" in end:
+            web.kill()
+        web.wait(10)
+    gone_within(json.loads(told)["pid"], 2.0)
+    gone_within(json.loads(told)["host"], 2.0)
+    status, lines = Store(tmp_path).load(job)
+    assert (status.state, status.message, len(lines)) == (JobState.FAILED, RESTARTED, 1)
+
+
+def test_with_torch_the_host_keeps_to_one_thread_and_the_job_does_not(
+    capfd: pytest.CaptureFixture[str], engines: Engines
+) -> None:
+    engine = engines(preload=("torch",), threads=2)
+    for _ in range(2):
+        job = engine.submit("threads", {}, time_limit=60)
+        wait_for(lambda job=job: state(engine, job).final, 60)
+        assert engine.status(job).message == ""
+        told = first(engine, job)
+        assert (told["threads"], told["totals"], told["inherited"]) == (2, [512.0**3], False)
+        if sys.platform == "linux":
+            assert len(os.listdir(f"/proc/{told['host']}/task")) == 1
+    engine.close()
+    assert "threads after preloading" not in capfd.readouterr().err
