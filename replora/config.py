@@ -219,7 +219,7 @@ class Run(Spec):
     method: Method = field(default_factory=Method)
     seed: int = option(0, "Seed", "Fixes subset, order, head start and adapter start.", low=0, high=2**31 - 1)
     learning_rate: float = option(
-        1e-3,
+        3e-4,
         "Learning rate",
         "Peak rate of the adapter; the head has its own.",
         low=1e-7,

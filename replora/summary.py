@@ -116,7 +116,8 @@ def paired_differences(summary: RaceSummary, method: str = "replora", reference:
 def verdict(summary: RaceSummary, method: str = "replora", reference: str = "lora") -> str:
     """What the race shows, in a sentence that claims no more than the number of seeds allows."""
     lost = [run for run in summary.runs if run.diverged]
-    note = f" {len(lost)} of {len(summary.runs)} runs diverged and are not counted." if lost else ""
+    counted = "is" if len(lost) == 1 else "are"
+    note = f" {len(lost)} of {len(summary.runs)} runs diverged and {counted} not counted." if lost else ""
     differences = paired_differences(summary, method, reference)
     if not differences:
         return "There is no pair of runs to compare." + note

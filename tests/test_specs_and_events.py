@@ -13,7 +13,7 @@ from replora.events import to_line as line_of
 from replora.summary import paired_differences, summarize, verdict
 
 ODD = RaceOptions(
-    task="emoji", methods=("head", "replora"), rank=8, seeds=(5, 1), learning_rate=3e-4, residual=True, clip_norm=0.5
+    task="emoji", methods=("head", "replora"), rank=8, seeds=(5, 1), learning_rate=1e-3, residual=True, clip_norm=0.5
 )
 
 
@@ -40,7 +40,7 @@ def test_every_option_has_help_and_its_default_parses_back(name):
 def test_runs_of_a_seed_stand_together_and_share_everything_but_the_method():
     runs = ODD.race().runs
     assert [(run.seed, run.method.name) for run in runs] == [(5, "head"), (5, "replora"), (1, "head"), (1, "replora")]
-    assert {run.learning_rate for run in runs} == {3e-4}
+    assert {run.learning_rate for run in runs} == {1e-3}
 
 
 @pytest.mark.parametrize(
@@ -118,5 +118,5 @@ def test_the_verdict_claims_no_more_than_the_seeds_allow():
     assert paired_differences(three) == pytest.approx([-0.1, 0.1, -0.3])
     assert verdict(three) == "LoRA is 10.0 points ahead on average over 3 paired seeds."
     lost = summarize(events_of([0.5, None]))
-    assert verdict(lost) == "There is no pair of runs to compare. 1 of 2 runs diverged and are not counted."
+    assert verdict(lost) == "There is no pair of runs to compare. 1 of 2 runs diverged and is not counted."
     assert summarize([]) is None

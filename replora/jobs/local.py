@@ -350,6 +350,7 @@ class LocalEngine:
             **os.environ,
             "PYTHONPATH": os.pathsep.join(os.path.abspath(each) for each in sys.path),  # the host sees our modules
             "OPENBLAS_NUM_THREADS": "1",  # numpy would start threads in the host
+            "JE_ARROW_MALLOC_CONF": "background_thread:false",  # and so would pyarrow
             "PYTORCH_NVML_BASED_CUDA_CHECK": "1",  # asking for CUDA would make it unusable in forks
         }
         with self._lock:

@@ -111,12 +111,12 @@ def test_a_loss_that_is_not_a_number_is_divergence(monkeypatch):
 
 
 def test_a_new_rate_applies_from_the_next_step_and_is_told():
-    asked = iter([None, 5e-4, None])
+    asked = iter([None, 1e-4, None])
     events = list(race(small(warmup_fraction=0.0), new_rate=lambda: next(asked)))
-    assert RateChanged(1, (pytest.approx(5e-4),) * 2) in events
+    assert RateChanged(1, (pytest.approx(1e-4),) * 2) in events
     rates = [event.learning_rates for event in events if isinstance(event, Step)]
-    assert rates[0] == (pytest.approx(1e-3),) * 2
-    assert rates[1][0] < 5e-4
+    assert rates[0] == (pytest.approx(3e-4),) * 2
+    assert rates[1][0] < 1e-4
 
 
 def test_the_clock_stands_while_nobody_asks():

@@ -1,0 +1,60 @@
+"""The numbers behind the pictures, as rows for a table and as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Sequence
+
+from replora.config import METHOD_TITLES
+from replora.events import Evaluated, Event, PerRun, Started, Step
+
+Row = dict[str, float | None]
+
+
+def number_rows(events: Sequence[Event], *, evaluations_only: bool = False) -> list[Row]:
+    """One row a step, columns named by quantity and run; None where nothing was measured or the run has diverged."""
+    started = next((each for each in events if isinstance(each, Started)), None)
+    if started is None:
+        return []
+    runs = started.spec.runs
+    several = len({run.seed for run in runs}) > 1
+    names = [METHOD_TITLES[run.method.name] + (f", seed {run.seed}" if several else "") for run in runs]
+    titles = [
+        f"{name}, {quantity}"
+        for quantity in ("test accuracy (%)", "test loss", "training loss", "norm of delta_weight", "learning rate")
+        for name in names
+    ]
+    rows: dict[int, Row] = {}
+    for event in events:
+        if not isinstance(event, Step | Evaluated):
+            continue
+        row = rows.setdefault(event.step, {"step": event.step, "seconds": None, **dict.fromkeys(titles)})
+        row["seconds"] = round(event.seconds, 4)
+        if isinstance(event, Evaluated):
+            row.update(_columns(names, "test accuracy (%)", event.accuracies, lambda share: round(100 * share, 4)))
+            row.update(_columns(names, "test loss", event.losses))
+        else:
+            row.update(_columns(names, "training loss", event.losses))
+            row.update(_columns(names, "norm of delta_weight", event.delta_norms))
+            row.update(_columns(names, "learning rate", event.learning_rates))
+    evaluated = {event.step for event in events if isinstance(event, Evaluated)}
+    return [rows[step] for step in sorted(rows) if step in evaluated or not evaluations_only]
+
+
+def to_csv(rows: Sequence[Row]) -> str:
+    """The rows as CSV with a header line; empty text where there are none."""
+    if not rows:
+        return ""
+    sink = io.StringIO()
+    writer = csv.DictWriter(sink, fieldnames=list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return sink.getvalue()
+
+
+def _columns(names: Sequence[str], quantity: str, values: PerRun, change: Callable[[float], float] = float) -> Row:
+    return {
+        f"{name}, {quantity}": None if value is None else change(value)
+        for name, value in zip(names, values, strict=True)
+    }

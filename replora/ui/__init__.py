@@ -1,0 +1,1 @@
+"""What the pages share: frame, controls made from specs, engine, the live race. Streamlit, never torch."""

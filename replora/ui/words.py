@@ -1,0 +1,82 @@
+"""Numbers and settings in words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import Any
+
+from replora.catalog import TASKS
+from replora.config import METHOD_TITLES, Option, Race, RaceOptions, Run, Training, format_value, options
+
+MINUS, NARROW_SPACE = "\u2212", "\u202f"
+
+
+def duration(seconds: float) -> str:
+    """'4.2 s', '48 s', '3 min 05 s'."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    return f"{whole} s" if whole < 60 else f"{whole // 60} min {whole % 60:02d} s"
+
+
+def count(number: int) -> str:
+    """Groups of three digits, apart by a narrow space."""
+    return f"{number:,}".replace(",", NARROW_SPACE)
+
+
+def signed(points: float) -> str:
+    """'+4.2' or, with a true minus, '-4.2'."""
+    return f"{points:+.1f}".replace("-", MINUS)
+
+
+def plain(text: str) -> str:
+    """Text from a user or a file, made safe for Markdown: no links, pictures or formulas out of a URL."""
+    return re.sub(r"([\\`*_{}\[\]()#+.!|<>~$:-])", r"\\\1", text)
+
+
+def value_text(name: str, value: Any) -> str:
+    """A setting's value as the form shows it."""
+    if name == "task":
+        return TASKS[value].title
+    if name == "methods":
+        return " and ".join(METHOD_TITLES[each] for each in value)
+    if name == "data_fraction":
+        return f"{100 * value:g} %"
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return format_value(value).replace(",", ", ")
+
+
+def settings(race: Race) -> dict[str, Any]:
+    """A race whose runs differ in method and seed only, as the flat values of a form."""
+    first = race.runs[0]
+    values = {each.name: getattr(race, each.name) for each in fields(Training)}
+    values |= {name: getattr(first.method, name) for name in options(first.method) if name != "name"}
+    values |= {name: getattr(first, name) for name in options(Run) if name != "seed"}
+    values["methods"] = tuple(dict.fromkeys(run.method.name for run in race.runs))
+    values["seeds"] = tuple(dict.fromkeys(run.seed for run in race.runs))
+    return values
+
+
+def unlike(shown: Race, form: Race, *, without: Sequence[str] = ()) -> list[str]:
+    """The settings of `shown` that `form` has otherwise: 'rank 4', 'learning rate 0.001'."""
+    wanted = settings(form)
+    facts = options(RaceOptions)
+    return [
+        _named(name, facts[name], value)
+        for name, value in settings(shown).items()
+        if name in facts and name not in without and value != wanted[name]
+    ]
+
+
+def listing(parts: Sequence[str]) -> str:
+    """'a', 'a and b', 'a, b and c'."""
+    return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
+
+
+def _named(name: str, facts: Option, value: Any) -> str:
+    label = facts.label if facts.label.isupper() else facts.label[:1].lower() + facts.label[1:]
+    label = facts.label if facts.label.startswith("MLP") else label
+    return f"{label} {value_text(name, value)}"

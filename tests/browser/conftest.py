@@ -1,0 +1,118 @@
+"""A real server on a free port, and a real browser."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+ROOT = Path(__file__).resolve().parents[2]
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking"]
+START_SECONDS = 60.0
+
+
+def chromium() -> str:
+    """The browser of REPLORA_CHROMIUM, else the first that is installed."""
+    found = os.environ.get("REPLORA_CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
+    if not found:
+        pytest.fail(f"The browser tests need one of {', '.join(NAMES)}, or REPLORA_CHROMIUM set to a Chromium.")
+    return found
+
+
+@contextmanager
+def serve(data: Path) -> Iterator[str]:
+    """The address of a fresh, cold server of the app, its jobs kept under `data`."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port)]
+    command += ["--server.headless", "true", "--server.address", "127.0.0.1", "--server.fileWatcherType", "none"]
+    log = data / "server.log"
+    data.mkdir(parents=True, exist_ok=True)
+    with log.open("wb") as sink:
+        environment = {**os.environ, "REPLORA_DATA": str(data)}
+        server = subprocess.Popen(command, cwd=ROOT, stdout=sink, stderr=sink, env=environment)
+        try:
+            address = f"http://127.0.0.1:{port}"
+            _wait_for(address, server, log)
+            yield address
+        finally:
+            server.terminate()
+            try:
+                server.wait(20)
+            except subprocess.TimeoutExpired:
+                server.kill()
+                server.wait()
+
+
+def _wait_for(address: str, server: subprocess.Popen[bytes], log: Path) -> None:
+    end = time.monotonic() + START_SECONDS
+    while time.monotonic() < end and server.poll() is None:
+        try:
+            with urllib.request.urlopen(f"{address}/_stcore/health", timeout=2):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.1)
+    pytest.fail(f"The server did not start:\n{log.read_text(encoding='utf-8', errors='replace')}")
+
+
+@pytest.fixture(scope="session")
+def cold_server() -> Callable[[Path], AbstractContextManager[str]]:
+    return serve
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with serve(tmp_path_factory.mktemp("data")) as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
+        yield running
+        running.close()
+
+
+@pytest.fixture
+def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
+    """`open_page(url, width=..., height=..., color_scheme=...)`: a page of a fresh profile, once it has settled."""
+    contexts: list[BrowserContext] = []
+
+    def start(url: str, width: int = 1440, height: int = 900, **facts: Any) -> Page:
+        contexts.append(browser.new_context(viewport={"width": width, "height": height}, **facts))
+        page = contexts[-1].new_page()
+        page.set_default_timeout(20_000)
+        page.goto(url)
+        settle(page)
+        return page
+
+    yield start
+    for context in contexts:
+        context.close()
+
+
+def settle(page: Page) -> None:
+    """Wait until the app is connected, its script has run, and all four pictures are drawn."""
+    app = '[data-testid="stApp"][data-test-connection-state="CONNECTED"][data-test-script-state="notRunning"]'
+    page.wait_for_selector(app, timeout=60_000)
+    page.wait_for_function("document.querySelectorAll('.stVegaLiteChart svg').length === 4", timeout=60_000)
+
+
+@pytest.fixture(scope="session")
+def settled() -> Callable[[Page], None]:
+    return settle

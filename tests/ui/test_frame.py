@@ -1,0 +1,84 @@
+"""What holds for all pages: the guard, the navigation, no torch in the web process, no Streamlit in the figures."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from replora.ui.frame import PAGES
+
+ROOT = Path(__file__).resolve().parents[2]
+HEAVY = ("torch", "torchvision", "timm", "transformers", "peft", "replora.adapters.factors", "replora.training.race")
+PAGE_FILES = sorted((ROOT / "pages").glob("*.py"))
+
+RUN_HEADLESS = """
+import sys
+from streamlit.testing.v1 import AppTest
+test = AppTest.from_file(sys.argv[1], default_timeout=60).run()
+assert not test.exception, test.exception
+print(",".join(name for name in sys.argv[2:] if name in sys.modules))
+"""
+
+
+@pytest.mark.parametrize("file", [ROOT / "app.py", *PAGE_FILES], ids=lambda file: file.name)
+def test_the_web_process_never_loads_torch(file: Path, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", RUN_HEADLESS, str(file), *HEAVY],
+        cwd=ROOT,
+        env={"PATH": "", "PYTHONPATH": str(ROOT), "REPLORA_DATA": str(tmp_path), "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip().splitlines()[-1:] in ([], [""]), done.stdout
+
+
+def test_the_figures_know_neither_streamlit_nor_the_rest_of_the_house() -> None:
+    allowed = ("replora.config", "replora.events", "replora.summary", "replora.figures")
+    for file in (ROOT / "replora" / "figures").glob("*.py"):
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        imported = [each.module or "" for each in ast.walk(tree) if isinstance(each, ast.ImportFrom)]
+        imported += [name.name for each in ast.walk(tree) if isinstance(each, ast.Import) for name in each.names]
+        assert not [name for name in imported if name.split(".")[0] in ("streamlit", "torch")]
+        assert not [name for name in imported if name.startswith("replora") and not name.startswith(allowed)]
+
+
+def test_every_page_is_in_the_navigation_and_begins_with_the_guard() -> None:
+    assert {file.stem for file in PAGE_FILES} == set(PAGES)
+    for file in PAGE_FILES:
+        body = ast.parse(file.read_text(encoding="utf-8")).body
+        first = next(each for each in body[1:] if not isinstance(each, ast.Import | ast.ImportFrom))
+        assert ast.unparse(first) == "guard()"
+
+
+def test_users_see_no_tracebacks_and_are_not_counted() -> None:
+    config = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text(encoding="utf-8"))
+    assert config["client"]["showErrorDetails"] == "none"
+    assert config["browser"]["gatherUsageStats"] is False
+    assert config["runner"]["postScriptGC"] is False
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_colours_of_text_stand_out(theme: str) -> None:
+    colors = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text(encoding="utf-8"))["theme"][theme]
+    for name in ("textColor", "blueTextColor", "orangeTextColor", "greenTextColor", "grayTextColor"):
+        for ground in ("backgroundColor", "secondaryBackgroundColor"):
+            assert contrast(colors[name], colors[ground]) >= 4.5, (name, ground)
+
+
+def contrast(one: str, other: str) -> float:
+    """WCAG contrast ratio of two colours '#rrggbb'."""
+    dark, light = sorted(map(luminance, (one, other)))
+    return (light + 0.05) / (dark + 0.05)
+
+
+def luminance(color: str) -> float:
+    shares = [int(color[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    linear = [each / 12.92 if each <= 0.04045 else ((each + 0.055) / 1.055) ** 2.4 for each in shares]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]

@@ -1,0 +1,90 @@
+"""The small parts: the watch, words, and what a session keeps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from replora.config import RaceOptions
+from replora.ui.engine import Watch
+from replora.ui.race_session import EARLIER, RaceSession
+from replora.ui.words import count, duration, listing, plain, settings, signed, unlike
+
+RACE = RaceOptions(learning_rate=1e-3).race()
+
+
+def test_a_watch_looks_at_one_job_and_leaves_it(engine: Any) -> None:
+    first, second = engine.submit("race", RACE.to_dict()), engine.submit("race", RACE.to_dict())
+    watch = Watch(engine)
+    watch.show(first)
+    watch.show(first)
+    assert len(engine.jobs[first].viewers) == 1
+    watch.show(second)
+    assert (len(engine.jobs[first].viewers), len(engine.jobs[second].viewers)) == (0, 1)
+    watch.close()
+    assert not engine.jobs[second].viewers
+
+
+def test_a_watch_can_leave_a_job_that_is_forgotten(engine: Any) -> None:
+    job = engine.submit("race", RACE.to_dict())
+    watch = Watch(engine)
+    watch.show(job)
+    del engine.jobs[job]
+    watch.close()
+    assert not engine.jobs
+
+
+def test_a_session_keeps_few_earlier_races_and_none_of_another_task(engine: Any) -> None:
+    session = RaceSession()
+    for rank in range(1, EARLIER + 4):
+        session.play(engine, RaceOptions(rank=rank).race())
+        engine.advance(20)
+        session.poll(engine)
+    assert len(session.earlier) == EARLIER
+    session.play(engine, RaceOptions(task="emoji").race())
+    assert session.earlier == []
+
+
+def test_the_same_race_again_leaves_no_grey_copy(engine: Any) -> None:
+    session = RaceSession()
+    for _ in range(2):
+        session.play(engine, RACE)
+        engine.advance()
+        session.poll(engine)
+    assert session.earlier == []
+
+
+def test_a_session_whose_job_is_forgotten_says_so(engine: Any) -> None:
+    session = RaceSession()
+    session.play(engine, RACE)
+    engine.jobs.clear()
+    session.poll(engine)
+    assert session.job is None
+    assert "no longer knows this run" in session.problem
+
+
+def test_settings_are_the_form_that_made_the_race() -> None:
+    form = RaceOptions(rank=8, seeds=(0, 3), methods=("lora", "head"), residual=True, learning_rate=0.02)
+    assert {name: value for name, value in settings(form.race()).items() if value != getattr(form, name)} == {}
+    assert sorted(unlike(RACE, form.race())) == [
+        "learning rate 0.001",
+        "methods LoRA and RepLoRA",
+        "rank 4",
+        "residual off",
+        "seeds 0",
+    ]
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(4.21, "4.2 s"), (47.6, "48 s"), (185, "3 min 05 s")])
+def test_durations(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+def test_words() -> None:
+    assert count(456_576) == "456\u202f576"
+    assert signed(-4.24) == "\u22124.2"
+    assert listing([]) == ""
+    assert listing(["a"]) == "a"
+    assert listing(["a", "b", "c"]) == "a, b and c"
+    assert plain("![x](http://y)") == r"\!\[x\]\(http\://y\)"
