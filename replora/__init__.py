@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from replora.adapters.attach import attach, delta_weights, detach, find_attention, merge
     from replora.adapters.factors import DirectFactors, Factors, ReparameterizedFactors
+    from replora.adapters.peft import load_peft, save_peft
     from replora.config import Method, Race, Run, SpecError
     from replora.training.race import race
 
@@ -29,7 +30,9 @@ _HOMES = {
     "detach": "replora.adapters.attach",
     "find_attention": "replora.adapters.attach",
     "merge": "replora.adapters.attach",
+    "load_peft": "replora.adapters.peft",
     "race": "replora.training.race",
+    "save_peft": "replora.adapters.peft",
 }
 
 __all__ = [
@@ -44,8 +47,10 @@ __all__ = [
     "delta_weights",
     "detach",
     "find_attention",
+    "load_peft",
     "merge",
     "race",
+    "save_peft",
 ]
 
 

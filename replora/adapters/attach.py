@@ -38,6 +38,11 @@ class AttentionSite:
     query_features: int
     value_features: int
 
+    @property
+    def fused_features(self) -> int:
+        """Output width where query, key and value are one projection of equal thirds."""
+        return 3 * self.query_features
+
     def shape(self, layers: int) -> AttentionShape:
         return AttentionShape(layers, self.in_features, self.query_features, self.value_features)
 

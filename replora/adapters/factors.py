@@ -139,6 +139,7 @@ class DirectFactors(Factors):
 
     def __init__(self, method: Method, shape: AttentionShape, seeds: Sequence[int]) -> None:
         super().__init__(len(seeds), method.rank, shape, [method.alpha / method.rank] * len(seeds))
+        self.method = method
         layers, rank = shape.layers, method.rank
 
         def start(generator: torch.Generator) -> dict[str, Tensor]:
@@ -159,8 +160,8 @@ class DirectFactors(Factors):
 class LatentMlp(nn.Module):
     """A latent matrix and the two-layer MLP that maps its rows to the rows of one factor, or of several (`outputs`).
 
-    The latent matrix starts as LoRA's A does, weights as `nn.Linear`'s, biases at zero (else they would outweigh the small
-    latents and make all rows alike). `zero_last` starts the last layer at zero, so that the generated rows are exactly
+    The latent matrix starts as LoRA's A does, weights as `nn.Linear`'s, biases at zero (else they would outweigh the
+    small latents and make all rows alike). `zero_last` starts the last layer at zero, so that the generated rows are exactly
     zero before the first step.
     With `one_mlp` all layers share the MLP and keep a latent matrix each.
     """
@@ -225,6 +226,7 @@ class ReparameterizedFactors(Factors):
 
     def __init__(self, method: Method, shape: AttentionShape, seeds: Sequence[int]) -> None:
         super().__init__(len(seeds), method.rank, shape, [method.alpha / method.rank] * len(seeds))
+        self.method = method
         if method.sharing == "tied" and shape.query_features != shape.value_features:
             raise SpecError(
                 f"sharing 'tied' needs query and value of one width, got {shape.query_features} and "

@@ -1,0 +1,330 @@
+"""The standard PEFT LoRA folder, written and read; and the latent state of a RepLoRA that is still to be trained on.
+
+A folder holds adapter_config.json and adapter_model.safetensors, keys `base_model.model.<module>.lora_A.weight` (r,
+in_features) and `.lora_B.weight` (out_features, r); trained modules beside the adapters (the head) stand under
+modules_to_save. RepLoRA's MLPs are gone by then: what is written is A and B. A fused [query, key, value] projection
+becomes one LoRA of r = 2 rank with A = [A_q; A_v] and B = [[B_q, 0], [0, 0], [0, B_v]].
+
+Reading trusts nothing: safetensors only, and names, shapes, rank and size are checked before a tensor is made.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from replora.adapters.attach import (
+    ADAPTER_NAME,
+    AttentionSite,
+    adapter_of,
+    attach_factors,
+    find_attention,
+)
+from replora.adapters.factors import DirectFactors, FactorPair, Factors, ReparameterizedFactors, make_factors
+from replora.adapters.linear import LowRankLinear
+from replora.config import Method, SpecError, UserError
+
+Model = TypeVar("Model", bound=nn.Module)
+
+CONFIG_FILE = "adapter_config.json"
+WEIGHTS_FILE = "adapter_model.safetensors"
+PREFIX = "base_model.model."
+MAX_RANK = 256
+MAX_CONFIG_BYTES = 1 << 20
+MAX_WEIGHT_BYTES = 1 << 30
+PLAIN_ONLY: dict[str, tuple[Any, ...]] = {  # what a plain LoRA says of each option, if it says anything
+    "use_dora": (False, None),
+    "use_rslora": (False, None),
+    "bias": ("none", None),
+    "fan_in_fan_out": (False, None),
+    "rank_pattern": ({}, None),
+    "alpha_pattern": ({}, None),
+    "layer_replication": (None,),
+    "target_parameters": (None, []),
+    "trainable_token_indices": (None, []),
+}
+
+
+class AdapterFileError(UserError):
+    """An adapter file that cannot be read or does not fit the model."""
+
+
+def save_peft(adapted: nn.Module, folder: str | Path, run: int = 0) -> Path:
+    """Write run `run` of an adapted model as a PEFT LoRA folder; modules that train beside the adapters go along.
+
+    `peft.PeftModel.from_pretrained(base_model, folder)` then gives the same logits. Returns the folder.
+    Raises `AdapterError` for a model without adapters, `SpecError` for a run it does not have.
+    """
+    adapter = adapter_of(adapted)
+    factors = adapter.factors
+    if not 0 <= run < factors.runs:
+        raise SpecError(f"run must be a whole number from 0 to {factors.runs - 1}, got {run}.")
+    tensors: dict[str, Tensor] = {}
+    targets = []
+    with torch.no_grad():
+        for path, layer in _adapted_layers(adapted):
+            a, b = layer.update(factors.at(layer.layer))
+            tensors[f"{PREFIX}{path}.lora_A.weight"] = a[run].detach().cpu().contiguous()
+            tensors[f"{PREFIX}{path}.lora_B.weight"] = b[run].detach().cpu().contiguous()
+            targets.append(path)
+        rank = a.shape[1]
+    beside = _trained_beside(adapted)
+    for name in beside:
+        for key, value in adapted.get_submodule(name).state_dict().items():
+            tensors[f"{PREFIX}{name}.{key}"] = value.detach().cpu().contiguous()
+    config = {
+        "peft_type": "LORA",
+        "task_type": None,
+        "base_model_name_or_path": getattr(getattr(adapted, "config", None), "_name_or_path", "") or None,
+        "inference_mode": True,
+        "r": rank,
+        "lora_alpha": rank * float(factors.scaling[run]),
+        "lora_dropout": 0.0,
+        "bias": "none",
+        "target_modules": targets,
+        "modules_to_save": beside or None,
+    }
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file(tensors, folder / WEIGHTS_FILE, metadata={"format": "pt"})
+    (folder / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    return folder
+
+
+def load_peft(model: Model, folder: str | Path) -> Model:
+    """A frozen copy of `model` with the LoRA of a PEFT folder on its query and value projections; `model` is untouched.
+
+    Modules under modules_to_save replace those of the copy. Raises `AdapterFileError` for anything that is not a plain
+    LoRA of at most rank 256 on query and value of this very model.
+    """
+    folder = Path(folder)
+    config = _read_config(folder)
+    with _open_weights(folder / WEIGHTS_FILE) as weights:
+        plan = _plan(find_attention(model), config, _shapes(weights))
+        pairs = [plan.pair(site, weights) for site in plan.sites]
+        rank = max(pair.a_query.shape[0] for pair in pairs)
+        adapted = attach_factors(model, _direct(plan, pairs, rank), plan.places)
+        for name in config["modules_to_save"]:
+            _load_module(adapted, name, weights)
+    return adapted
+
+
+def save_latents(adapted: nn.Module, path: str | Path) -> Path:
+    """Write everything a RepLoRA (or LoRA) needs to go on training, all runs: latent matrices and MLPs, one file.
+
+    The file is safetensors; its metadata hold the method, the seeds' count and the places of the adapted layers.
+    """
+    adapter = adapter_of(adapted)
+    factors = adapter.factors
+    if not isinstance(factors, DirectFactors | ReparameterizedFactors):
+        raise SpecError(f"method must be lora or replora to be saved, got {type(factors).__name__}.")
+    facts = {
+        "method": json.dumps(factors.method.to_dict()),
+        "runs": str(factors.runs),
+        "layers": json.dumps(adapter.layers),
+    }
+    tensors = {name: value.detach().cpu().contiguous() for name, value in factors.named_parameters()}
+    save_file(tensors, path, metadata=facts)
+    return Path(path)
+
+
+def load_latents(model: Model, path: str | Path) -> Model:
+    """A frozen copy of `model` with the adapters of `save_latents`, ready to be trained on."""
+    with _open_weights(Path(path)) as weights:
+        facts = weights.metadata() or {}
+        try:
+            method = Method.from_dict(json.loads(facts["method"]))
+            runs, layers = int(facts["runs"]), [int(layer) for layer in json.loads(facts["layers"])]
+        except (KeyError, ValueError, TypeError) as error:
+            raise AdapterFileError(f"{Path(path).name} does not say which method it holds.") from error
+        sites = find_attention(model)
+        if not 1 <= runs <= 1024 or not layers or not all(0 <= layer < len(sites) for layer in layers):
+            raise AdapterFileError(f"{Path(path).name} does not fit a model of {len(sites)} attention layers.")
+        if method.rank > MAX_RANK:
+            raise AdapterFileError(f"rank must be a whole number from 1 to {MAX_RANK}, got {method.rank}.")
+        factors = make_factors(method, sites[layers[0]].shape(len(layers)), range(runs))
+        expected = {name: tuple(value.shape) for name, value in factors.named_parameters()}
+        if _shapes(weights) != expected:
+            raise AdapterFileError(f"{Path(path).name} holds other matrices than its method has on this model.")
+        with torch.no_grad():
+            for name, parameter in factors.named_parameters():
+                parameter.copy_(weights.get_tensor(name))
+    return attach_factors(model, factors, layers)
+
+
+def _adapted_layers(adapted: nn.Module) -> Iterator[tuple[str, LowRankLinear]]:
+    for path, module in adapted.named_modules():
+        if isinstance(module, LowRankLinear):
+            yield path, module
+
+
+def _trained_beside(adapted: nn.Module) -> list[str]:
+    """The top-level modules, adapters aside, that hold a parameter which is trained."""
+    return [
+        name
+        for name, child in adapted.named_children()
+        if name != ADAPTER_NAME and any(each.requires_grad for each in child.parameters())
+    ]
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """Which attention layers a folder adapts, and with what scaling."""
+
+    sites: tuple[AttentionSite, ...]
+    places: tuple[int, ...]
+    scaling: float
+
+    def pair(self, site: AttentionSite, weights: Any) -> FactorPair:
+        """A and B of one layer, (rank, in) and (out, rank), zero where the folder adapts only one of the two."""
+
+        def read(name: str) -> tuple[Tensor, Tensor]:
+            start = f"{PREFIX}{site.path}.{name}"
+            return weights.get_tensor(f"{start}.lora_A.weight"), weights.get_tensor(f"{start}.lora_B.weight")
+
+        if len(site.names) == 2:
+            (a_query, b_query), (a_value, b_value) = (read(name) for name in site.names)
+            return FactorPair(a_query, a_value, b_query, b_value)
+        a, b = read(site.names[0])
+        query, value = b[: site.query_features], b[-site.value_features :]
+        if torch.count_nonzero(b[site.query_features : -site.value_features]):
+            raise AdapterFileError(
+                f"{site.path}.{site.names[0]} also updates the key; only query and value can be read."
+            )
+        half = a.shape[0] // 2
+        if (
+            a.shape[0] % 2 == 0
+            and not torch.count_nonzero(query[:, half:])
+            and not torch.count_nonzero(value[:, :half])
+        ):
+            return FactorPair(a[:half], a[half:], query[:, :half], value[:, half:])
+        return FactorPair(a, a, query, value)
+
+
+def _plan(sites: Sequence[AttentionSite], config: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> _Plan:
+    """Check every matrix of the file against the model, by its header alone."""
+    rank = config["r"]
+    wanted: dict[str, tuple[int, ...]] = {}
+    chosen: list[int] = []
+    for place, site in enumerate(sites):
+        widths = [site.query_features, site.value_features] if len(site.names) == 2 else [site.fused_features]
+        keys = {
+            f"{PREFIX}{site.path}.{name}.lora_{side}.weight": (rank, site.in_features) if side == "A" else (width, rank)
+            for name, width in zip(site.names, widths, strict=True)
+            for side in "AB"
+        }
+        present = [key for key in keys if key in shapes]
+        if present and len(site.names) == 2 and rank > MAX_RANK:
+            raise AdapterFileError(f"r must be a whole number from 1 to {MAX_RANK}, got {rank}.")
+        if present and len(present) < len(keys):
+            missing = next(key for key in keys if key not in shapes)
+            raise AdapterFileError(f"{WEIGHTS_FILE} lacks {missing}; query and value must both be adapted.")
+        if present:
+            wanted.update(keys)
+            chosen.append(place)
+    beside = tuple(f"{PREFIX}{name}." for name in config["modules_to_save"])
+    for key, shape in shapes.items():
+        if key in wanted and shape != wanted[key]:
+            raise AdapterFileError(f"{key} must have the shape {wanted[key]} of the model, got {shape}.")
+        if key not in wanted and not (beside and key.startswith(beside)):
+            raise AdapterFileError(f"{key} is no query or value projection of this model.")
+    if not chosen:
+        raise AdapterFileError(f"{WEIGHTS_FILE} adapts no attention layer of this model.")
+    return _Plan(tuple(sites[place] for place in chosen), tuple(chosen), config["lora_alpha"] / rank)
+
+
+def _direct(plan: _Plan, pairs: Sequence[FactorPair], rank: int) -> Factors:
+    """The factors of a folder as one run of LoRA; a layer of lower rank is padded with zeros."""
+    method = Method(name="lora", rank=rank, alpha=max(0.01, min(4096.0, plan.scaling * rank)))
+    factors = DirectFactors(method, plan.sites[0].shape(len(pairs)), [0])
+    factors.scaling.fill_(plan.scaling)
+    with torch.no_grad():
+        for parameter in factors.parameters():
+            parameter.zero_()
+        for layer, pair in enumerate(pairs):
+            own = pair.a_query.shape[0]
+            factors.a_query[0, layer, :own] = pair.a_query
+            factors.a_value[0, layer, :own] = pair.a_value
+            factors.b_query[0, layer, :, :own] = pair.b_query
+            factors.b_value[0, layer, :, :own] = pair.b_value
+    return factors
+
+
+def _load_module(adapted: nn.Module, name: str, weights: Any) -> None:
+    """Put a module of modules_to_save into the adapted copy."""
+    try:
+        module = adapted.get_submodule(name)
+    except AttributeError as error:
+        raise AdapterFileError(f"The model has no module {name!r}, which the adapter brings along.") from error
+    start = f"{PREFIX}{name}."
+    expected = {key: tuple(value.shape) for key, value in module.state_dict().items()}
+    found = {key.removeprefix(start): shape for key, shape in _shapes(weights).items() if key.startswith(start)}
+    if expected != found:
+        raise AdapterFileError(f"{name} of the adapter has other shapes than the model's: {found} against {expected}.")
+    module.load_state_dict({key: weights.get_tensor(start + key) for key in found})
+    module.requires_grad_(True)
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    """adapter_config.json, checked to be that of a plain LoRA."""
+    path = _inside(folder, CONFIG_FILE)
+    if path.stat().st_size > MAX_CONFIG_BYTES:
+        raise AdapterFileError(f"{CONFIG_FILE} must have at most {MAX_CONFIG_BYTES:,} bytes.")
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise AdapterFileError(f"{CONFIG_FILE} cannot be read: {error}.") from error
+    if not isinstance(config, dict) or config.get("peft_type") != "LORA":
+        raise AdapterFileError(f"{CONFIG_FILE} must describe a LoRA (peft_type LORA).")
+    for name, plain in PLAIN_ONLY.items():
+        if config.get(name) not in plain:
+            raise AdapterFileError(f"{name} must be {plain[0]!r} for a plain LoRA, got {str(config[name])[:40]!r}.")
+    rank, alpha = config.get("r"), config.get("lora_alpha")
+    if isinstance(rank, bool) or not isinstance(rank, int) or not 1 <= rank <= 2 * MAX_RANK:
+        raise AdapterFileError(f"r must be a whole number from 1 to {2 * MAX_RANK}, got {str(rank)[:40]}.")
+    if isinstance(alpha, bool) or not isinstance(alpha, int | float) or not 0 < alpha <= 1e6:
+        raise AdapterFileError(f"lora_alpha must be a number above 0 and up to 1e6, got {str(alpha)[:40]}.")
+    beside = config.get("modules_to_save") or []
+    if not isinstance(beside, list) or not all(isinstance(name, str) and name for name in beside):
+        raise AdapterFileError("modules_to_save must be a list of names.")
+    return {"r": rank, "lora_alpha": float(alpha), "modules_to_save": beside}
+
+
+def _inside(folder: Path, name: str) -> Path:
+    """A regular file of the folder itself: no link may lead out of it."""
+    path = folder / name
+    if not folder.is_dir():
+        raise AdapterFileError(f"An adapter must be a folder with {CONFIG_FILE} and {WEIGHTS_FILE}, got {folder.name}.")
+    if not path.is_file():
+        others = sorted(each.name for each in folder.iterdir())[:5]
+        raise AdapterFileError(f"The folder {folder.name} has no {name} (it has {', '.join(others) or 'nothing'}).")
+    if path.resolve().parent != folder.resolve():
+        raise AdapterFileError(f"{name} leads out of the folder {folder.name}.")
+    return path
+
+
+@contextmanager
+def _open_weights(path: Path) -> Iterator[Any]:
+    """A safetensors file, its header read and its size checked."""
+    path = _inside(path.parent, path.name)
+    if path.stat().st_size > MAX_WEIGHT_BYTES:
+        raise AdapterFileError(f"{path.name} must have at most {MAX_WEIGHT_BYTES:,} bytes.")
+    try:
+        with safe_open(path, framework="pt") as weights:
+            yield weights
+    except (SafetensorError, OSError) as error:
+        raise AdapterFileError(f"{path.name} is no readable safetensors file: {error}.") from error
+
+
+def _shapes(weights: Any) -> dict[str, tuple[int, ...]]:
+    """Shapes of all tensors, from the header."""
+    return {key: tuple(weights.get_slice(key).get_shape()) for key in weights.keys()}  # noqa: SIM118 (not a mapping)
