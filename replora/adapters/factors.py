@@ -161,9 +161,8 @@ class LatentMlp(nn.Module):
     """A latent matrix and the two-layer MLP that maps its rows to the rows of one factor, or of several (`outputs`).
 
     The latent matrix starts as LoRA's A does, weights as `nn.Linear`'s, biases at zero (else they would outweigh the
-    small latents and make all rows alike). `zero_last` starts the last layer at zero, so that the generated rows are exactly
-    zero before the first step.
-    With `one_mlp` all layers share the MLP and keep a latent matrix each.
+    small latents and make all rows alike). `zero_last` starts the last layer at zero, so that the rows are exactly zero
+    before the first step. With `one_mlp` all layers share the MLP and keep a latent matrix each.
     """
 
     latent: Tensor  # (runs, layers, rank, features)

@@ -1,8 +1,12 @@
-"""The engine on the embedded models: pairing, batching, divergence, pausing, repeatability."""
+"""The engine on the embedded models: pairing, batching, divergence, pausing, repeatability.
+
+REPLORA_TEST_DEVICE=cuda runs the same tests on a GPU.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+import os
 import time
 
 import pytest
@@ -21,7 +25,7 @@ SMALL = Race(
     adapted_blocks=1,
     evaluate_every=3,
     test_examples=20,
-    device="cpu",
+    device=os.environ.get("REPLORA_TEST_DEVICE", "cpu"),
     precision="float32",
 )
 TASKS = ["digits", "wordnet_topics"]
