@@ -26,20 +26,18 @@ MAY_IMPORT: dict[str, set[str]] = {
     "training": {"__init__", *LIGHT, "adapters", "backbones", "tasks"},
     "studies": {*LIGHT, "adapters", "backbones", "tasks", "training"},
     "theory": {"config"},
-    "theory_specs": {"config", "theory"},
-    "theory_events": {"config", "events", "theory", "theory_specs"},
-    "theory_splits": {"theory", "theory_specs"},
-    "theory_job": {"theory", "theory_events", "theory_specs"},
-    "figures": {"theory_events", "theory_specs", "theory_splits", "config", "events", "summary", "theory"},
+    "lab": {"config", "events", "theory"},
+    "figures": {"lab", "config", "events", "summary", "theory"},
     "jobs": {"config", "events"},
-    "ui": {*LIGHT, "tasks", "figures", "jobs", "theory", "theory_events", "theory_specs", "theory_splits", "studies"},
-    "cli": {*LIGHT, "training", "studies", "cli_theory"},
+    "ui": {*LIGHT, "tasks", "figures", "jobs", "lab", "theory", "studies"},
+    "cli": {*LIGHT, "training", "studies", "cli_study", "cli_theory"},
+    "cli_study": {*LIGHT, "studies"},
     "cli_theory": {"config", "theory"},
     "__main__": {"cli"},
     "__init__": {"config", "adapters", "training"},
 }
 HEAVY = {"torch", "timm", "transformers", "torchvision", "peft"}
-TORCH_FREE = ["catalog", "config", "events", "seeding", "summary", "tasks", "theory", "figures", "ui"]
+TORCH_FREE = ["catalog", "config", "events", "seeding", "summary", "tasks", "theory", "lab", "figures", "ui"]
 
 
 def room(path: Path) -> str:

@@ -14,7 +14,7 @@ JobFunction = Callable[[Mapping[str, Any], Callable[[], float | None]], Iterator
 
 KINDS: dict[str, str] = {
     "race": "replora.training.race:race_lines",
-    "theory": "replora.theory_job:monte_carlo_lines",
+    "theory": "replora.lab.job:monte_carlo_lines",
 }
 
 

@@ -15,6 +15,8 @@ FRAMED = "frame.framed"
 
 PAGES: dict[str, str] = {  # file in pages/ without its suffix, and title; the first is the landing page
     "race": "Race",
+    "identifiability": "Identifiability",
+    "rates": "Rates",
 }
 
 

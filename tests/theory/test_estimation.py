@@ -80,7 +80,8 @@ def test_same_optimum_as_scipy_at_the_edge_of_the_box(sharing: Sharing, seed: in
     lower, upper = family.bounds(box)
     assert found.converged.all()
     assert ((found.theta == lower) | (found.theta == upper)).any(axis=1).all()
-    assert (found.theta >= lower).all() and (found.theta <= upper).all()
+    assert (found.theta >= lower).all()
+    assert (found.theta <= upper).all()
     for index in range(3):
         cost, _ = by_scipy(family, observations[index], start[index], box)
         assert found.cost[index] <= cost * (1 + 1e-7)
@@ -119,14 +120,16 @@ def test_exact_data_are_fitted_exactly() -> None:
     family = family_for(SETTING, truth, "plain", 2)
     start = family.theta_at(truth) + 0.2 * np.random.default_rng(0).normal(size=(5, 8))
     found = fit(family, np.repeat(regression_function(SETTING, truth)[None], 5, axis=0), start, box=4.0)
-    assert found.converged.all() and found.cost.max() < 1e-20
+    assert found.converged.all()
+    assert found.cost.max() < 1e-20
     np.testing.assert_allclose(found.theta, np.tile(family.theta_at(truth), (5, 1)), atol=1e-9)
 
 
 def test_running_out_of_steps_is_said() -> None:
     family, observations, start = random_case("plain", 0)
     found = fit(family, observations, start, box=4.0, max_steps=1)
-    assert not found.converged.any() and (found.steps == 1).all()
+    assert not found.converged.any()
+    assert (found.steps == 1).all()
 
 
 def test_averages_hold_all_that_n_observations_say() -> None:

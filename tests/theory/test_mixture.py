@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -71,7 +73,8 @@ def test_gates_are_a_distribution_even_for_large_logits() -> None:
     setting = disc_setting(50)
     far = tied_truth(((400.0, 300.0), (-500.0, 80.0)))
     share = gates(setting, far)
-    assert share.shape == (50, 3) and (share >= 0).all()
+    assert share.shape == (50, 3)
+    assert (share >= 0).all()
     np.testing.assert_allclose(share.sum(axis=-1), 1, rtol=1e-14)
     assert np.isfinite(regression_function(setting, far)).all()
 
@@ -136,6 +139,6 @@ def test_eta_unties_every_coordinate() -> None:
 )
 def test_bad_input_is_one_sentence(build: object, sentence: str) -> None:
     assert callable(build)
-    with pytest.raises(ValueError) as caught:
+    with pytest.raises(ValueError, match=re.escape(sentence)) as caught:
         build()
     assert str(caught.value) == sentence

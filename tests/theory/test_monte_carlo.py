@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import cache
 
@@ -54,7 +55,8 @@ def test_over_specified_plain_has_two_modes_and_nothing_else_has(seed: int) -> N
     assert 0.25 <= last.far_fraction <= 0.55
     assert 0.2 <= last.edge_fraction <= last.far_fraction + 0.02
     near, far = last.d1[~last.far], last.d1[last.far]
-    assert near.max() < 0.5 and far.min() > 1
+    assert near.max() < 0.5
+    assert far.min() > 1
     for sharing, atoms in (("shared", 2), ("shared", 3), ("plain", 2)):
         assert ran(sharing, atoms, seed)[-1].far_fraction == 0
 
@@ -71,13 +73,15 @@ def test_tanh_sharing_gives_the_linear_estimates() -> None:
     for one, other in zip(shared, tanh, strict=True):
         np.testing.assert_allclose(one.d1, other.d1, rtol=1e-3, atol=1e-7)
     over = fit_slope(ran("tanh", 3, 0), "D_2")
-    assert over is not None and over.value == pytest.approx(-0.5, abs=0.06)
+    assert over is not None
+    assert over.value == pytest.approx(-0.5, abs=0.06)
 
 
 def test_free_weights_cost_no_rate_where_the_anchor_stands() -> None:
     experiment = Experiment(sharing="shared", atoms=2, replicates=60, free_weights=True)
     slope = fit_slope(list(monte_carlo(experiment)), "D_1")
-    assert slope is not None and slope.value == pytest.approx(-0.5, abs=0.06)
+    assert slope is not None
+    assert slope.value == pytest.approx(-0.5, abs=0.06)
 
 
 def test_more_than_two_true_atoms() -> None:
@@ -108,7 +112,8 @@ def test_estimates_are_what_they_say() -> None:
     (estimates,) = monte_carlo(experiment)
     losses = cell_losses(estimates.fitted, experiment.truth)
     np.testing.assert_array_equal(estimates.cells, losses.cells)
-    assert estimates.single_cell is not None and estimates.doubled_cell is not None
+    assert estimates.single_cell is not None
+    assert estimates.doubled_cell is not None
     np.testing.assert_allclose(estimates.single_cell + estimates.doubled_cell, estimates.d1)
     np.testing.assert_allclose(estimates.d2, losses.second.sum(axis=-1))
     np.testing.assert_allclose(estimates.prediction, distance(experiment.setting, estimates.fitted, experiment.truth))
@@ -137,7 +142,8 @@ def test_slope_and_band_by_hand() -> None:
     means = [float(each.d1.mean()) for each in estimates]
     expected = np.polyfit(np.log([each.n for each in estimates]), np.log(means), 1)[0]
     found = fit_slope(estimates, "D_1")
-    assert found is not None and found.value == pytest.approx(expected, rel=1e-10)
+    assert found is not None
+    assert found.value == pytest.approx(expected, rel=1e-10)
     errors = np.random.default_rng(0).exponential(size=400)
     band = mean_band(errors)
     assert band.value == errors.mean()
@@ -147,7 +153,9 @@ def test_slope_and_band_by_hand() -> None:
 
 def test_sample_sizes_are_multiples_of_the_design() -> None:
     sizes = sample_sizes(200, 10**8, 7)
-    assert len(sizes) == 7 and sizes[0] == 200 and sizes[-1] == 10**8
+    assert len(sizes) == 7
+    assert sizes[0] == 200
+    assert sizes[-1] == 10**8
     assert all(size % 200 == 0 for size in sizes)
     assert sample_sizes(200, 400, 9) == (200, 400)
     assert len(list(monte_carlo(Experiment(replicates=2, n_grid=sizes)))) == 7
@@ -174,7 +182,7 @@ def test_sample_sizes_are_multiples_of_the_design() -> None:
     ],
 )
 def test_bad_input_is_one_sentence(values: dict[str, object], sentence: str) -> None:
-    with pytest.raises(ValueError) as caught:
+    with pytest.raises(ValueError, match=re.escape(sentence)) as caught:
         Experiment(**values)  # type: ignore[arg-type]
     assert str(caught.value) == sentence
 

@@ -105,7 +105,7 @@ def test_a_loss_that_is_not_a_number_is_divergence(monkeypatch):
     clean = Heads.forward
 
     def broken(self: Heads, features: torch.Tensor) -> torch.Tensor:
-        return clean(self, features) * torch.tensor([float("nan"), 1.0]).view(2, 1, 1)
+        return clean(self, features) * features.new_tensor([float("nan"), 1.0]).view(2, 1, 1)
 
     monkeypatch.setattr(Heads, "forward", broken)
     events = list(race(SMALL))

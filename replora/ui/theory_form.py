@@ -1,0 +1,42 @@
+"""Controls of the theory pages from their specs, opened from the link and written back to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+import streamlit as st
+
+from replora.config import SpecError, format_value
+from replora.lab.specs import Linked
+from replora.ui.controls import control
+
+Chosen = TypeVar("Chosen", bound=Linked)
+
+
+def open_spec(spec: type[Chosen], query: Mapping[str, str], page: str) -> tuple[Chosen, Sequence[str]]:
+    """What this session's first link asked for, and the sentences about what it could not have."""
+    key = f"{page}.opened"
+    if key not in st.session_state:
+        st.session_state[key] = spec.from_query(query)
+    opened: tuple[Chosen, Sequence[str]] = st.session_state[key]
+    return opened
+
+
+def place_controls(spec: type[Linked], names: Sequence[str], opened: Linked, page: str, values: dict[str, Any]) -> str:
+    """Draws the controls and notes their values; the first sentence about a text that cannot be read, or ''."""
+    problem = ""
+    for name in names:
+        try:
+            values[name] = control(
+                spec, name, key=f"{page}.{name}", opened=getattr(opened, name), show=lambda each: format_value(each)
+            )
+        except SpecError as error:
+            problem = problem or str(error)
+    return problem
+
+
+def write_query(query: Mapping[str, str]) -> None:
+    """Keep the URL a link to what is on the screen."""
+    if dict(query) != st.query_params.to_dict():
+        st.query_params.from_dict(dict(query))

@@ -1,0 +1,279 @@
+"""The theory pages, run headless: warm and cold, their links, their controls, and a run from start to end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from replora.jobs.engine import JobRefused, JobState, JobStatus, UnknownJob
+from replora.lab.job import monte_carlo_lines
+from replora.lab.specs import MonteCarlo
+from replora.ui import engine as ui_engine
+from replora.ui import rates_view
+
+ROOT = Path(__file__).resolve().parents[2]
+Open = Callable[..., AppTest]
+
+
+class ScriptedEngine:
+    """An engine with one kind of job, whose lines a test lets out."""
+
+    ready = True
+
+    def __init__(self) -> None:
+        self.scripts: dict[str, list[str]] = {}
+        self.specs: dict[str, Any] = {}
+        self.told = 0
+        self.state = JobState.RUNNING
+        self.message = self.refusal = ""
+        self.kind = "theory"
+        self.watched: list[str] = []
+
+    def submit(self, kind: str, spec: Any, *, time_limit: float | None = None, paused: bool = False) -> str:
+        if self.refusal:
+            raise JobRefused(self.refusal)
+        assert kind == "theory"
+        name = f"theoryjob{len(self.scripts)}"
+        quick = {**spec, "replicates": 3}
+        self.scripts[name], self.specs[name] = list(monte_carlo_lines(quick, lambda: None)), spec
+        self.told, self.state = 0, JobState.RUNNING
+        return name
+
+    def advance(self, lines: int = 1000) -> None:
+        script = list(self.scripts.values())[-1]
+        self.told = min(len(script), self.told + lines)
+        if self.told == len(script):
+            self.state = JobState.FINISHED
+
+    def events(self, job: str, since: int = 0) -> Sequence[str]:
+        return self.scripts[job][since : self.told]
+
+    def cancel(self, job: str) -> None:
+        self.state = JobState.CANCELLED
+
+    def status(self, job: str) -> JobStatus:
+        if job not in self.scripts:
+            raise UnknownJob(job)
+        return JobStatus(job, self.kind, self.state, self.specs[job], self.told, message=self.message)
+
+    def watch(self, job: str, viewer: str) -> None:
+        self.watched.append(job)
+
+    def unwatch(self, job: str, viewer: str) -> None:
+        self.watched.remove(job)
+
+    def close(self) -> None:
+        self.scripts.clear()
+
+
+@pytest.fixture
+def scripted(monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedEngine]:
+    fake = ScriptedEngine()
+    st.cache_resource.clear()
+    monkeypatch.setattr(ui_engine, "connect", lambda: fake)
+    yield fake
+    st.cache_resource.clear()
+
+
+@pytest.fixture
+def app(scripted: ScriptedEngine) -> Open:
+    def start(page: str, *, warm: bool = False, **query: str) -> AppTest:
+        file = ROOT / ("app.py" if warm else f"pages/{page}.py")
+        test = AppTest.from_file(str(file), default_timeout=30)
+        if warm:
+            test.run()
+            test.switch_page(f"pages/{page}.py")
+        test.query_params.update(query)
+        return test.run()
+
+    return start
+
+
+def html(test: AppTest) -> str:
+    return " ".join(each.value for each in test.html)
+
+
+def said(test: AppTest) -> list[str]:
+    return [each.value.replace("\\", "") for each in [*test.warning, *test.error]]
+
+
+def query(test: AppTest) -> dict[str, str]:
+    return {name: value if isinstance(value, str) else value[-1] for name, value in test.query_params.items()}
+
+
+@pytest.mark.parametrize("warm", [False, True])
+@pytest.mark.parametrize(("page", "figures"), [("identifiability", 8), ("rates", 4)])
+def test_a_page_opens_cold_and_warm_with_all_its_pictures(app: Open, page: str, figures: int, warm: bool) -> None:
+    test = app(page, warm=warm)
+    assert not test.exception
+    assert not said(test)
+    charts = test.get("vega_lite_chart")
+    assert len(charts) == figures
+    assert all(len(each.proto.alt) > 60 for each in charts)
+    assert query(test) == {}
+
+
+def test_a_link_opens_the_split_it_says(app: Open) -> None:
+    test = app("identifiability", delta="0.25", angle="90", tied="tanh", noise="2")
+    assert not test.exception
+    assert "excess loss at \u03b4 = 0.25" in html(test)
+    assert test.number_input(key="identifiability.angle").value == 90
+    assert test.selectbox(key="identifiability.tied").value == "tanh"
+    assert query(test) == {"delta": "0.25", "angle": "90", "tied": "tanh", "noise": "2"}
+
+
+def test_at_no_split_nothing_is_told_apart(app: Open) -> None:
+    test = app("identifiability", delta="0")
+    assert not test.exception
+    assert html(test).count("no finite n") == 2
+    assert "<b>4 zero Fisher eigenvalues</b>" in html(test)
+    assert "<b>2 zero Fisher eigenvalues</b>" in html(test)
+
+
+def test_the_tanh_control_keeps_the_exponent(app: Open) -> None:
+    test = app("identifiability")
+    test.selectbox(key="identifiability.tied").select("tanh").run()
+    assert not test.exception
+    assert query(test) == {"tied": "tanh"}
+    assert "tanh: query and value tied" in html(test)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("delta", "9"), ("delta", "far"), ("angle", "1e3"), ("tied", "plain"), ("noise", "0"), ("noise", "-1")],
+)
+def test_rubbish_in_a_link_to_a_split_is_a_sentence(app: Open, name: str, value: str) -> None:
+    test = app("identifiability", **{name: value})
+    assert not test.exception
+    assert len(said(test)) == 1
+    assert said(test)[0].startswith(f"{name} must be")
+    assert query(test) == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("atoms", "1", "atoms must be at least the truth's 2, got 1."),
+        ("n_grid", "8", "n must be at least the number of parameters, 12, got 8."),
+        ("n_grid", "250", "n must be a multiple of the 200 design points, got 250."),
+        ("n_grid", "many", "n_grid must be a whole number"),
+        ("noise", "0", "noise must be a number from 0.01 to 10"),
+        ("eta", "nan", "eta must be a number from 0 to 1"),
+        ("sharings", "both", "sharings must be one of plain, shared, tanh"),
+        ("quantity", "D_3", "quantity must be one of"),
+        ("shown_n", "0", "shown_n must be a whole number"),
+    ],
+)
+def test_rubbish_in_a_link_to_rates_is_a_sentence(app: Open, name: str, value: str, sentence: str) -> None:
+    test = app("rates", **{name: value})
+    assert not test.exception
+    assert len(said(test)) == 1
+    assert said(test)[0].startswith(sentence)
+    assert "Recorded run" in html(test)
+    assert query(test) == {}
+
+
+def test_the_first_screen_of_rates_is_the_recorded_run_with_its_command(app: Open, scripted: ScriptedEngine) -> None:
+    test = app("rates")
+    assert "Recorded run: 100 replicates, n to 10\u2078" in html(test)
+    assert "python scripts/record_theory.py" in html(test)
+    assert "Plain, over-specified, has two modes" in html(test)
+    assert "Parameters, not predictions" in html(test)
+    assert not scripted.scripts
+    test.select_slider(key="rates.atoms").set_value(2).run()
+    assert "Exactly specified, plain LoRA is as fast" in html(test)
+    test.segmented_control(key="rates.sharings").set_value(["shared", "tanh"]).run()
+    assert "tanh lies on shared" in html(test)
+    assert query(test) == {"atoms": "2", "sharings": "shared,tanh"}
+
+
+def test_a_missing_recording_is_a_sentence(app: Open, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(rates_view, "FOLDER", tmp_path)
+    test = app("rates")
+    assert not test.exception
+    assert "No recorded run" in html(test)
+    (tmp_path / "rates_over.jsonl").write_text("{}\n", encoding="utf-8")
+    assert "cannot be read" in html(app("rates"))
+
+
+def test_a_live_run_streams_finishes_and_gives_way_to_the_recorded_one(app: Open, scripted: ScriptedEngine) -> None:
+    test = app("rates", eta="0.1", n_grid="1e5,1e7")
+    assert "Run live runs your settings" in html(test)
+    test.button(key="rates.run").click().run()
+    job = query(test)["run"]
+    assert scripted.specs[job] == MonteCarlo(eta=0.1, n_grid=(10**5, 10**7)).to_dict()
+    assert scripted.watched == [job]
+    scripted.advance(2)
+    test.run()
+    assert "Running: 1 of 4 fits" in html(test)
+    scripted.advance()
+    test.run()
+    assert not test.exception
+    assert "Live run: 40 replicates" in html(test)
+    assert "Tying is an assumption" in html(test)
+    assert test.button(key="rates.stop").disabled
+    test.number_input(key="rates.noise").set_value(1.0).run()
+    assert "Your settings have changed since" in html(test)
+    test.button(key="rates.reset").click().run()
+    assert "Recorded run" in html(test)
+    assert "run" not in query(test)
+
+
+def test_a_reload_takes_a_run_up_again_and_an_unknown_one_is_a_sentence(app: Open, scripted: ScriptedEngine) -> None:
+    job = scripted.submit("theory", MonteCarlo(n_grid=(10**5, 10**6)).to_dict())
+    scripted.advance()
+    assert "Live run" in html(app("rates", run=job))
+    assert "is not known here" in said(app("rates", run="nosuchjob"))[0]
+    scripted.kind = "race"
+    assert "is not a Monte Carlo" in said(app("rates", run=job))[0]
+
+
+def test_stop_failure_and_refusal_are_said(app: Open, scripted: ScriptedEngine) -> None:
+    test = app("rates", n_grid="1e5,1e6")
+    scripted.refusal = "The queue is full."
+    test.button(key="rates.run").click().run()
+    assert said(test) == ["The queue is full."]
+    scripted.refusal = ""
+    test.button(key="rates.run").click().run()
+    scripted.advance(2)
+    test.button(key="rates.stop").click().run()
+    assert "Stopped after 1 of 4 fits" in html(test)
+    test.button(key="rates.run").click().run()
+    scripted.state, scripted.message = JobState.FAILED, "Out of memory."
+    test.run()
+    assert "Failed after 0 of 4 fits" in html(test)
+    assert said(test) == ["Out of memory."]
+
+
+def test_controls_that_hold_nonsense_stop_the_run_button_only(app: Open) -> None:
+    test = app("rates")
+    test.text_input(key="rates.n_grid").set_value("1e5, often").run()
+    assert "n_grid must be a whole number" in said(test)[0]
+    assert test.button(key="rates.run").disabled
+    assert len(test.get("vega_lite_chart")) == 4
+    test.text_input(key="rates.n_grid").set_value("1e5, 300").run()
+    assert said(test) == ["n must be a multiple of the 200 design points, got 300."]
+    test.text_input(key="rates.n_grid").set_value("1e5").run()
+    test.segmented_control(key="rates.sharings").set_value([]).run()
+    assert said(test)[0].startswith("sharings must list at least one")
+
+
+def test_the_size_looked_at_is_the_largest_done_until_one_is_chosen(app: Open, scripted: ScriptedEngine) -> None:
+    test = app("rates", n_grid="1e4,1e5,1e6")
+    assert test.select_slider(key="rates.at.n").value == 10**8
+    test.button(key="rates.run").click().run()
+    scripted.advance(5)
+    test.run()
+    assert test.select_slider(key="rates.at.n").value == 10**5
+    scripted.advance()
+    test.run()
+    assert test.select_slider(key="rates.at.n").value == 10**6
+    test.select_slider(key="rates.at.n").set_value(10**4).run()
+    test.run()
+    assert test.select_slider(key="rates.at.n").value == 10**4
+    assert query(test)["shown_n"] == "10000"
