@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from replora.cli_study import study_command
 from replora.cli_theory import theory_command
 from replora.config import METHOD_TITLES, RaceOptions, SpecError, UserError, format_value, kind_of, options, parse_value
 from replora.events import Diverged, Evaluated, Event, Started, Step, to_line
@@ -68,6 +69,7 @@ def main() -> None:
 
 
 main.add_command(theory_command)
+main.add_command(study_command)
 
 
 @main.command("race")

@@ -11,7 +11,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Self, TypeVar, cast, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Self, cast, get_args, get_origin, get_type_hints
 
 from replora.catalog import BACKBONES, TASKS
 
@@ -177,6 +177,33 @@ class Spec:
         return tuple(value) if isinstance(value, list) else value
 
 
+class Linked(Spec):
+    """A flat spec that a link carries: only values that are not defaults, a sentence for each that cannot be taken."""
+
+    def to_query(self) -> dict[str, str]:
+        """The values that differ from their defaults, as text for a URL."""
+        default = type(self)()
+        return {
+            name: format_value(getattr(self, name))
+            for name in options(self)
+            if getattr(self, name) != getattr(default, name)
+        }
+
+    @classmethod
+    def from_query(cls, query: Mapping[str, str]) -> tuple[Self, list[str]]:
+        """What a URL asks for; a value that cannot be taken, alone or beside the others, becomes a sentence."""
+        found, problems = cls(), list[str]()
+        for name, facts in options(cls).items():
+            if name not in query:
+                continue
+            try:
+                value = parse_value(name, query[name], kind_of(cls, name), facts)
+                found = dataclasses.replace(cast(Any, found), **{name: value})
+            except SpecError as error:
+                problems.append(f"{error} The default is used instead.")
+        return found, problems
+
+
 @dataclass(frozen=True, kw_only=True)
 class Method(Spec):
     """How the factors A and B of delta_weight = (alpha / rank) B A arise, for query and value."""
@@ -292,6 +319,16 @@ class Race(Training):
         Run(method=Method(name="lora")),
         Run(method=Method(name="replora")),
     )
+    validation_examples: int = option(
+        0,
+        "Validation examples",
+        "Training examples, stratified, that no run trains on; evaluated beside the test examples to choose rates by.",
+        low=0,
+        high=1_000_000,
+    )
+    tell_answers: bool = option(
+        False, "Tell answers", "Whether the last evaluation tells which test examples each run has right."
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -309,11 +346,8 @@ class Race(Training):
         return tuple(each if isinstance(each, Run) else Run.from_dict(each) for each in value)
 
 
-Flat = TypeVar("Flat", bound="RaceOptions")
-
-
 @dataclass(frozen=True, kw_only=True)
-class RaceOptions(Training):
+class RaceOptions(Training, Linked):
     """A race as a form has it: one value per option, methods and seeds as lists. The form of URL and command line."""
 
     methods: tuple[MethodName, ...] = option(("lora", "replora"), "Methods", "Which methods race.")
@@ -351,26 +385,3 @@ class RaceOptions(Training):
             for name in self.methods
         )
         return Race(runs=runs, **shared)
-
-    def to_query(self) -> dict[str, str]:
-        """The values that differ from their defaults, as text for a URL."""
-        default = type(self)()
-        return {
-            name: format_value(getattr(self, name))
-            for name in options(self)
-            if getattr(self, name) != getattr(default, name)
-        }
-
-    @classmethod
-    def from_query(cls: type[Flat], query: Mapping[str, str]) -> tuple[Flat, list[str]]:
-        """The form a URL asks for, and a sentence for each value it could not take (the default stands instead)."""
-        values: dict[str, Any] = {}
-        problems: list[str] = []
-        for name, facts in options(cls).items():
-            if name not in query:
-                continue
-            try:
-                values[name] = parse_value(name, query[name], kind_of(cls, name), facts)
-            except SpecError as error:
-                problems.append(f"{error} The default is used instead.")
-        return cls(**values), problems

@@ -63,12 +63,19 @@ class Step:
 
 @dataclass(frozen=True)
 class Evaluated:
-    """Share of correct answers and mean loss on the test examples after `step` steps."""
+    """Share of correct answers and mean loss on the test examples after `step` steps.
+
+    validation_accuracies: the same share on the examples held out for validation, empty where there are none.
+    answers: which test examples each run has right, one bit an example, the first in the highest bit of the first byte,
+    as hexadecimal text ('' for a run that has diverged); told by the last evaluation where the race asks for it.
+    """
 
     step: int
     seconds: float
     accuracies: PerRun
     losses: PerRun
+    validation_accuracies: PerRun = ()
+    answers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ JobFunction = Callable[[Mapping[str, Any], Callable[[], float | None]], Iterator
 KINDS: dict[str, str] = {
     "race": "replora.training.race:race_lines",
     "theory": "replora.lab.job:monte_carlo_lines",
+    "study": "replora.studies.study:study_lines",
 }
 
 

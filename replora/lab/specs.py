@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Self, cast
+from typing import Literal
 
-from replora.config import Spec, SpecError, format_value, kind_of, option, options, parse_value
+from replora.config import Linked, SpecError, option, options
 from replora.theory import SHARINGS, Experiment, Quantity, Sharing
 
 Tied = Literal["shared", "tanh"]
@@ -21,33 +19,6 @@ QUANTITY_TITLES: dict[str, str] = {
     "doubled_cell": "doubled cell",
     "prediction": "prediction error",
 }
-
-
-class Linked(Spec):
-    """A spec that a link carries: only values that are not defaults, and a sentence for each that cannot be taken."""
-
-    def to_query(self) -> dict[str, str]:
-        """The values that differ from their defaults, as text for a URL."""
-        default = type(self)()
-        return {
-            name: format_value(getattr(self, name))
-            for name in options(self)
-            if getattr(self, name) != getattr(default, name)
-        }
-
-    @classmethod
-    def from_query(cls, query: Mapping[str, str]) -> tuple[Self, list[str]]:
-        """What a URL asks for; a value that cannot be taken, alone or beside the others, becomes a sentence."""
-        found, problems = cls(), list[str]()
-        for name, facts in options(cls).items():
-            if name not in query:
-                continue
-            try:
-                value = parse_value(name, query[name], kind_of(cls, name), facts)
-                found = dataclasses.replace(cast(Any, found), **{name: value})
-            except SpecError as error:
-                problems.append(f"{error} The default is used instead.")
-        return found, problems
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -44,6 +44,7 @@ from replora.training.optimizer import AdamW, RunParameters, warmup_cosine
 
 NewRate = Callable[[], float | None]
 TEST_SEED = 0  # the test examples are the same for every run and race
+VALIDATION_SEED = 1  # and so are those held out for validation
 LARGEST_UPDATE = 1000.0  # times the norm of the frozen weights; layer norms keep the loss finite far beyond
 
 
@@ -93,6 +94,7 @@ class _Race:
         self.seeds = [run.seed for run in spec.runs]
         self.heads = Heads(self.seeds, backbone.width, len(self.task.classes)).to(device)
         self.labels = torch.from_numpy(self.task.train.labels).to(device)
+        held_out, self.pool = _held_out(self.task, spec.validation_examples)
         self.subsets = [self._subset(run.data_fraction, run.seed) for run in spec.runs]
         self.orders = self._orders()
         tested = nested_subset(self.task.test.labels, min(spec.test_examples, len(self.task.test)), TEST_SEED)
@@ -100,6 +102,11 @@ class _Race:
         self.train_cache = PrefixCache(self.backbone, self.task.train, self.first, self.dtype)
         self.test_cache = PrefixCache(self.backbone, test, self.first, self.dtype)
         self.test_labels = torch.from_numpy(test.labels).to(device)
+        validation = self.task.train.take(held_out)
+        self.validation_labels = torch.from_numpy(validation.labels).to(device)
+        self.validation_cache = (
+            PrefixCache(self.backbone, validation, self.first, self.dtype) if len(validation) else None
+        )
         groups = [RunParameters(self.heads.parameters(), range(len(self.seeds)))]
         if self.factors is not None:
             for factors, places in zip(self.factors.groups, self.factors.places, strict=True):
@@ -163,8 +170,8 @@ class _Race:
         )
 
     def _subset(self, fraction: float, seed: int) -> Indices:
-        labels = self.task.train.labels
-        return nested_subset(labels, subset_size(len(labels), len(self.task.classes), fraction), seed)
+        labels = self.task.train.labels[self.pool]
+        return self.pool[nested_subset(labels, subset_size(len(labels), len(self.task.classes), fraction), seed)]
 
     def _orders(self) -> Indices:
         """Which training example every place of every batch holds, (steps, runs, batch_size)."""
@@ -221,24 +228,39 @@ class _Race:
             features = self.backbone.features(rows, self.first)  # (runs * batch, width)
         return self.heads(features.float().view(self.runs, -1, self.backbone.width))  # type: ignore[no-any-return]
 
-    @torch.no_grad()
     def _evaluate(self, step: int) -> Evaluated:
-        """Accuracy and mean loss of each run on the test examples."""
-        right = torch.zeros(self.runs, device=self.device)
+        """Accuracy and mean loss of each run on the test examples, and accuracy on those held out for validation."""
+        right, losses = self._scores(self.test_cache, self.test_labels)
+        validation: PerRun = ()
+        if self.validation_cache is not None:
+            validation = self._known(self._scores(self.validation_cache, self.validation_labels)[0].float().mean(dim=1))
+        accuracies = self._known(right.float().mean(dim=1))
+        answers: tuple[str, ...] = ()
+        if self.spec.tell_answers and step == self.spec.steps:
+            rows = np.packbits(right.cpu().numpy(), axis=1)
+            answers = tuple(
+                "" if each is None else row.tobytes().hex() for row, each in zip(rows, accuracies, strict=True)
+            )
+        return Evaluated(step, 0.0, accuracies, self._known(losses), validation, answers)
+
+    @torch.no_grad()
+    def _scores(self, cache: PrefixCache, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Which examples of `cache` each run has right, (runs, examples), and the mean loss, (runs,)."""
+        right = torch.zeros(self.runs, len(labels), dtype=torch.bool, device=self.device)
         lost = torch.zeros(self.runs, device=self.device)
         size = max(1, 4 * CHUNK[self.device.type] // self.runs)
-        for places, rows in self.test_cache.chunks(size):
+        for places, rows in cache.chunks(size):
             repeated = {name: values.repeat(self.runs, *[1] * (values.dim() - 1)) for name, values in rows.items()}
-            labels = self.test_labels[torch.from_numpy(places).to(self.device)].repeat(self.runs, 1)  # (runs, chunk)
+            chosen = torch.from_numpy(places).to(self.device)
+            wanted = labels[chosen].repeat(self.runs, 1)  # (runs, chunk)
             if self.factors is None:
                 logits = self._logits(repeated)
             else:
                 with self.factors.held():
                     logits = self._logits(repeated)
-            right += (logits.argmax(dim=-1) == labels).sum(dim=1)
-            lost += F.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none").view(self.runs, -1).sum(1)
-        count = len(self.test_labels)
-        return Evaluated(step, 0.0, self._known(right / count), self._known(lost / count))
+            right[:, chosen] = logits.argmax(dim=-1) == wanted
+            lost += F.cross_entropy(logits.flatten(0, 1), wanted.flatten(), reduction="none").view(self.runs, -1).sum(1)
+        return right, lost / len(labels)
 
     def _known(self, values: Tensor) -> PerRun:
         """The values of the runs that are alive and finite; None for the others."""
@@ -286,6 +308,18 @@ def _backbone_for(spec: Race, task: Task) -> Backbone:
             f"got {spec.adapted_blocks}."
         )
     return backbone
+
+
+def _held_out(task: Task, count: int) -> tuple[Indices, Indices]:
+    """Places in the training split: `count` held out for validation, the same for all runs, and those to train on."""
+    labels = task.train.labels
+    if count > len(labels) - len(task.classes):
+        raise SpecError(
+            f"validation_examples must be a whole number from 0 to {len(labels) - len(task.classes):,}, so that the "
+            f"task {task.name} keeps examples to train on, got {count:,}."
+        )
+    held_out = nested_subset(labels, count, VALIDATION_SEED)
+    return held_out, np.setdiff1d(np.arange(len(labels)), held_out)
 
 
 def _stack_factors(spec: Race, backbone: Backbone) -> MixedFactors | None:

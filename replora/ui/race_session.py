@@ -5,77 +5,31 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass, field
 
-from replora.config import Race, SpecError
-from replora.events import Event, EventError, RateChanged, Started, Step, from_line
-from replora.jobs.engine import Action, Engine, JobRefused, JobState, JobStatus, UnknownJob
+from replora.config import Race
+from replora.events import Event, RateChanged, Started, Step, from_line
+from replora.jobs.engine import Action, Engine, JobState, UnknownJob
+from replora.ui.job_session import LOST, JobSession
 
-KIND = "race"
 EARLIER = 3  # how many earlier races stay visible in grey
-LOST = "The engine no longer knows this run; what it had told is lost."
 
 
 @dataclass
-class RaceSession:
-    """`problem` is the sentence of the last thing that could not be done."""
+class RaceSession(JobSession[Race, Event]):
+    """The race that is shown, and the ones before it."""
 
-    status: JobStatus | None = None
-    spec: Race | None = None
-    events: list[Event] = field(default_factory=list)
+    kind = "race"
+    noun = "a race"
+    spec_type = Race
+    read = staticmethod(from_line)
+
     earlier: list[list[Event]] = field(default_factory=list)
-    problem: str = ""
-
-    @property
-    def job(self) -> str | None:
-        return self.status.job if self.status else None
-
-    @property
-    def state(self) -> JobState | None:
-        return self.status.state if self.status else None
-
-    @property
-    def active(self) -> bool:
-        """Whether the job can still change."""
-        return self.status is not None and not self.status.state.final
-
-    def poll(self, engine: Engine) -> None:
-        """Take in what is new; the status is read first, so that a final one is never ahead of its events."""
-        if self.status is None:
-            return
-        try:
-            status = engine.status(self.status.job)
-            fresh = [from_line(line) for line in engine.events(status.job, since=len(self.events))]
-        except UnknownJob:
-            self._forget(LOST)
-        except EventError as error:
-            self._forget(f"This run cannot be read on: {error}")
-        else:
-            self.status = status
-            self.events += fresh
-
-    def attach(self, engine: Engine, job: str) -> None:
-        """Show a job by its id, as after a reload or through a shared link."""
-        try:
-            status = engine.status(job)
-        except UnknownJob:
-            self._forget("The run of this link is not known here; perhaps it was on another machine, or too long ago.")
-            return
-        if status.kind != KIND:
-            self._forget(status.message or "The run of this link is not a race.")
-            return
-        try:
-            self.spec = Race.from_dict(status.spec)
-        except SpecError as error:
-            self._forget(f"The run of this link cannot be read: {error}")
-            return
-        self.status, self.events, self.problem = status, [], ""
-        self.poll(engine)
 
     def play(self, engine: Engine, race: Race) -> None:
         """Go on with a paused race of this structure, else start anew."""
         if self.state is JobState.PAUSED and not self.changed(race):
             self._control(engine, Action.RESUME)
         else:
-            self._launch(engine, race, paused=False)
+            self._launch(engine, race)
 
     def step(self, engine: Engine, race: Race) -> None:
         """One step of the race at hand, or of a new one that then stays paused."""
@@ -86,17 +40,6 @@ class RaceSession:
 
     def pause(self, engine: Engine) -> None:
         self._control(engine, Action.PAUSE)
-
-    def cancel(self, engine: Engine) -> None:
-        """End the job; its curves stay."""
-        if self.active and self.job is not None:
-            engine.cancel(self.job)
-            self.poll(engine)
-
-    def reset(self, engine: Engine) -> None:
-        """Forget all races; the next one starts from the same seed."""
-        self.cancel(engine)
-        self._forget("")
 
     def set_rate(self, engine: Engine, rate: float) -> None:
         """A new learning rate for the race that is on."""
@@ -114,19 +57,6 @@ class RaceSession:
             return changes[-1].learning_rates[0]
         return self.spec.runs[0].learning_rate if self.spec else None
 
-    def _launch(self, engine: Engine, race: Race, *, paused: bool) -> None:
-        """Submit first and cancel the old job then, so that a refusal changes nothing."""
-        try:
-            job = engine.submit(KIND, race.to_dict(), paused=paused)
-        except JobRefused as refusal:
-            self.problem = str(refusal)
-            return
-        if self.active and self.job is not None:
-            engine.cancel(self.job)
-        self._archive(race)
-        self.spec, self.events, self.problem = race, [], ""
-        self.status = engine.status(job)
-
     def _archive(self, following: Race) -> None:
         """Keep the old race behind the new one, unless it shows another task or would lie under the same curves."""
         told = any(isinstance(each, Step) for each in self.events)
@@ -143,8 +73,8 @@ class RaceSession:
             self._forget(LOST)
 
     def _forget(self, problem: str) -> None:
-        self.status, self.spec, self.problem = None, None, problem
-        self.events, self.earlier = [], []
+        super()._forget(problem)
+        self.earlier = []
 
 
 def _without_rate(race: Race) -> Race:

@@ -144,7 +144,7 @@ def _buttons(session: RatesSession, wanted: RatesOptions | None) -> None:
             key=f"{PAGE}.stop",
             icon=":material/stop:",
             disabled=not session.active,
-            on_click=session.stop,
+            on_click=session.cancel,
             args=(jobs,),
         )
         st.button(

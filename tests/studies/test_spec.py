@@ -1,0 +1,106 @@
+"""Study specs: the grid they mean, their batches, URL and JSON, and how memory decides the size of a batch."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+
+from replora.config import Method, SpecError, Training, format_value, kind_of, options, parse_value
+from replora.studies import memory
+from replora.studies.spec import STUDIES, DataStudy, RateStudy, study_from_dict, study_to_dict
+
+TUNED = DataStudy(
+    task="digits", methods=("head", "lora", "replora"), fractions=(1.0, 0.1), tuned=True, rates=(1e-2, 1e-3), seeds=(4,)
+)
+
+
+@pytest.mark.parametrize("kind", STUDIES.values())
+def test_every_option_has_help_and_its_default_parses_back(kind):
+    default = kind()
+    for name, facts in options(default).items():
+        value = getattr(default, name)
+        assert facts.help
+        assert parse_value(name, format_value(value), kind_of(kind, name), facts) == value
+    training = {each for each in options(Training) if each != "evaluate_every"}
+    assert training | {each for each in options(Method) if each != "name"} <= set(options(kind))
+
+
+def test_the_grid_is_every_method_fraction_rate_and_seed_and_the_head_alone_has_one_rate():
+    assert TUNED.fractions == (0.1, 1.0)
+    assert TUNED.rates == (1e-3, 1e-2)
+    found = [(run.method.name, run.data_fraction, run.learning_rate) for run in TUNED.runs()]
+    one_fraction = [("head", 1e-3), ("lora", 1e-3), ("replora", 1e-3), ("lora", 1e-2), ("replora", 1e-2)]
+    assert found == [(method, fraction, rate) for fraction in (0.1, 1.0) for method, rate in one_fraction]
+    plain = dataclasses.replace(TUNED, tuned=False, learning_rate=3e-3)
+    assert {run.learning_rate for run in plain.runs()} == {3e-3}
+    sweep = RateStudy(data_fraction=0.3, seeds=(0, 1))
+    assert len(sweep.runs()) == 2 * 2 * 6
+    assert [run.seed for run in sweep.runs()] == [0] * 12 + [1] * 12
+    assert sweep.runs()[0].method == Method(name="lora")
+
+
+@pytest.mark.parametrize(("at_once", "sizes"), [(1000, [10]), (10, [10]), (9, [5, 5]), (4, [3, 4, 3]), (1, [1] * 10)])
+def test_batches_are_few_and_even_and_hold_the_whole_grid(at_once, sizes):
+    races = TUNED.races(at_once)
+    assert sorted(len(race.runs) for race in races) == sorted(sizes)
+    assert tuple(run for race in races for run in race.runs) == TUNED.runs()
+    race = races[0]
+    assert (race.task, race.evaluate_every, race.validation_examples) == ("digits", TUNED.steps, 100)
+    assert race.tell_answers
+
+
+def test_specs_survive_json_and_links():
+    for spec in (TUNED, RateStudy(rank=8, rates=(1e-3, 3e-3))):
+        assert study_from_dict(study_to_dict(spec)) == spec
+        assert type(spec).from_query(spec.to_query()) == (spec, [])
+    assert RateStudy().to_query() == {}
+    found, problems = DataStudy.from_query({"fractions": "2", "rank": "8", "validation_examples": "0", "tuned": "true"})
+    assert (found.rank, found.fractions) == (8, DataStudy().fractions)
+    assert (
+        problems
+        == [
+            "fractions must be a number from 0.001 to 1, got 2.0. The default is used instead.",
+            "validation_examples must be at least 1 for rates to be chosen by, got 0. The default is used instead.",
+        ]
+        or found.validation_examples == 0
+    )
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({}, "study must name one of data, rate."),
+        ({"study": "other"}, "study must name one of data, rate."),
+        ({"study": "rate", "tuned": True}, "RateStudy has no field 'tuned'"),
+        ({"study": "rate", "validation_examples": 0}, "validation_examples must be at least 1"),
+        ({"study": "data", "seeds": [1, 1]}, "seeds must not repeat a value"),
+    ],
+)
+def test_bad_specs_are_one_sentence(values, sentence):
+    with pytest.raises(SpecError, match=sentence):
+        study_from_dict(values)
+
+
+def test_more_memory_more_runs_at_once(monkeypatch):
+    spec, cpu = RateStudy(), torch.device("cpu")
+    one = memory.run_bytes(spec)
+    monkeypatch.setattr(memory, "_free_memory", lambda: 20 * one + 1)
+    assert memory.runs_at_once(spec, cpu) == 10
+    assert memory.runs_at_once(dataclasses.replace(spec, batch_size=32), cpu) < 5
+    monkeypatch.setattr(memory, "_free_memory", lambda: 0)
+    assert memory.runs_at_once(spec, cpu) == 1
+    monkeypatch.setattr(memory, "_free_memory", lambda: 2**50)
+    assert memory.runs_at_once(spec, cpu) == memory.CPU_LIMIT // one
+    assert memory.run_bytes(dataclasses.replace(spec, backbone="hf:some/model")) > one
+
+
+def test_free_memory_is_that_of_machine_and_container(tmp_path):
+    assert memory._free_memory() > 2**20
+    assert memory._from_container(tmp_path) is None
+    (tmp_path / "memory.max").write_text("max\n")
+    (tmp_path / "memory.current").write_text("1000\n")
+    assert memory._from_container(tmp_path) is None
+    (tmp_path / "memory.max").write_text("5000\n")
+    assert memory._from_container(tmp_path) == 4000

@@ -1,0 +1,225 @@
+"""Studies on the embedded text model: the engine's part of them, the stream of events, the job, the command line."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from click.testing import CliRunner, Result
+
+from replora.cli import main
+from replora.config import Method, Race, Run, SpecError
+from replora.events import Evaluated, Started, from_line, to_line
+from replora.jobs.kinds import job_function
+from replora.studies import study as module
+from replora.studies.events import CellFinished, Progress, StudyFinished, StudyStarted, read_study_events
+from replora.studies.events import from_line as study_from_line
+from replora.studies.spec import DataStudy, RateStudy, study_to_dict
+from replora.studies.statistics import unpack_answers
+from replora.studies.study import study
+from replora.studies.summary import summarize_study
+from replora.tasks import load_task, nested_subset
+from replora.training.race import VALIDATION_SEED, _Race, race
+
+QUICK = {
+    "task": "wordnet_topics",
+    "steps": 4,
+    "batch_size": 4,
+    "adapted_blocks": 1,
+    "mlp_width": 8,
+    "test_examples": 24,
+    "validation_examples": 12,
+    "device": "cpu",
+    "precision": "float32",
+}
+SWEEP = RateStudy(rates=(1e-3, 1e-2), seeds=(0, 1), data_fraction=1.0, **QUICK)
+RACE = SWEEP.race(SWEEP.runs()[:2])
+
+
+def cells(events):
+    return [each for each in events if isinstance(each, CellFinished)]
+
+
+def test_validation_examples_are_held_out_of_every_run_and_evaluated():
+    built = _Race(RACE, torch.device("cpu"))
+    labels = load_task("wordnet_topics").train.labels
+    held_out = nested_subset(labels, 12, VALIDATION_SEED)
+    for subset in built.subsets:
+        assert len(subset) == len(labels) - 12
+        assert not set(subset) & set(held_out)
+    last = next(each for each in reversed(list(race(RACE))) if isinstance(each, Evaluated))
+    assert all(12 * each == pytest.approx(round(12 * each)) for each in last.validation_accuracies)
+    for accuracy, answers in zip(last.accuracies, last.answers, strict=True):
+        assert unpack_answers(answers, 24).mean() == pytest.approx(accuracy)
+    assert from_line(to_line(last)) == last
+
+
+def test_a_race_without_validation_trains_on_all_examples_and_tells_none():
+    plain = dataclasses.replace(RACE, validation_examples=0, tell_answers=False, steps=1, evaluate_every=1)
+    events = list(race(plain))
+    assert next(each for each in events if isinstance(each, Started)).facts[0].examples == 3595
+    last = next(each for each in events if isinstance(each, Evaluated))
+    assert (last.validation_accuracies, last.answers) == ((), ())
+
+
+def test_too_many_validation_examples_are_refused():
+    with pytest.raises(SpecError, match="validation_examples must be a whole number from 0 to 3,583"):
+        list(race(dataclasses.replace(RACE, validation_examples=3590)))
+
+
+def test_any_size_of_batch_gives_the_same_study():
+    together, apart = list(study(SWEEP)), list(study(SWEEP, at_once=3))
+    started = together[0]
+    assert isinstance(started, StudyStarted)
+    assert (started.runs, started.batches, started.test_examples) == (8, 1, 24)
+    assert apart[0].batches == 3
+    assert isinstance(together[-1], StudyFinished)
+    for one, other in zip(cells(together), cells(apart), strict=True):
+        assert one.loss == pytest.approx(other.loss, abs=1e-4)
+        assert dataclasses.replace(one, loss=0, accuracy=0, validation_accuracy=0, answers="") == dataclasses.replace(
+            other, loss=0, accuracy=0, validation_accuracy=0, answers=""
+        )
+    assert [(each.rate, each.method) for each in cells(together)[:4]] == [
+        (1e-3, "lora"),
+        (1e-3, "replora"),
+        (1e-2, "lora"),
+        (1e-2, "replora"),
+    ]
+    shares = [each.share for each in apart if isinstance(each, Progress)]
+    assert shares == sorted(shares)
+    assert shares[-1] == 1
+    summary = summarize_study(together)
+    assert summary.finished
+    assert {each.n for each in summary.cells} == {2}
+
+
+def test_a_cell_is_the_race_it_stands_for():
+    found = cells(study(SWEEP))[1]
+    run = Run(method=SWEEP.method("replora"), learning_rate=1e-3, data_fraction=1.0)
+    assert run.method == Method(name="replora", mlp_width=8)
+    alone = Race(runs=(run,), evaluate_every=4, validation_examples=12, **{
+        name: value for name, value in QUICK.items() if name not in ("mlp_width", "validation_examples")
+    })  # fmt: skip
+    last = next(each for each in reversed(list(race(alone))) if isinstance(each, Evaluated))
+    assert found.loss == pytest.approx(last.losses[0], abs=1e-4)
+    assert (found.seed, found.examples) == (0, 3583)
+
+
+def test_a_diverged_run_is_told_as_such():
+    wild = RateStudy(rates=(1e-3, 1.0), seeds=(0,), rank=8, alpha=4096, activation="identity", **QUICK)
+    found = cells(study(dataclasses.replace(wild, steps=30)))
+    lost = [each for each in found if each.diverged]
+    assert ("replora", 1.0) in {(each.method, each.rate) for each in lost}
+    assert {(each.accuracy, each.loss, each.validation_accuracy, each.answers) for each in lost} == {
+        (None, None, None, "")
+    }
+
+
+def test_a_batch_too_large_for_the_device_is_halved(monkeypatch):
+    sizes = []
+
+    def small_device(spec):
+        sizes.append(len(spec.runs))
+        if len(spec.runs) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return race(spec)
+
+    monkeypatch.setattr(module, "race", small_device)
+    quick = dataclasses.replace(SWEEP, steps=1, seeds=(0,))
+    events = list(study(quick))
+    assert sizes == [4, 2, 2]
+    assert len(cells(events)) == 4
+    assert sum(isinstance(each, StudyStarted) for each in events) == 1
+    monkeypatch.setattr(module, "race", lambda spec: (_ for _ in ()).throw(torch.OutOfMemoryError("none")))
+    with pytest.raises(torch.OutOfMemoryError):
+        list(study(quick))
+
+
+def test_the_clock_stands_while_nobody_asks():
+    begun = time.perf_counter()
+    stream = study(dataclasses.replace(SWEEP, steps=1, seeds=(0,)))
+    next(stream)
+    time.sleep(1.0)
+    last = list(stream)[-1]
+    assert last.seconds <= time.perf_counter() - begun - 0.9
+
+
+def test_the_job_speaks_in_lines():
+    lines = list(job_function("study")(study_to_dict(dataclasses.replace(SWEEP, steps=1, seeds=(0,))), lambda: None))
+    events = [study_from_line(line) for line in lines]
+    assert isinstance(events[0], StudyStarted)
+    assert len(cells(events)) == 4
+    with pytest.raises(SpecError, match="study must name"):
+        next(job_function("study")({}, lambda: None))
+
+
+def test_specs_events_and_summaries_leave_torch_out():
+    code = (
+        "import sys, replora.studies.summary, replora.studies.fairness, replora.cli_study; "
+        "print(sorted({'torch', 'timm', 'transformers'} & set(sys.modules)))"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
+
+
+def command(*arguments: str) -> Result:
+    quick = [part for name, value in QUICK.items() for part in (f"--{name.replace('_', '-')}", str(value))]
+    return CliRunner().invoke(main, ["study", arguments[0], *quick, *arguments[1:]])
+
+
+def test_json_is_one_object_on_the_last_line_and_a_recording_gives_the_same(tmp_path: Path):
+    recording, table = tmp_path / "study.jsonl", tmp_path / "study.csv"
+    arguments = ["--rates", "1e-3,1e-2", "--seeds", "0,1,2", "--events", str(recording), "--csv", str(table), "--json"]
+    result = command("rate", *arguments)
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout.splitlines()[-1])
+    assert found["grid"] == {
+        "methods": ["lora", "replora"],
+        "fractions": [0.1],
+        "rates": [1e-3, 1e-2],
+        "seeds": [0, 1, 2],
+    }
+    assert {"mean", "interval", "n", "diverged"} <= set(found["cells"][0])
+    assert found["cells"][0]["n"] == 3
+    assert found["paired_differences"][-1]["protocol"] == "tuned"
+    assert found["runs_per_second"] == pytest.approx(12 / found["seconds"])
+    assert found["verdict"].startswith("With 10 % of the data and rates tuned for each: RepLoRA minus LoRA: ")
+    assert json.loads(json.dumps(summarize_study(read_study_events(recording)).to_dict())) == found
+    assert len(list(csv.DictReader(table.open()))) == 12
+
+
+def test_people_get_a_table_the_fairness_list_and_a_verdict():
+    result = command("data", "--fractions", "0.1,1.0", "--seeds", "0")
+    assert result.exit_code == 0, result.output
+    for expected in ("wordnet_topics on minilm_l3", "RepLoRA minus LoRA", "rates tuned per method", "full-data"):
+        assert expected in result.stdout
+    tuned = command("data", "--fractions", "1.0", "--seeds", "0", "--tuned", "--rates", "1e-3,1e-2", "--json")
+    assert json.loads(tuned.stdout.splitlines()[-1])["spec"]["tuned"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["rate", "--rates", "2"], "rates must be a number from 1e-07 to 1, got 2.0."),
+        (["data", "--task", "cats"], "task must be one of digits,"),
+        (["rate", "--rank", "400"], "rank must be a whole number from 1 to 384"),
+        (["data", "--events", "/nowhere/at/all.jsonl"], "No such file or directory"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_no_traceback(arguments, sentence):
+    result = command(*arguments)
+    assert result.exit_code != 0
+    assert sentence in result.output
+    assert isinstance(result.exception, SystemExit)
+
+
+def test_data_study_defaults_are_those_of_the_page():
+    assert DataStudy().fractions == (0.01, 0.03, 0.1, 0.3, 1.0)
+    assert len(DataStudy().runs()) == 30
