@@ -29,6 +29,7 @@ from replora.training.race import race
 
 RANK, BATCH, ADAPTED = 4, 16, 3
 FRACTION = 0.05
+PROFILED = 20  # steps
 CASES = {"vision": "digits", "text": "wordnet_topics"}
 TARGETS = {
     "vision": r"blocks\.[345]\.attn\.qkv",
@@ -107,6 +108,21 @@ def frozen_products(backbone: Backbone, rows: dict[str, Tensor]) -> list[tuple[i
     return shapes
 
 
+def products_in_place(step: Callable[[], object]) -> tuple[float, float]:
+    """Operations and seconds a step of the products with frozen weights, as they run inside training steps.
+
+    In a LoRA run these are all of torch's mm and addmm: factors and heads, stacked over runs, go through bmm and
+    baddbmm.
+    """
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], with_flops=True) as profile:
+        for _ in range(PROFILED):
+            step()
+    found = [each for each in profile.key_averages() if each.key in ("aten::mm", "aten::addmm")]
+    return sum(each.flops for each in found) / PROFILED, sum(
+        each.self_cpu_time_total for each in found
+    ) / 1e6 / PROFILED
+
+
 def bare_products(shapes: list[tuple[int, int, int]], dtype: torch.dtype) -> Callable[[], None]:
     """The same products and nothing else."""
     pairs = [(torch.randn(m, k, dtype=dtype), torch.randn(n, k, dtype=dtype)) for m, k, n in shapes]
@@ -121,7 +137,7 @@ def bare_products(shapes: list[tuple[int, int, int]], dtype: torch.dtype) -> Cal
 
 def measure(case: str, rounds: int, warmup: int) -> dict[str, Any]:
     """All figures of one case: medians in milliseconds, ratios."""
-    steps = rounds + warmup
+    steps = rounds + warmup + PROFILED
     task = load_task(CASES[case])
     plain = load_backbone(TASKS[CASES[case]].backbone)
     first = plain.blocks - ADAPTED
@@ -150,16 +166,19 @@ def measure(case: str, rounds: int, warmup: int) -> dict[str, Any]:
     seconds = interleave(sides, rounds, warmup)
     # Two nearly equal times: nothing else between them, and more rounds.
     seconds |= interleave({"base_forward": forward(plain), "merged_forward": forward(merged)}, 5 * rounds, warmup)
-    flops = sum(2 * m * k * n for m, k, n in shapes)
+    flops, inside = products_in_place(sides["lora"])
+    bare_rate = sum(2 * m * k * n for m, k, n in shapes) / seconds["bare"]
     return {
         "milliseconds": {name: round(1e3 * value, 2) for name, value in seconds.items()},
         "lora_over_peft": round(seconds["lora"] / seconds["peft"], 3),
         "replora_over_lora": round(seconds["replora"] / seconds["lora"], 3),
         "merged_over_base": round(seconds["merged_forward"] / seconds["base_forward"], 3),
         "bfloat16_over_float32": round(seconds["lora_bfloat16"] / seconds["lora"], 3),
-        "gigaflops": round(flops / seconds["lora"] / 1e9, 1),
-        "bare_gigaflops": round(flops / seconds["bare"] / 1e9, 1),
-        "share_of_bare": round(seconds["bare"] / seconds["lora"], 3),
+        "bare_gigaflops": round(bare_rate / 1e9, 1),
+        "products_gigaflops": round(flops / inside / 1e9, 1),
+        "products_over_bare": round(flops / inside / bare_rate, 3),
+        "step_gigaflops": round(flops / seconds["lora"] / 1e9, 1),
+        "step_over_bare": round(flops / seconds["lora"] / bare_rate, 3),
     }
 
 
