@@ -147,14 +147,17 @@ def load_latents(model: Model, path: str | Path) -> Model:
         except (KeyError, ValueError, TypeError) as error:
             raise AdapterFileError(f"{Path(path).name} does not say which method it holds.") from error
         sites = find_attention(model)
-        if not 1 <= runs <= 1024 or not layers or not all(0 <= layer < len(sites) for layer in layers):
+        places = sorted({layer for layer in layers if 0 <= layer < len(sites)})
+        if not 1 <= runs <= 1024 or not layers or layers != places:
             raise AdapterFileError(f"{Path(path).name} does not fit a model of {len(sites)} attention layers.")
         if method.rank > MAX_RANK:
             raise AdapterFileError(f"rank must be a whole number from 1 to {MAX_RANK}, got {method.rank}.")
-        factors = make_factors(method, sites[layers[0]].shape(len(layers)), range(runs))
-        expected = {name: tuple(value.shape) for name, value in factors.named_parameters()}
+        shape = sites[layers[0]].shape(len(layers))
+        one = make_factors(method, shape, [0])  # its shapes must be the file's before all runs are made
+        expected = {name: (runs, *value.shape[1:]) for name, value in one.named_parameters()}
         if _shapes(weights) != expected:
             raise AdapterFileError(f"{Path(path).name} holds other matrices than its method has on this model.")
+        factors = make_factors(method, shape, range(runs))
         with torch.no_grad():
             for name, parameter in factors.named_parameters():
                 parameter.copy_(weights.get_tensor(name))

@@ -12,6 +12,7 @@ import peft
 import pytest
 import torch
 import transformers
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from replora import Method, attach, delta_weights, merge
@@ -179,3 +180,19 @@ def test_half_an_adapter_or_one_on_the_key_is_refused(folder, bert_example, timm
     save_file(tensors, fused / "adapter_model.safetensors")
     with pytest.raises(AdapterFileError, match="also updates the key"):
         load_peft(timm_example.model, fused)
+
+
+def test_latents_that_promise_more_than_they_hold_are_refused_before_they_are_made(bert_example, tmp_path):
+    path = save_latents(trained(bert_example, METHODS[1]), tmp_path / "latents.safetensors")
+    with safe_open(path, framework="pt") as weights:
+        facts = weights.metadata()
+    save_file(load_file(path), path, metadata={**facts, "runs": "1024"})
+    with pytest.raises(AdapterFileError, match="holds other matrices than its method has on this model"):
+        load_latents(bert_example.model, path)
+    for layers in ("[99]", "[0, 0, 0, 0]"):
+        save_file(load_file(path), path, metadata={**facts, "layers": layers})
+        with pytest.raises(AdapterFileError, match="does not fit a model of 3 attention layers"):
+            load_latents(bert_example.model, path)
+    save_file(load_file(path), path, metadata={"method": "lora"})
+    with pytest.raises(AdapterFileError, match="does not say which method it holds"):
+        load_latents(bert_example.model, path)
