@@ -228,7 +228,8 @@ class Method(Spec):
     sharing: Sharing = option(
         "trunk",
         "Sharing",
-        "trunk: one MLP, a head each for query and value. tied: the same factors for both. separate: an MLP for each.",
+        "trunk: one MLP, a head each for query and value. tied: the same factors for both. separate: an MLP for each. "
+        "Of LoRA there is tied and, for any other, apart.",
     )
     layer_sharing: LayerSharing = option(
         "own", "Layer sharing", "own: an MLP for each adapted layer. one: one MLP for all layers."
@@ -367,16 +368,7 @@ class RaceOptions(Training, Linked):
         shared = {each.name: getattr(self, each.name) for each in dataclasses.fields(Training)}
         runs = tuple(
             Run(
-                method=Method(
-                    name=name,
-                    rank=self.rank,
-                    alpha=self.alpha,
-                    mlp_width=self.mlp_width,
-                    activation=self.activation,
-                    sharing=self.sharing,
-                    layer_sharing=self.layer_sharing,
-                    residual=self.residual,
-                ),
+                method=method_of(self, name),
                 seed=seed,
                 learning_rate=self.learning_rate,
                 data_fraction=self.data_fraction,
@@ -385,3 +377,10 @@ class RaceOptions(Training, Linked):
             for name in self.methods
         )
         return Race(runs=runs, **shared)
+
+
+def method_of(form: object, name: MethodName) -> Method:
+    """The method `name` with what a form says of methods; sharing is RepLoRA's, LoRA keeps query and value apart."""
+    left_out = {"name"} if name == "replora" else {"name", "sharing"}
+    shared = {each: getattr(form, each) for each in options(Method) if each not in left_out and hasattr(form, each)}
+    return Method(name=name, **shared)

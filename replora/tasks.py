@@ -91,10 +91,15 @@ def subset_size(examples: int, classes: int, fraction: float) -> int:
 
 
 def nested_subset(labels: Indices, count: int, seed: int) -> Indices:
-    """`count` places, stratified by label, ascending; under one seed smaller subsets are contained in larger ones.
+    """`count` places, stratified by label, ascending; under one seed smaller subsets are contained in larger ones."""
+    return np.sort(nested_order(labels, seed)[:count])
 
-    Each class is shuffled once; its j-th example gets the key j / size of the class, and the `count` smallest keys are
-    taken, so that classes keep their shares and each has its first example before any has its second.
+
+def nested_order(labels: Indices, seed: int) -> Indices:
+    """All places in the order in which nested subsets take them.
+
+    Each class is shuffled once; its j-th example gets the key j / size of the class, and keys ascend, so that classes
+    keep their shares and each has its first example before any has its second.
     """
     generator = stream(seed, "subset")
     keys = np.empty(len(labels))
@@ -102,8 +107,8 @@ def nested_subset(labels: Indices, count: int, seed: int) -> Indices:
         places = np.flatnonzero(labels == label)
         keys[generator.permutation(places)] = np.arange(len(places)) / len(places)
     ties = generator.permutation(len(labels))
-    order: Indices = np.lexsort((ties, keys))[:count]
-    return np.sort(order)
+    order: Indices = np.lexsort((ties, keys))
+    return order
 
 
 def batches(examples: int, batch_size: int, steps: int, seed: int) -> Indices:

@@ -130,31 +130,54 @@ def _draw(
 
 
 class DirectFactors(Factors):
-    """LoRA: A starts Kaiming-uniform, B at zero, both are trained (Hu et al. 2021)."""
+    """LoRA: A starts Kaiming-uniform, B at zero, both are trained (Hu et al. 2021).
+
+    sharing 'tied': one A and one B for query and value, the ablation that has RepLoRA's tying without its MLPs; any
+    other: an A and a B each. Raises `SpecError` for 'tied' where query and value differ in width.
+    """
 
     a_query: Tensor  # (runs, layers, rank, in_features)
-    a_value: Tensor  # (runs, layers, rank, in_features)
+    a_value: Tensor  # (runs, layers, rank, in_features); not there when tied
     b_query: Tensor  # (runs, layers, query_features, rank)
-    b_value: Tensor  # (runs, layers, value_features, rank)
+    b_value: Tensor  # (runs, layers, value_features, rank); not there when tied
 
     def __init__(self, method: Method, shape: AttentionShape, seeds: Sequence[int]) -> None:
         super().__init__(len(seeds), method.rank, shape, [method.alpha / method.rank] * len(seeds))
         self.method = method
+        self.tied = _is_tied(method, shape)
         layers, rank = shape.layers, method.rank
 
         def start(generator: torch.Generator) -> dict[str, Tensor]:
-            return {
-                "a_query": kaiming_uniform(shape.in_features, layers, rank, shape.in_features, generator=generator),
-                "a_value": kaiming_uniform(shape.in_features, layers, rank, shape.in_features, generator=generator),
-                "b_query": torch.zeros(layers, shape.query_features, rank),
-                "b_value": torch.zeros(layers, shape.value_features, rank),
-            }
+            a_query, a_value = (
+                kaiming_uniform(shape.in_features, layers, rank, shape.in_features, generator=generator)
+                for _ in range(2)
+            )
+            b_query = torch.zeros(layers, shape.query_features, rank)
+            b_value = torch.zeros(layers, shape.value_features, rank)
+            if self.tied:
+                return {"a_query": a_query, "b_query": b_query}
+            return {"a_query": a_query, "a_value": a_value, "b_query": b_query, "b_value": b_value}
 
         _draw(self, seeds, "direct", start)
 
     def generate(self, layer: int | None = None) -> FactorPair:
-        pair = FactorPair(self.a_query, self.a_value, self.b_query, self.b_value)
+        if self.tied:
+            pair = FactorPair(self.a_query, self.a_query, self.b_query, self.b_query)
+        else:
+            pair = FactorPair(self.a_query, self.a_value, self.b_query, self.b_value)
         return pair if layer is None else pair.layer(layer)
+
+
+def _is_tied(method: Method, shape: AttentionShape) -> bool:
+    """Whether query and value have the same factors; `SpecError` where their widths forbid it."""
+    if method.sharing != "tied":
+        return False
+    if shape.query_features != shape.value_features:
+        raise SpecError(
+            f"sharing 'tied' needs query and value of one width, got {shape.query_features} and "
+            f"{shape.value_features} (grouped-query attention); choose trunk or separate."
+        )
+    return True
 
 
 class LatentMlp(nn.Module):
@@ -226,11 +249,7 @@ class ReparameterizedFactors(Factors):
     def __init__(self, method: Method, shape: AttentionShape, seeds: Sequence[int]) -> None:
         super().__init__(len(seeds), method.rank, shape, [method.alpha / method.rank] * len(seeds))
         self.method = method
-        if method.sharing == "tied" and shape.query_features != shape.value_features:
-            raise SpecError(
-                f"sharing 'tied' needs query and value of one width, got {shape.query_features} and "
-                f"{shape.value_features} (grouped-query attention); choose trunk or separate."
-            )
+        _is_tied(method, shape)
 
         def split(query: int, value: int) -> list[tuple[int, ...]]:
             heads: dict[str, list[tuple[int, ...]]]

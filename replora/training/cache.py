@@ -67,6 +67,19 @@ class PrefixCache:
         self.known[places] = True
 
 
+class Prefixes:
+    """The prefix caches of one frozen backbone, shared by races that follow each other on the same examples."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, PrefixCache] = {}
+
+    def of(self, name: str, backbone: Backbone, split: Split, first: int, dtype: torch.dtype) -> PrefixCache:
+        """The cache of a split by the split's name, made when it is first asked for."""
+        if name not in self.kept:
+            self.kept[name] = PrefixCache(backbone, split, first, dtype)
+        return self.kept[name]
+
+
 def autocast(device: torch.device, dtype: torch.dtype) -> torch.autocast:
     """Autocast to `dtype`, or none for float32."""
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=dtype != torch.float32)

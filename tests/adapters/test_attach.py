@@ -12,8 +12,9 @@ from torch import nn
 
 from replora import Method, SpecError, attach, delta_weights, detach, find_attention, merge
 from replora.adapters.attach import AdapterError, AttentionNotFoundError, adapter_of
-from replora.adapters.factors import Factors
+from replora.adapters.factors import AttentionShape, Factors, make_factors
 from replora.adapters.linear import LowRankLinear
+from replora.config import RaceOptions
 
 METHODS = [Method(name="lora", rank=3, alpha=6)] + [
     Method(
@@ -217,3 +218,21 @@ def test_bad_requests_are_refused_in_one_sentence(timm_example):
         AttentionNotFoundError, match=r"Sequential: looked for .*query and value.*qkv; found .*Linear, ReLU"
     ):
         attach(nn.Sequential(nn.Linear(3, 3), nn.ReLU()), Method(name="lora"))
+
+
+def test_tied_lora_has_one_update_for_query_and_value_and_half_the_parameters():
+    shape = AttentionShape(2, 16, 16, 16)
+    tied, apart = (make_factors(Method(name="lora", sharing=each), shape, [0]) for each in ("tied", "separate"))
+    assert tied.trained_parameters() * 2 == apart.trained_parameters()
+    with torch.no_grad():
+        tied.b_query.normal_()
+    for query, value in tied.delta_weights(0):
+        assert torch.equal(query, value)
+        assert query.norm() > 0
+    with pytest.raises(SpecError, match="needs query and value of one width"):
+        make_factors(Method(name="lora", sharing="tied"), AttentionShape(1, 16, 16, 8), [0])
+
+
+def test_the_sharing_of_a_form_is_that_of_replora_alone():
+    race = RaceOptions(sharing="tied").race()
+    assert {run.method.name: run.method.sharing for run in race.runs} == {"lora": "trunk", "replora": "tied"}

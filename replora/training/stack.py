@@ -1,0 +1,191 @@
+"""R runs on one frozen backbone: their factors and optimizer, which of them are alive, and one step of all.
+
+What is learnt is the caller's: it brings the loss of a batch, and what trains beside the adapters (heads, say).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import cache as memoize
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from replora.adapters.attach import attach, attach_factors, find_attention
+from replora.adapters.factors import Factors, MixedFactors, make_factors
+from replora.adapters.linear import LowRankLinear
+from replora.backbones import Backbone, Rows, load_backbone, use_plain_attention
+from replora.catalog import BACKBONES, TASKS
+from replora.config import AUTO, Method, SpecError, Training
+from replora.events import Diverged, PerRun, Step
+from replora.tasks import Task
+from replora.training.cache import autocast
+from replora.training.device import choose_dtype
+from replora.training.optimizer import AdamW, RunParameters, warmup_cosine
+
+LARGEST_UPDATE = 1000.0  # times the norm of the frozen weights; layer norms keep the loss finite far beyond
+
+
+class Trained(Protocol):
+    """What a stack asks of a run: how its factors arise, under which seed, and its peak learning rate."""
+
+    @property
+    def method(self) -> Method: ...
+
+    @property
+    def seed(self) -> int: ...
+
+    @property
+    def learning_rate(self) -> float: ...
+
+
+@memoize
+def embedded(name: str) -> Backbone:
+    """An embedded backbone, read once a process; it is only ever copied."""
+    return load_backbone(name)
+
+
+class RunStack:
+    """The adapted backbone of all runs, their optimizer, and which of them are still alive.
+
+    beside: parameters (runs, ...) trained beside the adapters, at the spec's head learning rate; `optimize` takes them.
+    """
+
+    optimizer: AdamW
+
+    def __init__(self, spec: Training, runs: Sequence[Trained], task: Task, device: torch.device) -> None:
+        self.spec = spec
+        self.device = device
+        self.dtype = choose_dtype(spec.precision, device)
+        backbone = backbone_for(spec, task)
+        self.first = backbone.blocks - spec.adapted_blocks
+        self.factors = _stack_factors(spec, runs, backbone)
+        self.backbone = on_device(backbone, self.factors, self.first, device)
+        self.largest_norm = LARGEST_UPDATE * _frozen_norm(self.backbone)
+        self.runs = len(runs)
+        self.peaks = torch.tensor([run.learning_rate for run in runs], device=device)
+        self.alive = torch.ones(self.runs, dtype=torch.bool, device=device)
+
+    def optimize(self, beside: Iterable[nn.Parameter] = ()) -> None:
+        """Make the optimizer of all that is trained; without anything to train it does nothing."""
+        beside = list(beside)
+        groups = [RunParameters(beside, range(self.runs))] if beside else []
+        self.beside = len(groups)
+        if self.factors is not None:
+            for factors, places in zip(self.factors.groups, self.factors.places, strict=True):
+                groups.append(RunParameters(factors.parameters(), places))
+        self.optimizer = AdamW(groups, weight_decay=self.spec.weight_decay)
+
+    def held(self) -> AbstractContextManager[object]:
+        """Within this block the factors of all layers are made once."""
+        return nullcontext() if self.factors is None else self.factors.held()
+
+    def features(self, rows: Rows) -> Tensor:
+        """Pooled features (runs, batch, width) in float32 of rows (runs * batch, ...)."""
+        with autocast(self.device, self.dtype):
+            features = self.backbone.features(rows, self.first)  # (runs * batch, width)
+        return features.float().view(self.runs, -1, self.backbone.width)
+
+    def step(self, step: int, batch_losses: Callable[[], Tensor]) -> Iterator[Step | Diverged]:
+        """Step number `step` (from 0) of all runs that are alive.
+
+        batch_losses: the mean loss of each run on its batch, (runs,), with graph; called with the factors held.
+        """
+        spec = self.spec
+        share = warmup_cosine(step, spec.steps, spec.warmup_fraction)
+        losses, norms = self._losses(batch_losses)
+        self.optimizer.backward(losses.sum())
+        gradients = self.optimizer.gradient_norms(self.runs)
+        lost = self.alive & ~(losses.isfinite() & gradients.isfinite() & (norms <= self.largest_norm))
+        self.alive &= ~lost
+        if spec.clip_norm:
+            self.optimizer.scale_gradients((spec.clip_norm / gradients.clamp_min(1e-12)).clamp_max(1.0))
+        rates = share * self.peaks
+        beside = [torch.full_like(rates, share * spec.head_learning_rate)] * self.beside
+        self.optimizer.step([*beside, *[rates] * (len(self.optimizer.groups) - self.beside)], self.alive)
+        yield Step(step + 1, 0.0, self.known(losses), self.known(norms), tuple(rates.tolist()))
+        for place in lost.nonzero().flatten().tolist():
+            yield Diverged(step + 1, place, self._what_happened(losses[place], norms[place]))
+
+    def known(self, values: Tensor) -> PerRun:
+        """The values of the runs that are alive and finite; None for the others."""
+        usable = (self.alive & values.isfinite()).tolist()
+        return tuple(value if fine else None for value, fine in zip(values.tolist(), usable, strict=True))
+
+    def adapter_sizes(self, place: int) -> tuple[int, int]:
+        """Adapter parameters of a run while training and once deployed."""
+        if self.factors is not None:
+            for group, places in zip(self.factors.groups, self.factors.places, strict=True):
+                if place in places and isinstance(group, Factors):
+                    return group.trained_parameters(), group.deployed_parameters()
+        return 0, 0
+
+    def _losses(self, batch_losses: Callable[[], Tensor]) -> tuple[Tensor, Tensor]:
+        """Losses with graph, and the norms of all delta_weight, both (runs,)."""
+        if self.factors is None:
+            return batch_losses(), torch.zeros(self.runs, device=self.device)
+        with self.factors.held() as pair:
+            losses = batch_losses()
+        with torch.no_grad():
+            return losses, self.factors.delta_norms(pair)
+
+    def _what_happened(self, loss: Tensor, norm: Tensor) -> str:
+        if not loss.isfinite():
+            return "The loss is no longer a finite number."
+        if not norm <= self.largest_norm:
+            return f"The update has grown to over {LARGEST_UPDATE:,.0f} times the frozen weights."
+        return "The gradient is no longer a finite number."
+
+
+def backbone_for(spec: Training, task: Task) -> Backbone:
+    """The backbone of a spec, checked against task and number of adapted blocks."""
+    name = TASKS[spec.task].backbone if spec.backbone == AUTO else spec.backbone
+    backbone = embedded(name) if name in BACKBONES else load_backbone(name)
+    if backbone.modality != task.modality:
+        raise SpecError(
+            f"backbone must read {task.modality}s for the task {task.name}, "
+            f"got {name}, which reads {backbone.modality}s."
+        )
+    if spec.adapted_blocks > backbone.blocks:
+        raise SpecError(
+            f"adapted_blocks must be a whole number from 1 to {backbone.blocks}, the blocks of {name}, "
+            f"got {spec.adapted_blocks}."
+        )
+    return backbone
+
+
+def on_device(backbone: Backbone, factors: Factors | None, first: int, device: torch.device) -> Backbone:
+    """The backbone around its adapted copy on `device`, or around a plain one where there are no factors."""
+    if factors is None:
+        adapted = attach(backbone.model, Method(name="head"))
+    else:
+        adapted = attach_factors(backbone.model, factors, range(first, backbone.blocks))
+    if device.type == "cpu":
+        use_plain_attention(adapted)
+    return backbone.with_model(adapted.to(device))
+
+
+def _stack_factors(spec: Training, runs: Sequence[Trained], backbone: Backbone) -> MixedFactors | None:
+    """The factors of all runs, runs of one method together; None where every run trains its head alone."""
+    sites = find_attention(backbone.model)[-spec.adapted_blocks :]
+    places: dict[Method, list[int]] = {}
+    for place, run in enumerate(runs):
+        if run.method.name != "head":
+            places.setdefault(run.method, []).append(place)
+    if not places:
+        return None
+    groups = [
+        (make_factors(method, sites[0].shape(len(sites)), [runs[place].seed for place in chosen]), chosen)
+        for method, chosen in places.items()
+    ]
+    return MixedFactors(len(runs), groups)
+
+
+@torch.no_grad()
+def _frozen_norm(backbone: Backbone) -> float:
+    """Frobenius norm of all adapted projections together, without their updates."""
+    layers = [each.base_layer for each in backbone.model.modules() if isinstance(each, LowRankLinear)]
+    return math.sqrt(sum(each.weight.float().square().sum().item() for each in layers))
