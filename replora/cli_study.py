@@ -16,12 +16,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from replora.config import METHOD_TITLES, SpecError, UserError, format_value, kind_of, options, parse_value
-from replora.studies.events import CellFinished, StudyEvent, StudyStarted, to_line
+from replora.studies.events import CellFinished, StudentFinished, StudyEvent, StudyStarted, to_line
 from replora.studies.events import Progress as ProgressTold
-from replora.studies.spec import STUDIES, DataStudy, RateStudy, Study
+from replora.studies.spec import STUDIES, DataStudy, Grid, RateStudy, TeacherStudy
+from replora.studies.teacher_spec import STUDENT_TITLES
 
 if TYPE_CHECKING:
     from replora.studies.summary import StudySummary
+    from replora.studies.teacher_summary import TeacherSummary
+
+TITLES = {**METHOD_TITLES, **STUDENT_TITLES}
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -29,7 +33,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 class StudyValue(click.ParamType[Any]):
     """A value of a study's field, parsed and checked as everywhere else."""
 
-    def __init__(self, spec: type[Study], field: str) -> None:
+    def __init__(self, spec: type[Grid], field: str) -> None:
         self.field = field
         self.kind = kind_of(spec, field)
         self.facts = options(spec)[field]
@@ -46,7 +50,7 @@ class StudyValue(click.ParamType[Any]):
             self.fail(str(error), param, ctx)
 
 
-def study_options(spec: type[Study]) -> Callable[[Command], Command]:
+def study_options(spec: type[Grid]) -> Callable[[Command], Command]:
     """Adds an option for each field of a study, a plain flag for `tuned`, and where results go."""
     default = spec()
 
@@ -80,7 +84,7 @@ def study_options(spec: type[Study]) -> Callable[[Command], Command]:
 
 @click.group("study")
 def study_command() -> None:
-    """Many races as one grid: how much data, which learning rate."""
+    """Many runs as one grid: how much data, which learning rate, can a known update be recovered."""
 
 
 @study_command.command("data")
@@ -97,34 +101,45 @@ def rate_command(events_file: Path | None, csv_file: Path | None, as_json: bool,
     run_study("rate", values, events_file, csv_file, as_json)
 
 
+@study_command.command("teacher")
+@study_options(TeacherStudy)
+def teacher_command(events_file: Path | None, csv_file: Path | None, as_json: bool, **values: Any) -> None:
+    """Students learn from a backbone with a hidden low-rank update; how near each comes."""
+    run_study("teacher", values, events_file, csv_file, as_json)
+
+
 def run_study(
     name: str, values: dict[str, Any], events_file: Path | None, csv_file: Path | None, as_json: bool
 ) -> None:
     """Run a study, write what is asked for, print its summary."""
     from replora.studies.summary import csv_text, summarize_study
+    from replora.studies.teacher_summary import TeacherSummary, summarize_teacher, teacher_csv
 
     try:
         spec = STUDIES[name](**values)
+        is_teacher = isinstance(spec, TeacherStudy)
         with contextlib.ExitStack() as stack:
             sink = stack.enter_context(events_file.open("w", encoding="utf-8", buffering=1)) if events_file else None
             table = stack.enter_context(csv_file.open("w", encoding="utf-8")) if csv_file else None
             from replora.studies.study import study
 
             events: list[StudyEvent] = []
-            for event in study(spec) if as_json else _watched(study(spec), len(spec.runs())):
+            for event in study(spec) if as_json else _watched(study(spec), spec.count()):
                 events.append(event)
                 if sink:
                     sink.write(to_line(event) + "\n")
             if table:
-                table.write(csv_text(events))
+                table.write(teacher_csv(events) if is_teacher else csv_text(events))
     except (UserError, OSError) as error:
         raise click.ClickException(str(error)) from error
-    summary = summarize_study(events)
+    summary = summarize_teacher(events) if is_teacher else summarize_study(events)
     assert summary is not None  # a study that ends without an error has started
     if as_json:
         click.echo(json.dumps(summary.to_dict(), allow_nan=False))
-    else:
-        print_study(summary, Console(file=sys.stdout))
+        return
+    console = Console(file=sys.stdout)
+    console.print(students_table(summary) if isinstance(summary, TeacherSummary) else methods_table(summary))
+    print_findings(summary, console)
 
 
 def _watched(events: Iterable[StudyEvent], runs: int) -> Iterator[StudyEvent]:
@@ -138,25 +153,22 @@ def _watched(events: Iterable[StudyEvent], runs: int) -> Iterator[StudyEvent]:
             elif isinstance(event, ProgressTold):
                 left = f"{event.seconds_left:.0f} s left"
                 progress.update(bar, completed=int(event.share * runs), description=left)
-            elif isinstance(event, CellFinished):
+            elif isinstance(event, CellFinished | StudentFinished):
                 done += 1
                 progress.update(bar, completed=done)
                 if event.diverged:
-                    title = METHOD_TITLES[event.method]
-                    progress.console.print(f"{title} diverged at rate {event.rate:g}, seed {event.seed}")
+                    name = event.method if isinstance(event, CellFinished) else event.student
+                    progress.console.print(f"{TITLES[name]} diverged at rate {event.rate:g}, seed {event.seed}")
             yield event
 
 
-def print_study(summary: StudySummary, console: Console) -> None:
-    """The grid, what is read off it, the fairness list, the verdict, and what it was measured on."""
-    spec, started = summary.spec, summary.started
-    table = Table(title=f"{spec.task} on {started.backbone}, {spec.steps} steps of {spec.batch_size}",
-                  title_justify="left", box=box.SIMPLE)  # fmt: skip
-    for heading in ("method", "data", "rate", "accuracy", "95 % interval", "runs", "diverged", "validation", ""):
-        table.add_column(heading, justify="left" if heading == "method" else "right", no_wrap=True)
+def methods_table(summary: StudySummary) -> Table:
+    """The grid of methods, fractions and rates."""
+    spec = summary.spec
+    table = _table(summary, "method", "data", "rate", "accuracy", "95 % interval", "runs", "diverged", "validation", "")
     for cell in summary.cells:
         table.add_row(
-            METHOD_TITLES[cell.method],
+            TITLES[cell.method],
             f"{100 * cell.fraction:g} %",
             f"{cell.rate:g}",
             "diverged" if cell.mean is None else f"{100 * cell.mean:.1f} %",
@@ -166,11 +178,45 @@ def print_study(summary: StudySummary, console: Console) -> None:
             "" if cell.validation is None else f"{100 * cell.validation:.1f} %",
             "chosen" if cell.chosen and spec.is_tuned else "",
         )
-    console.print(table)
-    for method, region in summary.good_regions.items():
+    return table
+
+
+def students_table(summary: TeacherSummary) -> Table:
+    """The grid of students, examples and rates; errors are shares of what no adaptation has."""
+    names = ("student", "examples", "rate", "error", "95 % interval", "query off", "value off", "angle", "diverged", "")
+    table = _table(summary, *names)
+    for cell in summary.cells:
+        error, off, angles = cell.error, cell.delta_errors, cell.angles
+        table.add_row(
+            TITLES[cell.student],
+            f"{cell.examples:,}",
+            f"{cell.rate:g}",
+            "diverged" if error is None else f"{error.mean:.3g}",
+            "" if error is None or error.low is None else f"{error.low:.3g} to {error.high:.3g}",
+            *(("", "") if off is None else (f"{each:.2f}" for each in off)),
+            "" if angles is None else f"{sum(angles) / 2:.0f}°",
+            str(cell.diverged or ""),
+            "chosen" if cell.chosen and summary.spec.is_tuned else "",
+        )
+    return table
+
+
+def _table(summary: StudySummary | TeacherSummary, *headings: str) -> Table:
+    spec = summary.spec
+    title = f"{spec.task} on {summary.started.backbone}, {spec.steps} steps of {spec.batch_size}"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE)
+    for place, heading in enumerate(headings):
+        table.add_column(heading, justify="right" if place else "left", no_wrap=True)
+    return table
+
+
+def print_findings(summary: StudySummary | TeacherSummary, console: Console) -> None:
+    """What is read off the grid, the fairness list, the verdict, and what it was measured on."""
+    started = summary.started
+    for method, region in getattr(summary, "good_regions", {}).items():
         least = "at least " if region.open_low or region.open_high else ""
         console.print(
-            f"{METHOD_TITLES[method]}: good from {region.low:.2g} to {region.high:.2g}, "
+            f"{TITLES[method]}: good from {region.low:.2g} to {region.high:.2g}, "
             f"{least}{region.decades:.1f} powers of ten."
         )
     for item in summary.fairness:

@@ -1,4 +1,4 @@
-"""`python scripts/record_runs.py [TASK ...]`: records the default race of each task, for first paint.
+"""`python -m scripts.record_runs [TASK ...]`: records the default race of each task, for first paint.
 
 The files, assets/recorded/race_TASK.jsonl, say in their first line on what they were made.
 """

@@ -1,7 +1,7 @@
 """Record the long Monte Carlo that the Rates page shows before anything has run.
 
-    python scripts/record_theory.py                      both files, into assets/recorded
-    python scripts/record_theory.py --output FOLDER
+    python -m scripts.record_theory                      both files, into assets/recorded
+    python -m scripts.record_theory --output FOLDER
 
 rates_exact.jsonl and rates_over.jsonl: plain, shared and tanh, 100 replicates, n from 10^4 to 10^8 in half powers of
 ten, seed 0. The lines are those of the live job, so the same seed gives the same numbers, up to the machine's rounding.

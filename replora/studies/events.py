@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from replora.events import EventError
-from replora.studies.spec import Study, study_from_dict, study_to_dict
+from replora.studies.spec import Grid, study_from_dict, study_to_dict
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class MethodFacts:
 class StudyStarted:
     """The first batch is about to take its first step. `test_examples`: how many there are in fact."""
 
-    spec: Study
+    spec: Grid
     runs: int
     batches: int
     methods: tuple[MethodFacts, ...]
@@ -70,18 +70,69 @@ class CellFinished:
 
 
 @dataclass(frozen=True)
+class Sketch:
+    """The factors of one layer's delta_weight at evenly spaced places, for pictures: b a is the matrix there.
+
+    a_query, a_value: (rank, columns); b_query, b_value: (rows, rank), scaling included.
+    """
+
+    a_query: Sequence[Sequence[float]]
+    b_query: Sequence[Sequence[float]]
+    a_value: Sequence[Sequence[float]]
+    b_value: Sequence[Sequence[float]]
+
+
+@dataclass(frozen=True)
+class TeachersDrawn:
+    """The hidden updates are drawn. `sketches`: of the teacher of `seed`, layer by layer.
+
+    base_errors: by seed as text, the mean squared distance of the backbone's own features to the teacher's on the test
+    examples, in units of the teacher's variance, feature by feature: what relative errors are shares of.
+    """
+
+    seed: int
+    base_errors: Mapping[str, float]
+    sketches: tuple[Sketch, ...]
+
+
+@dataclass(frozen=True)
+class StudentFinished:
+    """One student is done; a diverged one has no results.
+
+    error, validation_error: of its features on the test and validation examples after the last step, as shares of what
+    the backbone without adapter has. delta_errors: ||found - hidden||^2 / ||hidden||^2 over all layers, of query and of
+    value. angles: mean principal angle in degrees between the found and the hidden row and column spaces, likewise.
+    curve: (step, error) at the study's levels. sketches: of the first seed's students only.
+    """
+
+    student: str
+    examples: int
+    rate: float
+    seed: int
+    error: float | None
+    validation_error: float | None
+    delta_errors: tuple[float, float] | None
+    angles: tuple[float, float] | None
+    curve: tuple[tuple[int, float], ...]
+    diverged: bool
+    sketches: tuple[Sketch, ...] = ()
+
+
+@dataclass(frozen=True)
 class StudyFinished:
     """All runs are done."""
 
     seconds: float
 
 
-StudyEvent = StudyStarted | Progress | CellFinished | StudyFinished
+StudyEvent = StudyStarted | Progress | CellFinished | TeachersDrawn | StudentFinished | StudyFinished
 
 KINDS: dict[str, type] = {
     "started": StudyStarted,
     "progress": Progress,
     "cell": CellFinished,
+    "teachers": TeachersDrawn,
+    "student": StudentFinished,
     "finished": StudyFinished,
 }
 _NAMES = {kind: name for name, kind in KINDS.items()}
@@ -103,10 +154,19 @@ def from_line(line: str) -> StudyEvent:
         if kind is StudyStarted:
             values["spec"] = study_from_dict(values["spec"])
             values["methods"] = tuple(MethodFacts(**each) for each in values["methods"])
+        if "sketches" in values:
+            values["sketches"] = tuple(Sketch(**each) for each in values["sketches"])
+        if kind is StudentFinished:
+            values |= {name: _tuples(values[name]) for name in ("delta_errors", "angles", "curve")}
         event: StudyEvent = kind(**values)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise EventError(f"Not an event of a study: {error}.") from error
     return event
+
+
+def _tuples(value: Any) -> Any:
+    """Lists as tuples, all the way down."""
+    return tuple(_tuples(each) for each in value) if isinstance(value, list) else value
 
 
 def read_study_events(path: str | Path) -> tuple[StudyEvent, ...]:

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from replora.config import METHOD_TITLES, options
+from replora.config import options
 from replora.studies.events import MethodFacts
-from replora.studies.spec import RATES, Study
+from replora.studies.grid import RATES, Grid
 from replora.summary import SEEDS_FOR_A_VERDICT
 
-AnyStudy = TypeVar("AnyStudy", bound=Study)
+AnyStudy = TypeVar("AnyStudy", bound=Grid)
 
 
 @dataclass(frozen=True)
@@ -31,14 +31,14 @@ def fix(spec: AnyStudy, item: FairnessItem) -> AnyStudy:
 
 
 def fairness(
-    spec: Study,
+    spec: Grid,
     chosen: Mapping[tuple[str, float], float],
     trials: Mapping[str, Sequence[tuple[float, float, int]]],
     sizes: Sequence[MethodFacts] = (),
 ) -> tuple[FairnessItem, ...]:
     """The fairness list of a study.
 
-    chosen: rate by method and fraction. trials: (fraction, rate, seed) of all runs done, by method. sizes: from the
+    chosen: rate by method and amount of data. trials: (amount, rate, seed) of all runs done, by method. sizes: from the
     study's start. Methods without an adapter (the head alone) have no rate and are left out of what concerns rates.
     """
     return (
@@ -56,7 +56,7 @@ def fairness(
     )
 
 
-def _tuned(spec: Study) -> FairnessItem:
+def _tuned(spec: Grid) -> FairnessItem:
     name = "rates tuned per method"
     if spec.is_tuned:
         text = (
@@ -67,40 +67,39 @@ def _tuned(spec: Study) -> FairnessItem:
     return FairnessItem(name, False, "All methods have one rate, which may suit one of them better.", _tuning(spec))
 
 
-def _equal_trials(spec: Study, trials: Mapping[str, Sequence[tuple[float, float, int]]]) -> FairnessItem:
+def _equal_trials(spec: Grid, trials: Mapping[str, Sequence[tuple[float, float, int]]]) -> FairnessItem:
     name = "equal grid and trials"
-    adapted = [method for method in spec.methods if method != "head"]
+    adapted = [method for method in spec.titles if method != "head"]
     grids = [set(trials.get(method, ())) for method in adapted]
     if all(each == grids[0] for each in grids):
         count = len(grids[0]) if grids else 0
-        return FairnessItem(name, True, f"Every method has the same {count} trials of fraction, rate and seed.")
-    counts = ", ".join(f"{METHOD_TITLES[method]} {len(each)}" for method, each in zip(adapted, grids, strict=True))
+        return FairnessItem(name, True, f"Every method has the same {count} trials of data, rate and seed.")
+    counts = ", ".join(f"{spec.titles[method]} {len(each)}" for method, each in zip(adapted, grids, strict=True))
     return FairnessItem(name, False, f"The study is not finished; trials so far: {counts}.")
 
 
-def _inside(spec: Study, chosen: Mapping[tuple[str, float], float]) -> FairnessItem:
+def _inside(spec: Grid, chosen: Mapping[tuple[str, float], float]) -> FairnessItem:
     name = "best rate inside the grid"
     if not spec.is_tuned:
         return FairnessItem(name, False, "There is no grid: one rate for all.", _tuning(spec))
     rates = spec.all_rates
     rest = {key: rate for key, rate in chosen.items() if key[0] != "head"}
-    edges = [
-        (method, fraction, rate) for (method, fraction), rate in sorted(rest.items()) if rate in (rates[0], rates[-1])
-    ]
+    edges = [(method, amount, rate) for (method, amount), rate in sorted(rest.items()) if rate in (rates[0], rates[-1])]
     if not rest:
         return FairnessItem(name, False, "No rate is chosen yet.")
     if not edges:
         return FairnessItem(name, True, f"No chosen rate is at an end of the grid, {rates[0]:g} to {rates[-1]:g}.")
     named = ", ".join(
-        f"{METHOD_TITLES[method]} {rate:g}" + ("" if len(spec.all_fractions) == 1 else f" with {100 * fraction:g} %")
-        for method, fraction, rate in edges
+        f"{spec.titles[method]} {rate:g}"
+        + ("" if len(spec.all_amounts) == 1 else f" with {spec.amount_in_words(amount)}")
+        for method, amount, rate in edges
     )
     text = f"At an end of the grid, so a better rate may lie beyond: {named}."
     ends = {rate for _, _, rate in edges}
     return FairnessItem(name, False, text, _widened(spec, rates[0] in ends, rates[-1] in ends))
 
 
-def _widened(spec: Study, down: bool, up: bool) -> dict[str, Any]:
+def _widened(spec: Grid, down: bool, up: bool) -> dict[str, Any]:
     """The grid with one rate more at each end that needs it, as far off as the end's neighbour; bounds permitting."""
     rates, facts = spec.all_rates, options(spec)["rates"]
     low, high = facts.low or 0.0, facts.high or 1.0
@@ -113,16 +112,18 @@ def _widened(spec: Study, down: bool, up: bool) -> dict[str, Any]:
     return {} if found == rates else {"rates": found}
 
 
-def _equal_size(spec: Study, sizes: Sequence[MethodFacts]) -> FairnessItem:
+def _equal_size(spec: Grid, sizes: Sequence[MethodFacts]) -> FairnessItem:
     text = f"Every adapter has rank {spec.rank}, so all cost the same once deployed"
     named = [
-        f"{METHOD_TITLES[each.method]} {each.trained_parameters:,}" for each in sizes if each.trained_parameters > 0
+        f"{spec.titles.get(each.method, each.method)} {each.trained_parameters:,}"
+        for each in sizes
+        if each.trained_parameters > 0
     ]
     more = f"; while training they have {' and '.join(named)} parameters" if len(named) > 1 else ""
     return FairnessItem("equal rank", True, f"{text}{more}.")
 
 
-def _enough_seeds(spec: Study) -> FairnessItem:
+def _enough_seeds(spec: Grid) -> FairnessItem:
     name = f"at least {SEEDS_FOR_A_VERDICT} seeds"
     count = len(spec.seeds)
     if count >= SEEDS_FOR_A_VERDICT:
@@ -133,7 +134,7 @@ def _enough_seeds(spec: Study) -> FairnessItem:
     return FairnessItem(name, False, f"{words} an anecdote, not a finding.", {"seeds": seeds})
 
 
-def _tuning(spec: Study) -> dict[str, Any]:
+def _tuning(spec: Grid) -> dict[str, Any]:
     """The change that turns tuning on: the switch where there is one, else the default grid."""
     default = type(spec)()
     fields = options(spec)

@@ -10,12 +10,13 @@ import torch
 
 from replora.catalog import TASKS
 from replora.config import AUTO, MAX_RUNS
-from replora.studies.spec import Study
+from replora.studies.grid import Grid
 
 MEGABYTE = 2**20
 CPU_LIMIT = 1536 * MEGABYTE  # what a batch may take, so that a process with model and libraries stays under 4 GB
 CPU_SHARE, CUDA_SHARE = 0.5, 0.8  # of the memory at hand
 UNKNOWN_MEMORY = 2048 * MEGABYTE
+CPU_RUNS = 8  # more at once gain nothing on a CPU, and results come in more steadily
 ADAM_COPIES = 7  # values, gradients, their parts before they are joined, two moments, the update and its root
 BLOCK_WIDTHS = 20  # vectors of the model's width that backward keeps of a token in a transformer block
 
@@ -30,16 +31,17 @@ class Sizes:
 
 
 SIZES = {"dinov2_small_6": Sizes(26, 384, 6), "minilm_l3": Sizes(48, 384, 12)}
+DIRECT = {"head", "lora", "lora_tied"}  # all others have MLPs to train
 LARGE = Sizes(257, 1024, 16)  # for a backbone that is not embedded
 
 
-def run_bytes(spec: Study, numbers: int = 4) -> int:
+def run_bytes(spec: Grid, numbers: int = 4) -> int:
     """Memory that one more run adds to a batch, in bytes; numbers: bytes of one number in matrix products."""
     sizes = SIZES.get(TASKS[spec.task].backbone if spec.backbone == AUTO else spec.backbone, LARGE)
     tokens = spec.batch_size * sizes.tokens
     block = BLOCK_WIDTHS * sizes.width * tokens + 3 * sizes.heads * sizes.tokens * tokens
     factors = 4 * spec.rank * sizes.width
-    if "replora" in spec.methods:
+    if any(each not in DIRECT for each in spec.titles):
         factors += 6 * spec.mlp_width * sizes.width
     return (spec.adapted_blocks + 1) * block * numbers + spec.adapted_blocks * factors * 4 * ADAM_COPIES
 
@@ -51,9 +53,10 @@ def memory_at_hand(device: torch.device) -> int:
     return min(CPU_LIMIT, int(CPU_SHARE * _free_memory()))
 
 
-def runs_at_once(spec: Study, device: torch.device) -> int:
+def runs_at_once(spec: Grid, device: torch.device) -> int:
     """How many runs of a study go into one batch."""
-    return max(1, min(MAX_RUNS, memory_at_hand(device) // run_bytes(spec)))
+    most = CPU_RUNS if device.type == "cpu" else MAX_RUNS
+    return max(1, min(most, memory_at_hand(device) // run_bytes(spec)))
 
 
 def _free_memory() -> int:

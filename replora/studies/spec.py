@@ -1,86 +1,49 @@
 """What a study can be asked for: a grid of runs, as flat specs in the manner of `replora.config`. No torch.
 
-A study holds `validation_examples` training examples out of all its runs, tuned or not, so that both see the same data.
+What they have in common is in `replora.studies.grid`; the teacher's is in `replora.studies.teacher_spec`.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import itertools
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any
 
 from replora.config import (
-    MAX_RUNS,
-    Activation,
-    Device,
+    METHOD_TITLES,
     HeadStart,
-    LayerSharing,
-    Linked,
     Method,
     MethodName,
-    Precision,
     Race,
     RaceOptions,
     Run,
     Sharing,
     SpecError,
     Training,
+    method_of,
     option,
     options,
     same_as,
 )
+from replora.studies.grid import RATES, Grid, StudyName, in_batches
+from replora.studies.teacher_spec import TeacherStudy
 
-StudyName = Literal["data", "rate"]
-
-RATES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
+__all__ = ["RATES", "STUDIES", "DataStudy", "Grid", "RateStudy", "Study", "StudyName", "TeacherStudy"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Study(Linked):
-    """What all studies have in common. Every run of a study differs from its neighbours in the grid's values alone."""
+class Study(Grid):
+    """A grid of races: methods, data fractions, rates and seeds on a labelled task."""
 
-    name: ClassVar[StudyName]
-
-    task: str = dataclasses.field(default="wordnet_topics", metadata=same_as(Training, "task").metadata)
     methods: tuple[MethodName, ...] = same_as(RaceOptions, "methods")
-    seeds: tuple[int, ...] = option(
-        (0, 1, 2), "Seeds", "One run of each method, fraction and rate a seed.", low=0, high=2**31 - 1
-    )
-    rank: int = same_as(Method, "rank")
-    mlp_width: int = same_as(Method, "mlp_width")
-    steps: int = dataclasses.field(default=50, metadata=same_as(Training, "steps").metadata)
-    batch_size: int = dataclasses.field(default=8, metadata=same_as(Training, "batch_size").metadata)
-    test_examples: int = dataclasses.field(default=200, metadata=same_as(Training, "test_examples").metadata)
-    validation_examples: int = dataclasses.field(default=100, metadata=same_as(Race, "validation_examples").metadata)
-    backbone: str = same_as(Training, "backbone")
-    adapted_blocks: int = same_as(Training, "adapted_blocks")
-    alpha: float = same_as(Method, "alpha")
-    activation: Activation = same_as(Method, "activation")
     sharing: Sharing = same_as(Method, "sharing")
-    layer_sharing: LayerSharing = same_as(Method, "layer_sharing")
-    residual: bool = same_as(Method, "residual")
     head_start: HeadStart = same_as(Training, "head_start")
     head_learning_rate: float = same_as(Training, "head_learning_rate")
-    warmup_fraction: float = same_as(Training, "warmup_fraction")
-    weight_decay: float = same_as(Training, "weight_decay")
-    clip_norm: float = same_as(Training, "clip_norm")
-    device: Device = same_as(Training, "device")
-    precision: Precision = same_as(Training, "precision")
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for name in ("fractions", "rates"):
-            if name in options(self):
-                object.__setattr__(self, name, tuple(sorted(getattr(self, name))))
-        if self.is_tuned and not self.validation_examples:
-            raise SpecError("validation_examples must be at least 1 for rates to be chosen by, got 0.")
 
     @property
-    def is_tuned(self) -> bool:
-        """Whether each method's rate is chosen from the grid by validation."""
-        raise NotImplementedError
+    def titles(self) -> Mapping[str, str]:
+        return {name: METHOD_TITLES[name] for name in self.methods}
 
     @property
     def all_fractions(self) -> tuple[float, ...]:
@@ -88,9 +51,14 @@ class Study(Linked):
         raise NotImplementedError
 
     @property
-    def all_rates(self) -> tuple[float, ...]:
-        """The learning rates of the grid, ascending."""
-        raise NotImplementedError
+    def all_amounts(self) -> tuple[float, ...]:
+        return self.all_fractions
+
+    def amount_in_words(self, amount: float) -> str:
+        return f"{100 * amount:g} % of the data"
+
+    def count(self) -> int:
+        return len(self.runs())
 
     def rates_of(self, method: str) -> tuple[float, ...]:
         """The rates a method is trained with; the head alone has no adapter whose rate could matter."""
@@ -98,8 +66,7 @@ class Study(Linked):
 
     def method(self, name: MethodName) -> Method:
         """A method of this study, whole."""
-        shared = {each: getattr(self, each) for each in options(Method) if each != "name"}
-        return Method(name=name, **shared)
+        return method_of(self, name)
 
     def runs(self) -> tuple[Run, ...]:
         """The whole grid, seed after seed, so that what is finished early is already paired."""
@@ -125,10 +92,7 @@ class Study(Linked):
 
     def races(self, runs_at_once: int) -> tuple[Race, ...]:
         """The grid as the fewest batches of at most `runs_at_once` runs, of nearly equal size."""
-        runs = self.runs()
-        count = -(-len(runs) // max(1, min(runs_at_once, MAX_RUNS)))
-        ends = [round(len(runs) * part / count) for part in range(count + 1)]
-        return tuple(self.race(runs[start:stop]) for start, stop in itertools.pairwise(ends))
+        return tuple(self.race(batch) for batch in in_batches(self.runs(), runs_at_once))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,16 +151,26 @@ class RateStudy(Study):
         return self.rates
 
 
-STUDIES: dict[str, type[Study]] = {"data": DataStudy, "rate": RateStudy}
+STUDIES: dict[str, type[Grid]] = {"data": DataStudy, "rate": RateStudy, "teacher": TeacherStudy}
 
 
-def study_to_dict(spec: Study) -> dict[str, Any]:
+def study_to_dict(spec: Grid) -> dict[str, Any]:
     """Plain values with the study's name, as `study_from_dict` reads them."""
     return {"study": spec.name, **spec.to_dict()}
 
 
-def study_from_dict(values: Mapping[str, Any]) -> Study:
+def study_from_dict(values: Mapping[str, Any]) -> Grid:
     """The study of `study_to_dict`; `SpecError` where it is none."""
     if not isinstance(values, Mapping) or values.get("study") not in STUDIES:
         raise SpecError(f"study must name one of {', '.join(STUDIES)}.")
     return STUDIES[values["study"]].from_dict({name: value for name, value in values.items() if name != "study"})
+
+
+def command(spec: Grid) -> str:
+    """The command line that runs a study: values that are not defaults, in the order of declaration."""
+    words = ["python", "-m", "replora", "study", spec.name]
+    for name, text in spec.to_query().items():
+        flag = name.replace("_", "-")
+        value = getattr(spec, name)
+        words += [f"--{flag}" if value else f"--no-{flag}"] if isinstance(value, bool) else [f"--{flag}", text]
+    return shlex.join(words)

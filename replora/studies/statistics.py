@@ -63,6 +63,15 @@ def t_interval(values: Sequence[float], level: float = LEVEL) -> Interval | None
     return Interval(mean, float(low), float(high), count)
 
 
+def geometric_interval(values: Sequence[float], level: float = LEVEL) -> Interval | None:
+    """The geometric mean of positive values and Student's interval of it, made on their logarithms; None without."""
+    found = t_interval([math.log(each) for each in values], level)
+    if found is None:
+        return None
+    low, high = (None if each is None else math.exp(each) for each in (found.low, found.high))
+    return Interval(math.exp(found.mean), low, high, found.n)
+
+
 def bootstrap_interval(
     values: Sequence[float], level: float = LEVEL, *, resamples: int = RESAMPLES, seed: int = 0
 ) -> Interval | None:
@@ -156,6 +165,23 @@ def verdict(differences: Sequence[float], method: str = "replora", reference: st
     return f"{lead} ± {100 * found.half_width:.1f} points over {found.n} paired seeds: {what}.{note}"
 
 
+def ratio_verdict(ratios: Sequence[float], ours: str, theirs: str) -> str:
+    """The sentence on paired ratios of error, `ours` over `theirs` (titles); their geometric mean is what is judged."""
+    found = geometric_interval(ratios)
+    if found is None:
+        return f"There is no pair of runs of {ours} and {theirs} to compare."
+    lead = f"The error of {ours} is {found.mean:.2f} times that of {theirs}"
+    if found.n < SEEDS_FOR_A_VERDICT:
+        return f"{lead} over {_seeds(found.n)}: an anecdote, not a finding."
+    assert found.low is not None  # two values or more
+    assert found.high is not None
+    interval = f"[{found.low:.2f}, {found.high:.2f}] over {found.n} paired seeds"
+    if found.high - found.low < COARSE:
+        return f"{lead} on each of {found.n} paired seeds."
+    what = "not distinguishable" if found.low <= 1 <= found.high else f"{ours if found.mean < 1 else theirs} is ahead"
+    return f"{lead} {interval}: {what}."
+
+
 def lost_sentence(lost: Sequence[tuple[str, float, int]], runs: int) -> str:
     """Diverged runs, counted and named by method, rate and seeds; '' where none did. lost: (method, rate, seed)."""
     if not lost:
@@ -202,7 +228,10 @@ class DataNeeded:
         goal = f"{theirs}'s {goal} ({100 * self.target:.1f} %)"
         alone = "" if self.seeds >= SEEDS_FOR_A_VERDICT else f" ({_seeds(self.seeds)}: an anecdote)"
         if self.value is None:
-            share = "" if not self.reached_share else f"; {100 * self.reached_share:.0f} % of the resamples reach it"
+            count = f"{100 * (self.reached_share or 0):.0f}"
+            share = (
+                "" if not self.reached_share else f"; {'under 1' if count == '0' else count} % of resamples reach it"
+            )
             return f"{ours} does not reach {goal}{share}{alone}."
         most = "at most " if self.at_most else ""
         return f"{ours} reaches {goal} with {most}{_percent(self.value)} %{self._bracket()} of the data{alone}."

@@ -1,33 +1,71 @@
-"""A study run: the grid as a few batches of the engine, told as a stream of events."""
+"""A study run: the grid as a few batches, told as a stream of events.
+
+What a batch is depends on the study: races of `replora.training.race`, or lessons of `replora.studies.students`.
+"""
 
 from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
-from replora.config import Race
+from replora.config import Race, SpecError
 from replora.events import Diverged, Evaluated, Started, Step
 from replora.studies.events import (
     CellFinished,
     MethodFacts,
     Progress,
+    StudentFinished,
     StudyEvent,
     StudyFinished,
     StudyStarted,
+    TeachersDrawn,
     to_line,
 )
+from replora.studies.grid import Grid, in_batches
 from replora.studies.memory import runs_at_once
-from replora.studies.spec import Study, study_from_dict
+from replora.studies.spec import Study, TeacherStudy, study_from_dict
+from replora.studies.students import Lesson
+from replora.studies.teacher import Teachers
+from replora.studies.teacher_spec import Student
 from replora.tasks import load_task
-from replora.training.device import choose_device
+from replora.training.cache import Prefixes
+from replora.training.device import choose_device, device_name, repeatable, versions
 from replora.training.race import race
 
 TOLD = 20  # how often a batch tells its progress
+
+
+@dataclass(frozen=True)
+class Begun:
+    """What the first batch knows of the machine and of the sizes of the methods."""
+
+    methods: tuple[MethodFacts, ...]
+    test_examples: int
+    backbone: str
+    device: str
+    precision: str
+    threads: int
+    versions: Mapping[str, str]
+
+
+Told = Begun | Step | TeachersDrawn | CellFinished | StudentFinished
+
+
+class Batches(Protocol):
+    """A kind of study: its runs, and how some of them are trained as one batch."""
+
+    @property
+    def runs(self) -> Sequence[Any]: ...
+
+    def train(self, runs: Sequence[Any]) -> Iterator[Told]:
+        """Begun first, then a Step each step, then what each run has come to."""
+        ...
 
 
 def study_lines(spec: Mapping[str, Any], new_rate: Callable[[], float | None]) -> Iterator[str]:
@@ -36,15 +74,15 @@ def study_lines(spec: Mapping[str, Any], new_rate: Callable[[], float | None]) -
         yield to_line(event)
 
 
-def study(spec: Study, *, at_once: int | None = None) -> Iterator[StudyEvent]:
+def study(spec: Grid, *, at_once: int | None = None) -> Iterator[StudyEvent]:
     """Train the grid of `spec`, in as few batches as memory allows.
 
     at_once: runs of a batch at most, instead of what memory allows. A batch that the device has no memory for is
     halved. Pausing is not asking for the next event; seconds leave pauses out.
     Raises `SpecError`, `TaskError` or `BackboneError` before the first event.
     """
-    clock = _Clock()
-    stream = _told(spec, at_once or runs_at_once(spec, choose_device(spec.device)), clock)
+    clock, device = _Clock(), choose_device(spec.device)
+    stream = _told(spec, device, at_once or runs_at_once(spec, device), clock)
     while True:
         clock.start()
         event = next(stream, None)
@@ -71,66 +109,146 @@ class _Clock:
         return self.spent + (0.0 if self.since is None else time.perf_counter() - self.since)
 
 
-def _told(spec: Study, at_once: int, clock: _Clock) -> Iterator[StudyEvent]:
-    pending = list(spec.races(at_once))
-    runs, done, batches, begun = len(spec.runs()), 0, len(pending), False
+def _told(spec: Grid, device: torch.device, at_once: int, clock: _Clock) -> Iterator[StudyEvent]:
+    kind = _kind(spec, device)
+    pending = in_batches(kind.runs, at_once)
+    runs, done, batches = len(kind.runs), 0, len(pending)
+    once: set[type] = set()  # what every batch tells and the study tells once
     while pending:
         batch = pending.pop(0)
-        cells: list[CellFinished] = []
+        results: list[CellFinished | StudentFinished] = []
         try:
-            for event in _batch(batch, cells):
-                if isinstance(event, Started) and not begun:
-                    begun = True
-                    yield _started(spec, runs, batches, event)
-                elif isinstance(event, Step) and event.step % max(1, spec.steps // TOLD) == 0:
-                    share = (done + len(batch.runs) * event.step / spec.steps) / runs
-                    yield _progress(done, runs, share, clock.seconds())
+            for event in kind.train(batch):
+                if isinstance(event, CellFinished | StudentFinished):
+                    results.append(event)
+                elif isinstance(event, Step):
+                    if event.step % max(1, spec.steps // TOLD) == 0:
+                        share = (done + len(batch) * event.step / spec.steps) / runs
+                        yield _progress(done, runs, share, clock.seconds())
+                elif type(event) not in once:
+                    once.add(type(event))
+                    if isinstance(event, Begun):
+                        yield StudyStarted(spec=spec, runs=runs, batches=batches, **vars(event))
+                    else:
+                        yield event
         except torch.OutOfMemoryError:
-            if len(batch.runs) == 1:
+            if len(batch) == 1:
                 raise
-            half = len(batch.runs) // 2
-            pending[:0] = [spec.race(batch.runs[:half]), spec.race(batch.runs[half:])]
-            cells = []
-        done += len(cells)
-        yield from cells
+            half = len(batch) // 2
+            pending[:0] = [batch[:half], batch[half:]]
+            results = []
+        done += len(results)
+        yield from results
         _release()
     yield StudyFinished(round(clock.seconds(), 3))
 
 
-def _batch(batch: Race, cells: list[CellFinished]) -> Iterator[Started | Step]:
-    """The events of one batch that tell how far it is; the results of its runs are added to `cells` at its end."""
-    started: Started | None = None
-    last: Evaluated | None = None
-    lost: set[int] = set()
-    for event in race(batch):
-        if isinstance(event, Started):
-            started = event
-            yield event
-        elif isinstance(event, Step):
-            yield event
-        elif isinstance(event, Diverged):
-            lost.add(event.run)
-        elif isinstance(event, Evaluated):
-            last = event
-    assert started is not None
-    assert last is not None  # a race that ends has started and been evaluated
+def _kind(spec: Grid, device: torch.device) -> Batches:
+    if isinstance(spec, TeacherStudy):
+        return Lessons(spec, device)
+    if isinstance(spec, Study):
+        return Races(spec)
+    raise SpecError(f"study must be one of data, rate, teacher, got {type(spec).__name__}.")
+
+
+class Lessons:
+    """Students of the same teachers, batch by batch."""
+
+    def __init__(self, spec: TeacherStudy, device: torch.device) -> None:
+        self.spec, self.device = spec, device
+        self.runs = spec.runs()
+        self.teachers: Teachers | None = None
+        self.sizes: dict[str, MethodFacts] = {}
+
+    def train(self, runs: Sequence[Student]) -> Iterator[Told]:
+        with repeatable(self.device):
+            if self.teachers is None:
+                self.teachers = Teachers(self.spec, self.device)
+            lesson = Lesson(self.teachers, runs)
+            yield self._begun(lesson)
+            yield self.teachers.drawn()
+            for event in lesson.events():
+                if not isinstance(event, Diverged):  # the student's result says so
+                    yield event
+
+    def _begun(self, lesson: Lesson) -> Begun:
+        assert self.teachers is not None
+        sizes = {
+            student.name: MethodFacts(student.name, *lesson.stack.adapter_sizes(place))
+            for place, student in enumerate(lesson.students)
+        }
+        return Begun(
+            methods=tuple(sizes.values()),
+            test_examples=len(self.teachers.test.split),
+            backbone=lesson.stack.backbone.name,
+            device=device_name(self.device),
+            precision=str(lesson.stack.dtype).removeprefix("torch."),
+            threads=torch.get_num_threads(),
+            versions=versions(),
+        )
+
+
+class Races:
+    """Races of the engine, each evaluated at its end; the frozen prefix is computed once for all."""
+
+    def __init__(self, spec: Study) -> None:
+        self.spec = spec
+        self.runs = spec.runs()
+        self.prefixes = Prefixes()
+
+    def train(self, runs: Sequence[Any]) -> Iterator[Told]:
+        batch = self.spec.race(runs)
+        started: Started | None = None
+        last: Evaluated | None = None
+        lost: set[int] = set()
+        for event in race(batch, prefixes=self.prefixes):
+            if isinstance(event, Started):
+                started = event
+                yield _begun(event)
+            elif isinstance(event, Step):
+                yield event
+            elif isinstance(event, Diverged):
+                lost.add(event.run)
+            elif isinstance(event, Evaluated):
+                last = event
+        assert started is not None
+        assert last is not None  # a race that ends has started and been evaluated
+        yield from _cells(batch, started, last, lost)
+
+
+def _cells(batch: Race, started: Started, last: Evaluated, lost: set[int]) -> Iterator[CellFinished]:
+    """What each run of a race has come to."""
     validation = last.validation_accuracies or (None,) * len(batch.runs)
     for place, (run, facts) in enumerate(zip(batch.runs, started.facts, strict=True)):
         diverged = place in lost or last.accuracies[place] is None
-        cells.append(
-            CellFinished(
-                method=run.method.name,
-                fraction=run.data_fraction,
-                rate=run.learning_rate,
-                seed=run.seed,
-                examples=facts.examples,
-                accuracy=None if diverged else _exact(last.accuracies[place], _tested(batch)),
-                loss=None if diverged else last.losses[place],
-                validation_accuracy=None if diverged else _exact(validation[place], batch.validation_examples),
-                diverged=diverged,
-                answers="" if diverged else last.answers[place],
-            )
+        yield CellFinished(
+            method=run.method.name,
+            fraction=run.data_fraction,
+            rate=run.learning_rate,
+            seed=run.seed,
+            examples=facts.examples,
+            accuracy=None if diverged else _exact(last.accuracies[place], _tested(batch)),
+            loss=None if diverged else last.losses[place],
+            validation_accuracy=None if diverged else _exact(validation[place], batch.validation_examples),
+            diverged=diverged,
+            answers="" if diverged else last.answers[place],
         )
+
+
+def _begun(event: Started) -> Begun:
+    sizes = {
+        run.method.name: MethodFacts(run.method.name, facts.trained_parameters, facts.deployed_parameters)
+        for run, facts in zip(event.spec.runs, event.facts, strict=True)
+    }
+    return Begun(
+        methods=tuple(sizes.values()),
+        test_examples=_tested(event.spec),
+        backbone=event.backbone,
+        device=event.device,
+        precision=event.precision,
+        threads=event.threads,
+        versions=event.versions,
+    )
 
 
 def _tested(batch: Race) -> int:
@@ -147,25 +265,6 @@ def _test_size(task: str) -> int:
 def _exact(share: float | None, examples: int) -> float | None:
     """The share of right answers without float32's rounding, so that equal differences are equal."""
     return None if share is None else round(share * examples) / examples
-
-
-def _started(spec: Study, runs: int, batches: int, event: Started) -> StudyStarted:
-    sizes = {
-        run.method.name: MethodFacts(run.method.name, facts.trained_parameters, facts.deployed_parameters)
-        for run, facts in zip(event.spec.runs, event.facts, strict=True)
-    }
-    return StudyStarted(
-        spec=spec,
-        runs=runs,
-        batches=batches,
-        methods=tuple(sizes.values()),
-        test_examples=_tested(event.spec),
-        backbone=event.backbone,
-        device=event.device,
-        precision=event.precision,
-        threads=event.threads,
-        versions=event.versions,
-    )
 
 
 def _progress(done: int, runs: int, share: float, seconds: float) -> Progress:

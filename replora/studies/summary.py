@@ -148,6 +148,8 @@ def summarize_study(events: Iterable[StudyEvent]) -> StudySummary | None:
     if started is None:
         return None
     spec = started.spec
+    if not isinstance(spec, Study):
+        raise TypeError(f"A study of {spec.name} has a summary of its own.")
     done = [each for each in events if isinstance(each, CellFinished)]
     clock = next((each for each in reversed(events) if isinstance(each, Progress | StudyFinished)), None)
     seconds = clock.seconds if clock else 0.0

@@ -36,7 +36,7 @@ from replora.ui.words import duration, plain
 PAGE = "rates"
 WISH = f"{PAGE}.shown_n"
 FOLDER = ASSETS / "recorded"
-COMMAND = "python scripts/record_theory.py"
+COMMAND = "python -m scripts.record_theory"
 POLL_SECONDS = 0.25
 POLL_QUEUED_SECONDS = 1.0
 BLANK = '<b class="blank">\u2013</b>'

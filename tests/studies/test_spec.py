@@ -9,7 +9,7 @@ import torch
 
 from replora.config import Method, SpecError, Training, format_value, kind_of, options, parse_value
 from replora.studies import memory
-from replora.studies.spec import STUDIES, DataStudy, RateStudy, study_from_dict, study_to_dict
+from replora.studies.spec import STUDIES, DataStudy, RateStudy, TeacherStudy, command, study_from_dict, study_to_dict
 
 TUNED = DataStudy(
     task="digits", methods=("head", "lora", "replora"), fractions=(1.0, 0.1), tuned=True, rates=(1e-2, 1e-3), seeds=(4,)
@@ -24,7 +24,10 @@ def test_every_option_has_help_and_its_default_parses_back(kind):
         assert facts.help
         assert parse_value(name, format_value(value), kind_of(kind, name), facts) == value
     training = {each for each in options(Training) if each != "evaluate_every"}
-    assert training | {each for each in options(Method) if each != "name"} <= set(options(kind))
+    wanted = training | {each for each in options(Method) if each != "name"}
+    if kind is TeacherStudy:  # without a head, and with a sharing of each student's own
+        wanted -= {"head_start", "head_learning_rate", "sharing"}
+    assert wanted <= set(options(kind))
 
 
 def test_the_grid_is_every_method_fraction_rate_and_seed_and_the_head_alone_has_one_rate():
@@ -86,13 +89,14 @@ def test_bad_specs_are_one_sentence(values, sentence):
 def test_more_memory_more_runs_at_once(monkeypatch):
     spec, cpu = RateStudy(), torch.device("cpu")
     one = memory.run_bytes(spec)
-    monkeypatch.setattr(memory, "_free_memory", lambda: 20 * one + 1)
-    assert memory.runs_at_once(spec, cpu) == 10
+    monkeypatch.setattr(memory, "_free_memory", lambda: 12 * one + 1)
+    assert memory.runs_at_once(spec, cpu) == 6
     assert memory.runs_at_once(dataclasses.replace(spec, batch_size=32), cpu) < 5
     monkeypatch.setattr(memory, "_free_memory", lambda: 0)
     assert memory.runs_at_once(spec, cpu) == 1
     monkeypatch.setattr(memory, "_free_memory", lambda: 2**50)
-    assert memory.runs_at_once(spec, cpu) == memory.CPU_LIMIT // one
+    assert memory.runs_at_once(spec, cpu) == memory.CPU_RUNS < memory.CPU_LIMIT // one
+    assert memory.runs_at_once(dataclasses.replace(spec, batch_size=1024), cpu) < memory.CPU_RUNS
     assert memory.run_bytes(dataclasses.replace(spec, backbone="hf:some/model")) > one
 
 
@@ -104,3 +108,12 @@ def test_free_memory_is_that_of_machine_and_container(tmp_path):
     assert memory._from_container(tmp_path) is None
     (tmp_path / "memory.max").write_text("5000\n")
     assert memory._from_container(tmp_path) == 4000
+
+
+def test_the_command_line_of_a_study_says_what_differs_from_the_defaults():
+    assert command(DataStudy()) == "python -m replora study data"
+    words = command(TUNED).split()
+    assert words[:5] == ["python", "-m", "replora", "study", "data"]
+    assert "--tuned" in words
+    assert words[words.index("--fractions") + 1] == "0.1,1"
+    assert "--teacher untied" in command(TeacherStudy(teacher="untied"))

@@ -26,6 +26,7 @@ from replora.studies.statistics import unpack_answers
 from replora.studies.study import study
 from replora.studies.summary import summarize_study
 from replora.tasks import load_task, nested_subset
+from replora.training.cache import Prefixes
 from replora.training.race import VALIDATION_SEED, _Race, race
 
 QUICK = {
@@ -48,7 +49,7 @@ def cells(events):
 
 
 def test_validation_examples_are_held_out_of_every_run_and_evaluated():
-    built = _Race(RACE, torch.device("cpu"))
+    built = _Race(RACE, torch.device("cpu"), Prefixes())
     labels = load_task("wordnet_topics").train.labels
     held_out = nested_subset(labels, 12, VALIDATION_SEED)
     for subset in built.subsets:
@@ -125,11 +126,11 @@ def test_a_diverged_run_is_told_as_such():
 def test_a_batch_too_large_for_the_device_is_halved(monkeypatch):
     sizes = []
 
-    def small_device(spec):
+    def small_device(spec, prefixes):
         sizes.append(len(spec.runs))
         if len(spec.runs) > 2:
             raise torch.OutOfMemoryError("CUDA out of memory.")
-        return race(spec)
+        return race(spec, prefixes=prefixes)
 
     monkeypatch.setattr(module, "race", small_device)
     quick = dataclasses.replace(SWEEP, steps=1, seeds=(0,))

@@ -181,7 +181,7 @@ def test_rubbish_in_a_link_to_rates_is_a_sentence(app: Open, name: str, value: s
 def test_the_first_screen_of_rates_is_the_recorded_run_with_its_command(app: Open, scripted: ScriptedEngine) -> None:
     test = app("rates")
     assert "Recorded run: 100 replicates, n to 10\u2078" in html(test)
-    assert "python scripts/record_theory.py" in html(test)
+    assert "python -m scripts.record_theory" in html(test)
     assert "Plain, over-specified, has two modes" in html(test)
     assert "Parameters, not predictions" in html(test)
     assert not scripted.scripts

@@ -1,0 +1,97 @@
+"""Record the full-size studies that the study pages show before anything has run.
+
+    python -m scripts.record_studies                     all, into assets/recorded
+    python -m scripts.record_studies digits --output FOLDER
+
+study_TASK.jsonl: the whole grid of five fractions, seven rates and five seeds, tuned; what one rate for all gives, and
+what a sweep at one fraction gives, are parts of it. teacher_WORLD.jsonl: all students of a tied and of an untied
+teacher, in float32, whose noise does not blur small errors. Each is a study of `python -m replora study`, by the
+command that is printed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from replora.catalog import ASSETS, TASKS
+from replora.studies.events import to_line
+from replora.studies.spec import DataStudy, Grid, TeacherStudy, command
+from replora.studies.study import study
+from replora.studies.summary import summarize_study
+from replora.studies.teacher_spec import StudentName, Teacher
+from replora.studies.teacher_summary import summarize_teacher
+
+RATES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
+SEEDS = (0, 1, 2, 3, 4)
+TEACHERS: tuple[Teacher, ...] = ("tied", "untied")
+STUDENTS: tuple[StudentName, ...] = ("lora", "lora_tied", "trunk", "tied", "separate")
+
+
+def full_size() -> Iterator[tuple[str, Grid]]:
+    """The recorded studies by the name of their file."""
+    for task in TASKS:
+        yield (
+            f"study_{task}",
+            DataStudy(
+                task=task,
+                methods=("head", "lora", "replora"),
+                seeds=SEEDS,
+                steps=400,
+                batch_size=16,
+                test_examples=1000,
+                validation_examples=200,
+                tuned=True,
+                rates=RATES,
+            ),
+        )
+    for teacher in TEACHERS:
+        yield (
+            f"teacher_{teacher}",
+            TeacherStudy(
+                teacher=teacher,
+                seeds=SEEDS,
+                steps=1000,
+                batch_size=16,
+                test_examples=500,
+                precision="float32",
+                students=STUDENTS,
+                examples=(16, 64, 256),
+                rates=(1e-3, 3e-3, 1e-2, 3e-2),
+            ),
+        )
+
+
+def record(name: str, spec: Grid, folder: Path) -> str:
+    """Record one study; its verdict. The file is replaced once the study is whole."""
+    path = folder / f"{name}.jsonl"
+    draft = path.with_suffix(".part")
+    events = []
+    with draft.open("w", encoding="utf-8") as sink:
+        for event in study(spec):
+            sink.write(to_line(event) + "\n")
+            events.append(event)
+    draft.replace(path)
+    summary = summarize_teacher(events) if isinstance(spec, TeacherStudy) else summarize_study(events)
+    assert summary is not None  # a study that ends without an error has started
+    return f"{summary.seconds:.1f} s on {summary.started.device}. {summary.verdict}"
+
+
+@click.command(help=__doc__)
+@click.argument("names", nargs=-1)
+@click.option("--output", type=click.Path(file_okay=False, path_type=Path), default=ASSETS / "recorded")
+def main(names: tuple[str, ...], output: Path) -> None:
+    output.mkdir(parents=True, exist_ok=True)
+    for name, spec in full_size():
+        if names and not any(each in name for each in names):
+            continue
+        click.echo(f"{command(spec)}  # {name}.jsonl", color=False)
+        begun = time.perf_counter()
+        click.echo(f"{record(name, spec, output)} ({time.perf_counter() - begun:.1f} s in all)")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,127 @@
+"""Parts of a study by hand: what one rate, one fraction and fewer methods give, without running again."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from replora.studies.events import CellFinished, Progress, StudyFinished, StudyStarted, from_line, to_line
+from replora.studies.spec import DataStudy, RateStudy
+from replora.studies.summary import summarize_study
+from replora.studies.view import nearest, one_rate, only_methods, shared_rates, spec_of, sweep
+
+WHOLE = DataStudy(
+    methods=("head", "lora", "replora"),
+    fractions=(0.01, 0.1, 1.0),
+    rates=(1e-4, 1e-3, 1e-2),
+    seeds=(0, 1, 2),
+    tuned=True,
+    steps=400,
+)
+
+
+def right(method, fraction, rate, seed):
+    """LoRA gains with the rate, RepLoRA loses; one of RepLoRA's runs diverges."""
+    if (method, fraction, rate, seed) == ("replora", 1.0, 1e-2, 2):
+        return None
+    amount = {0.01: 4, 0.1: 8, 1.0: 12}[fraction]
+    step = {1e-4: 0, 1e-3: 1, 1e-2: 2}[rate]
+    return amount + {"head": -2, "lora": step, "replora": 3 - step}[method] + (seed == 1)
+
+
+@pytest.fixture
+def whole(told):
+    return told(WHOLE, right)
+
+
+def test_one_rate_is_the_study_that_had_it_alone(whole, told):
+    part = one_rate(whole, 1e-3)
+    spec = spec_of(part)
+    assert spec == dataclasses.replace(WHOLE, tuned=False, learning_rate=1e-3)
+    cells = [each for each in part if isinstance(each, CellFinished)]
+    assert len(cells) == part[0].runs == len(spec.runs()) == 27
+    assert {each.rate for each in cells} == {1e-3}
+    alone = summarize_study(
+        told(spec, lambda *key: right(*key) if key[0] != "head" else right("head", key[1], 1e-4, key[3]))
+    )
+    found = summarize_study(part)
+    assert found.cells == alone.cells
+    assert found.comparisons == alone.comparisons
+    assert found.data_needed == alone.data_needed
+    assert found.verdict == alone.verdict
+    assert [each.name for each in found.fairness if not each.met] == [
+        "rates tuned per method",
+        "best rate inside the grid",
+    ]
+
+
+def test_a_sweep_is_the_study_of_one_fraction(whole):
+    part = sweep(whole, 1.0)
+    spec = spec_of(part)
+    assert isinstance(spec, RateStudy)
+    assert (spec.rates, spec.data_fraction, spec.steps, spec.seeds) == (WHOLE.rates, 1.0, 400, (0, 1, 2))
+    summary = summarize_study(part)
+    assert summary.started.runs == summary.runs_done == 3 + 2 * 9
+    assert summary.diverged == 1
+    assert "1 of 21 runs diverged" in summary.verdict
+    assert {each.method: each.rate for each in summary.cells if each.chosen and each.method != "head"} == {
+        "lora": 1e-2,
+        "replora": 1e-4,
+    }
+    assert [each.protocol for each in summary.comparisons] == ["one rate"] * 3 + ["tuned"]
+    assert set(summary.good_regions) == {"lora", "replora"}
+
+
+def test_methods_can_be_left_out(whole):
+    part = only_methods(whole, ("replora", "lora", "unknown"))
+    assert spec_of(part).methods == ("lora", "replora")
+    assert {each.method for each in part if isinstance(each, CellFinished)} == {"lora", "replora"}
+    assert [each.method for each in part[0].methods] == ["lora", "replora"]
+    assert summarize_study(one_rate(part, 1e-4)).started.runs == 18
+    with pytest.raises(ValueError, match="has none of adapters"):
+        only_methods(whole, ("adapters",))
+
+
+def test_counts_are_the_parts_and_seconds_its_share(whole):
+    part = one_rate(whole, 1e-4)
+    progress = next(each for each in part if isinstance(each, Progress))
+    assert (progress.runs_done, progress.runs) == (27, 27)
+    end = part[-1]
+    assert isinstance(end, StudyFinished)
+    assert end.seconds == pytest.approx(4.0 * 27 / 63)
+    assert summarize_study(part).runs_per_second == pytest.approx(63 / 4)
+    assert [from_line(to_line(each)) for each in part] == part
+
+
+def test_a_study_under_way_has_parts_too(whole):
+    assert spec_of([]) is None
+    begun = one_rate(whole[:1], 1e-4)
+    assert [type(each) for each in begun] == [StudyStarted]
+    assert summarize_study(begun).cells == ()
+    half = summarize_study(sweep(whole[:30], 0.01))
+    assert not half.finished
+    assert 0 < half.runs_done < half.started.runs
+
+
+def test_what_the_grid_does_not_have_is_an_error(whole):
+    with pytest.raises(ValueError, match=r"has the rates 0\.0001, 0\.001, 0\.01, not 0\.1"):
+        one_rate(whole, 0.1)
+    with pytest.raises(ValueError, match=r"has the fractions 0\.01, 0\.1, 1, not 0\.5"):
+        sweep(whole, 0.5)
+    with pytest.raises(ValueError, match="No study of labelled data has started"):
+        sweep([], 1.0)
+
+
+def test_differences_at_every_shared_rate(whole):
+    table = shared_rates(whole, ("replora", "lora"))
+    assert list(table) == [1e-4, 1e-3, 1e-2]
+    means = {rate: [round(20 * each.mean) for each in row.values()] for rate, row in table.items()}
+    assert means == {1e-4: [3, 3, 3], 1e-3: [1, 1, 1], 1e-2: [-1, -1, -1]}
+    assert table[1e-2][1.0].n == 2
+    assert shared_rates([], ("replora", "lora")) == {}
+
+
+def test_nearest_is_by_ratio():
+    assert nearest((0.01, 0.1, 1.0), 0.04) == 0.1
+    assert nearest((1e-4, 3e-4), 1.6e-4) == 1e-4
