@@ -15,11 +15,19 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from replora.config import METHOD_TITLES, SpecError, UserError, format_value, kind_of, options, parse_value
+from replora.config import (
+    METHOD_TITLES,
+    STUDENT_TITLES,
+    SpecError,
+    UserError,
+    format_value,
+    kind_of,
+    options,
+    parse_value,
+)
 from replora.studies.events import CellFinished, StudentFinished, StudyEvent, StudyStarted, to_line
 from replora.studies.events import Progress as ProgressTold
 from replora.studies.spec import STUDIES, DataStudy, Grid, RateStudy, TeacherStudy
-from replora.studies.teacher_spec import STUDENT_TITLES
 
 if TYPE_CHECKING:
     from replora.studies.summary import StudySummary

@@ -24,6 +24,13 @@ Precision = Literal["auto", "float32", "bfloat16"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 
 METHOD_TITLES: dict[str, str] = {"head": "Head only", "lora": "LoRA", "replora": "RepLoRA"}
+STUDENT_TITLES: dict[str, str] = {  # of the study of teachers and students
+    "lora": "LoRA",
+    "lora_tied": "LoRA, tied",
+    "trunk": "RepLoRA",
+    "tied": "RepLoRA, tied",
+    "separate": "RepLoRA, separate",
+}
 
 AUTO = "auto"
 MAX_RUNS = 1024

@@ -53,6 +53,7 @@ def full_size() -> Iterator[tuple[str, Grid]]:
             f"teacher_{teacher}",
             TeacherStudy(
                 teacher=teacher,
+                adapted_blocks=3,
                 seeds=SEEDS,
                 steps=1000,
                 batch_size=16,

@@ -12,7 +12,7 @@ from math import ceil, floor, log10
 from typing import Any
 
 from replora.figures.chart import AXIS_ROOM, HEIGHT, PLAIN, SCHEMA, SMALL, Row, Spec
-from replora.figures.theory_style import NEUTRAL_SERIES, SHARING_STYLES
+from replora.figures.theory_style import NEUTRAL_SERIES, SERIES_STYLES
 
 SUPERSCRIPTS = str.maketrans("-0123456789", "\u207b\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079")
 DEEPEST, HIGHEST = -40, 20  # powers of ten that an axis can name
@@ -23,11 +23,18 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True)
 class Axis:
-    """`title` stands at the end of the axis; `log` in powers of ten; `format` of linear labels."""
+    """`title` stands at the end of the axis; `log` in powers of ten; `percent`: shares, on a log axis, in per cent;
+    `numbers`: a log axis whose labels are plain numbers; `format` of linear labels; `positive`: values below zero,
+    which a margin may bring, have none; `labels`: whether there are any.
+    """
 
     title: str = ""
     log: bool = False
+    percent: bool = False
+    numbers: bool = False
+    labels: bool = True
     format: str = "~f"
+    positive: bool = False
     grid: bool = True
     ticks: int = 5
 
@@ -37,6 +44,7 @@ class Plot:
     """The data of a plot as it is composed, within `x` and `y`, the ends of its axes.
 
     `roles` are those of all marks that may ever be drawn in it, and 'band' or 'bar': each is a layer, which costs time.
+    `x_ticks`: of a log axis, powers of ten where there are none.
     """
 
     x: Point
@@ -45,11 +53,13 @@ class Plot:
     x_axis: Axis = field(default_factory=Axis)
     y_axis: Axis = field(default_factory=Axis)
     equal: bool = False  # a unit is as long along x as along y: x then gives the middle only
+    x_ticks: tuple[float, ...] = ()
     lines: list[Row] = field(default_factory=list)
     bands: list[Row] = field(default_factory=list)
     points: list[Row] = field(default_factory=list)
     texts: list[Row] = field(default_factory=list)
     rules: list[Row] = field(default_factory=list)
+    spans: list[Row] = field(default_factory=list)
 
     def line(self, role: str, series: str, points: Sequence[Point], name: str = "") -> None:
         """A line of a role: 'main' (thick), 'thin', 'theory' (fine dashes). What lies above or below is cut off."""
@@ -72,14 +82,20 @@ class Plot:
 
     def text(self, role: str, text: str, x: float, y: float, series: str = NEUTRAL_SERIES) -> None:
         """A text of a role: 'label' (bold, to the right), 'room' (the same unseen), 'left', 'above', 'below',
-        'note' (plain, to the right), 'stamp' (in italics, at the right edge), 'message' (in the middle).
-        x does not matter for the last two.
+        'note' (plain, to the right), 'aside' (to the left), 'over' (above), 'corner' (plain, at the left edge), 'stamp'
+        (in italics, at the right edge), 'message' (in the middle). x does not matter for the last three.
         """
         self.texts.append({"role": role, "text": text, "series": series, "x": x, "y": y})
 
     def rule(self, role: str, value: float, series: str = NEUTRAL_SERIES) -> None:
-        """A line across: role 'x' at an x, 'y' at a y."""
+        """A line across: role 'x' at an x, 'y' at a y, 'zero' at a y and not dashed."""
         self.rules.append({"role": role, "series": series, "x": value if role == "x" else None, "y": value})
+
+    def span(self, role: str, series: str, at: float, low: float, high: float, tip: str = "") -> None:
+        """A stretch from low to high: role 'error' upright at an x, 'region' (thick) and 'reach' level at a y."""
+        row: Row = {"role": role, "series": series, "tip": tip}
+        ends = {"x": at, "y": low, "y2": high} if role == "error" else {"x": low, "x2": high, "y": at}
+        self.spans.append({**row, **ends})
 
     def share(self, x: float, y: float) -> Point:
         """The point at these shares of the axes."""
@@ -111,12 +127,13 @@ class Plot:
             "points": self.points,
             "texts": self.texts,
             "rules": self.rules,
+            "spans": self.spans,
         }
         drawn = {layer["data"]["name"] for layer in self.spec()["layer"]}
         found: dict[str, list[Row]] = {"frame": [{"x": x, "y": y} for x, y in zip(self.x, self.y, strict=True)]}
         found |= {name: rows for name, rows in sets.items() if name in drawn}
         if self.x_axis.log:
-            found["ticks_x"] = [{"x": each} for each in decades(*self.x)]
+            found["ticks_x"] = [{"x": each} for each in self.x_ticks or decades(*self.x)]
         if self.y_axis.log:
             found["ticks_y"] = [{"y": each} for each in decades(*self.y)]
         return found
@@ -129,7 +146,7 @@ class Plot:
             layers.append(_layer("ticks_x", None, {"type": "point", "opacity": 0}, x=x))
         if self.y_axis.log:
             layers.append(_layer("ticks_y", None, {"type": "point", "opacity": 0}, y=y))
-        made = {**_areas(x, y), **_rules(x, y), **_lines(x, y), **_points(x, y), **_texts(x, y)}
+        made = {**_areas(x, y), **_rules(x, y), **_lines(x, y), **_spans(x, y), **_points(x, y), **_texts(x, y)}
         layers += [layer for role, layer in made.items() if role in self.roles]
         return {
             "$schema": SCHEMA,
@@ -150,10 +167,18 @@ class Plot:
         if axis.log:
             scale["type"] = "log"
             del scale["zero"]
-            look |= {"values": {"expr": f"pluck(data('ticks_{name}'), '{name}')"}, "labelExpr": POWER_LABEL}
+            look |= {
+                "values": {"expr": f"pluck(data('ticks_{name}'), '{name}')"},
+                "labelExpr": PERCENT_LABEL if axis.percent else NUMBER_LABEL if axis.numbers else POWER_LABEL,
+            }
         else:
             look["format"] = axis.format
-        if name == "y":
+            if axis.positive:
+                look["labelExpr"] = "datum.value < 0 ? '' : datum.label"
+            elif axis.format.startswith("+"):
+                look["labelExpr"] = "datum.value === 0 ? '0' : datum.label"
+        look["labels"] = look["ticks"] = axis.labels
+        if name == "y" and axis.labels:
             look["minExtent"] = AXIS_ROOM
         title = axis.title or None
         return {"field": name, "type": "quantitative", "title": title, "scale": scale, "axis": look}
@@ -177,17 +202,19 @@ def power_of_ten(power: int) -> str:
 
 
 _NAMES = ", ".join(f"'{power_of_ten(power)}'" for power in range(DEEPEST, HIGHEST + 1))
+NUMBER_LABEL = "format(datum.value, ',~g')"
+PERCENT_LABEL = "format(100 * datum.value, '~g') + ' %'"
 POWER_LABEL = f"[{_NAMES}][round(log(datum.value) / LN10) + {-DEEPEST}]"
 
 
 def _by_series(channel: str) -> Spec:
-    styles = SHARING_STYLES.values()
+    styles = SERIES_STYLES.values()
     values: dict[str, list[Any]] = {
         "color": [each.color for each in styles],
         "strokeDash": [list(each.dash) for each in styles],
         "shape": [each.shape for each in styles],
     }
-    scale = {"domain": list(SHARING_STYLES), "range": values[channel]}
+    scale = {"domain": list(SERIES_STYLES), "range": values[channel]}
     return {"field": "series", "type": "nominal", "scale": scale, "legend": None}
 
 
@@ -213,7 +240,25 @@ def _areas(x: Spec, y: Spec) -> dict[str, Spec]:
 def _rules(x: Spec, y: Spec) -> dict[str, Spec]:
     mark = {"type": "rule", "strokeWidth": 1.5, "strokeDash": [4, 4], "opacity": 0.8}
     color = _by_series("color")
-    return {"x": _layer("rules", "x", mark, x=x, color=color), "y": _layer("rules", "y", mark, y=y, color=color)}
+    return {
+        "x": _layer("rules", "x", mark, x=x, color=color),
+        "y": _layer("rules", "y", mark, y=y, color=color),
+        "zero": _layer("rules", "zero", {**mark, "strokeDash": [1, 0]}, y=y, color=color),
+    }
+
+
+def _spans(x: Spec, y: Spec) -> dict[str, Spec]:
+    color = _by_series("color")
+
+    def span(role: str, width: float, opacity: float, **ends: Any) -> Spec:
+        mark = {"type": "rule", "strokeWidth": width, "opacity": opacity, "strokeCap": "butt", "clip": True}
+        return _layer("spans", role, mark, x=x, y=y, color=color, **ends, **_tip())
+
+    return {
+        "region": span("region", 8, 0.75, x2={"field": "x2"}),
+        "reach": span("reach", 5, 0.45, x2={"field": "x2"}),
+        "error": span("error", 2, 0.9, y2={"field": "y2"}),
+    }
 
 
 def _lines(x: Spec, y: Spec) -> dict[str, Spec]:
@@ -261,6 +306,9 @@ def _texts(x: Spec, y: Spec) -> dict[str, Spec]:
         "above": text("above", PLAIN, align="center", dy=-15, fontWeight=600),
         "below": text("below", SMALL, align="center", dy=15),
         "note": text("note", SMALL, align="left", dx=5),
+        "over": text("over", SMALL, align="center", dy=-15),
+        "aside": text("aside", SMALL, align="right", dx=-10),
+        "corner": text("corner", SMALL, {"value": 0}, align="left", dx=6),
         "stamp": text("stamp", SMALL, {"value": {"expr": "width"}}, align="right", dx=-4, fontStyle="italic"),
         "message": text("message", PLAIN, {"value": {"expr": "width / 2"}}, align="center"),
     }

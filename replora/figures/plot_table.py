@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from replora.figures.chart import Figure
-from replora.figures.theory_style import SHARING_NAMES
+from replora.figures.theory_style import SERIES_NAMES
 
 Row = dict[str, Any]
-KINDS = {"lines": "line", "bands": "interval", "points": "point", "rules": "rule"}
+KINDS = {"lines": "line", "bands": "interval", "spans": "interval", "points": "point", "rules": "rule"}
 
 
 def plot_rows(figure: Figure) -> list[Row]:
@@ -23,7 +23,7 @@ def plot_rows(figure: Figure) -> list[Row]:
             rows.append(
                 {
                     "drawn as": f"{kind}, {role}" if role else kind,
-                    "of": SHARING_NAMES.get(each["series"], each["series"]),
+                    "of": SERIES_NAMES.get(each["series"], each["series"]),
                     "name": each.get("tip") or each.get("line") or "",
                     "x": each.get("x"),
                     "x to": each.get("x2"),

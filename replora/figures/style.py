@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from replora.config import METHOD_TITLES
+from replora.config import METHOD_TITLES, STUDENT_TITLES
 
 
 @dataclass(frozen=True)
@@ -26,10 +26,17 @@ STYLES: dict[str, MethodStyle] = {
     "replora": MethodStyle("orange", (1, 0), "square"),
 }
 
+STUDENT_STYLES: dict[str, MethodStyle] = {  # in the study of teachers; LoRA among them looks as everywhere
+    "lora_tied": MethodStyle("blue", (2, 3), "triangle-up"),
+    "trunk": STYLES["replora"],
+    "tied": MethodStyle("orange", (8, 4), "triangle-up"),
+    "separate": MethodStyle("orange", (2, 3), "diamond"),
+}
+
 NEUTRAL = "gray"
 INK = "primary"
 
 
 def title_of(method: str) -> str:
-    """The name of a method as people write it."""
-    return METHOD_TITLES[method]
+    """The name of a method, or of a student, as people write it."""
+    return METHOD_TITLES.get(method) or STUDENT_TITLES[method]

@@ -1,8 +1,11 @@
-"""How the ways of sharing look: plain as LoRA, shared as RepLoRA, tanh as shared with another dash and point."""
+"""How the series of plots look: methods as everywhere; of the ways of sharing plain as LoRA, shared as RepLoRA, tanh as
+shared with another dash and point.
+"""
 
 from __future__ import annotations
 
-from replora.figures.style import INK, NEUTRAL, STYLES, MethodStyle
+from replora.config import METHOD_TITLES, STUDENT_TITLES
+from replora.figures.style import INK, NEUTRAL, STUDENT_STYLES, STYLES, MethodStyle
 
 NEUTRAL_SERIES, OTHER_SERIES, INK_SERIES = "neutral", "other", "ink"
 
@@ -16,3 +19,6 @@ SHARING_STYLES: dict[str, MethodStyle] = {
 }
 
 SHARING_NAMES: dict[str, str] = {"plain": "Plain", "shared": "Shared", "tanh": "tanh"}
+
+SERIES_STYLES: dict[str, MethodStyle] = {**STYLES, **STUDENT_STYLES, **SHARING_STYLES}
+SERIES_NAMES: dict[str, str] = {**METHOD_TITLES, **STUDENT_TITLES, **SHARING_NAMES}

@@ -28,6 +28,7 @@ StudyName = Literal["data", "rate", "teacher"]
 
 Item = TypeVar("Item")
 
+MOST_RUNS = 5000
 RATES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
 
 
@@ -68,6 +69,8 @@ class Grid(Linked):
         for name in ("fractions", "examples", "rates"):
             if name in options(self):
                 object.__setattr__(self, name, tuple(sorted(getattr(self, name))))
+        if self.count() > MOST_RUNS:
+            raise SpecError(f"A study must have at most {MOST_RUNS:,} runs, got {self.count():,}; choose fewer values.")
         if self.is_tuned and not self.validation_examples:
             raise SpecError("validation_examples must be at least 1 for rates to be chosen by, got 0.")
 

@@ -5,6 +5,7 @@ What they have in common is in `replora.studies.grid`; the teacher's is in `repl
 
 from __future__ import annotations
 
+import dataclasses
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -58,7 +59,7 @@ class Study(Grid):
         return f"{100 * amount:g} % of the data"
 
     def count(self) -> int:
-        return len(self.runs())
+        return len(self.seeds) * len(self.all_fractions) * sum(len(self.rates_of(name)) for name in self.methods)
 
     def rates_of(self, method: str) -> tuple[float, ...]:
         """The rates a method is trained with; the head alone has no adapter whose rate could matter."""
@@ -101,6 +102,7 @@ class DataStudy(Study):
 
     name = "data"
 
+    steps: int = dataclasses.field(default=60, metadata=same_as(Training, "steps").metadata)
     fractions: tuple[float, ...] = option(
         (0.01, 0.03, 0.1, 0.3, 1.0),
         "Data fractions",
@@ -133,6 +135,8 @@ class RateStudy(Study):
 
     name = "rate"
 
+    task: str = dataclasses.field(default="digits", metadata=same_as(Training, "task").metadata)
+    steps: int = dataclasses.field(default=50, metadata=same_as(Training, "steps").metadata)
     rates: tuple[float, ...] = option(
         RATES, "Learning rates", "The grid that every method is swept over.", low=1e-7, high=1.0
     )

@@ -7,19 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from replora.config import Activation, Method, SpecError, Training, method_of, option, options, same_as
+from replora.config import STUDENT_TITLES, Activation, Method, SpecError, Training, method_of, option, options, same_as
 from replora.studies.grid import Grid
 
 Teacher = Literal["tied", "untied"]
 StudentName = Literal["lora", "lora_tied", "trunk", "tied", "separate"]
 
-STUDENT_TITLES: dict[str, str] = {
-    "lora": "LoRA",
-    "lora_tied": "LoRA, tied",
-    "trunk": "RepLoRA",
-    "tied": "RepLoRA, tied",
-    "separate": "RepLoRA, separate",
-}
 LEAST_VALIDATION = 16  # examples; the scale of the features is taken from them
 LEVELS = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)  # shares of the steps at which the error is measured
 
@@ -45,6 +38,9 @@ class TeacherStudy(Grid):
     name = "teacher"
 
     task: str = dataclasses.field(default="fashion", metadata=same_as(Training, "task").metadata)
+    steps: int = dataclasses.field(default=150, metadata=same_as(Training, "steps").metadata)
+    batch_size: int = dataclasses.field(default=16, metadata=same_as(Training, "batch_size").metadata)
+    adapted_blocks: int = dataclasses.field(default=1, metadata=same_as(Training, "adapted_blocks").metadata)
     rank: int = dataclasses.field(default=2, metadata=same_as(Method, "rank").metadata)
     alpha: float = dataclasses.field(default=2.0, metadata=same_as(Method, "alpha").metadata)
     activation: Activation = dataclasses.field(default="gelu", metadata=same_as(Method, "activation").metadata)
@@ -69,7 +65,11 @@ class TeacherStudy(Grid):
         (64,), "Examples", "How many inputs the students see, each set contained in the next.", low=1, high=100_000
     )
     rates: tuple[float, ...] = option(
-        (1e-3, 3e-3, 1e-2), "Learning rates", "The grid that each student's rate is chosen from.", low=1e-7, high=1.0
+        (1e-3, 3e-3, 1e-2, 3e-2),
+        "Learning rates",
+        "The grid that each student's rate is chosen from.",
+        low=1e-7,
+        high=1.0,
     )
 
     def __post_init__(self) -> None:
@@ -100,7 +100,7 @@ class TeacherStudy(Grid):
         return f"{amount:,.0f} example" + ("s" if amount != 1 else "")
 
     def count(self) -> int:
-        return len(self.runs())
+        return len(self.seeds) * len(self.examples) * len(self.rates) * len(self.students)
 
     def method(self, name: StudentName) -> Method:
         """How the factors of a student arise."""

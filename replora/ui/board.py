@@ -72,7 +72,7 @@ def _method_card(name: str, runs: Sequence[RunSummary]) -> str:
     if lost:
         notes.append(f"<b>{lost} of {len(runs)} diverged</b>" if len(runs) > 1 else "<b>diverged</b>")
     caption = f"mean of {len(finals)} seeds" if len(finals) > 1 else "test accuracy"
-    return _card(name, f'<i class="swatch"></i>{METHOD_TITLES[name]}', value, caption, notes)
+    return card(name, f'<i class="swatch"></i>{METHOD_TITLES[name]}', value, caption, notes)
 
 
 def _difference_card(summary: RaceSummary | None) -> str:
@@ -82,17 +82,18 @@ def _difference_card(summary: RaceSummary | None) -> str:
         note = f"{len(found)} seeds: {signed(min(found))} to {signed(max(found))}"
     else:
         note = "one seed" if found else "seed by seed"
-    return _card("difference", "Difference", value, "", [f"RepLoRA {MINUS} LoRA, {note}"])
+    return card("difference", "Difference", value, "", [f"RepLoRA {MINUS} LoRA, {note}"])
 
 
 def _pace_card(summary: RaceSummary | None) -> str:
     pace = summary.steps_per_second if summary else None
     value = f"{pace:.1f}<small> steps/s</small>" if pace else BLANK
     note = f"{duration(summary.seconds)} elapsed, tests included" if summary else "tests included"
-    return _card("pace", "Pace", value, "", [note])
+    return card("pace", "Pace", value, "", [note])
 
 
-def _card(kind: str, title: str, value: str, caption: str, notes: Sequence[str]) -> str:
+def card(kind: str, title: str, value: str, caption: str, notes: Sequence[str]) -> str:
+    """One card as HTML; `kind` is its class, all texts are HTML already."""
     lines = "".join(f"<p>{note}</p>" for note in notes)
     return (
         f'<section class="card {escape(kind)}"><h2>{title}</h2>'

@@ -15,6 +15,9 @@ FRAMED = "frame.framed"
 
 PAGES: dict[str, str] = {  # file in pages/ without its suffix, and title; the first is the landing page
     "race": "Race",
+    "data_efficiency": "Data efficiency",
+    "learning_rate": "Learning rate",
+    "recover_update": "Recover a known update",
     "identifiability": "Identifiability",
     "rates": "Rates",
 }

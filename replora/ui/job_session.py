@@ -5,8 +5,9 @@ No Streamlit here: a page calls these, then draws what they hold.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from replora.config import Spec, SpecError
 from replora.events import EventError
@@ -35,6 +36,18 @@ class JobSession(Generic[SpecOf, EventOf]):
     def read(line: str) -> EventOf:
         """The event of a line; `EventError` where it is none."""
         raise TypeError("A session says how its events are read.")
+
+    def plain(self, spec: SpecOf) -> dict[str, Any]:
+        """The spec as a job carries it."""
+        return spec.to_dict()
+
+    def revive(self, values: Mapping[str, Any]) -> SpecOf:
+        """The spec of a job; `SpecError` where it is none."""
+        return self.spec_type.from_dict(values)  # type: ignore[return-value]
+
+    def shows(self, status: JobStatus) -> bool:
+        """Whether a job is of the kind that this session shows."""
+        return status.kind == self.kind
 
     @property
     def job(self) -> str | None:
@@ -68,10 +81,10 @@ class JobSession(Generic[SpecOf, EventOf]):
         """Show a job by its id, as after a reload or through a shared link."""
         try:
             status = engine.status(job)
-            if status.kind != self.kind:
+            if not self.shows(status):
                 self._forget(status.message or f"The run of this link is not {self.noun}.")
                 return
-            self.spec = self.spec_type.from_dict(status.spec)  # type: ignore[assignment]
+            self.spec = self.revive(status.spec)
         except UnknownJob:
             self._forget("The run of this link is not known here; perhaps it was on another machine, or too long ago.")
         except SpecError as error:
@@ -94,7 +107,7 @@ class JobSession(Generic[SpecOf, EventOf]):
     def _launch(self, engine: Engine, spec: SpecOf, *, paused: bool = False) -> None:
         """Submit first and end the old job then, so that a refusal changes nothing."""
         try:
-            job = engine.submit(self.kind, spec.to_dict(), paused=paused)
+            job = engine.submit(self.kind, self.plain(spec), paused=paused)
         except JobRefused as refusal:
             self.problem = str(refusal)
             return

@@ -1,17 +1,29 @@
-"""'Show numbers' below the figures of a theory page: one figure's values as a table, and as CSV."""
+"""'Show numbers' below the figures of a page: one figure's values as a table, and what can be taken away."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import streamlit as st
 
 from replora.figures.chart import Figure
+from replora.figures.export import png_bytes, svg_text
 from replora.figures.plot_table import plot_csv, plot_rows
 
 
-def plot_numbers(figures: Sequence[Figure], page: str) -> None:
-    """An expander that makes its table only once it is open."""
+@dataclass(frozen=True)
+class Download:
+    """A file that is made once it is asked for."""
+
+    label: str
+    make: Callable[[], str | bytes]
+    file: str
+    mime: str
+
+
+def plot_numbers(figures: Sequence[Figure], page: str, more: Sequence[Download] = ()) -> None:
+    """An expander that makes its table only once it is open; `more`: files beside those of the chosen figure."""
     with st.expander("Show numbers", on_change="rerun", key=f"{page}.numbers") as box:
         if not box.open:
             return
@@ -24,11 +36,13 @@ def plot_numbers(figures: Sequence[Figure], page: str) -> None:
             st.caption("Nothing has been drawn yet.")
             return
         st.dataframe(rows, hide_index=True, height=280)
-        st.download_button(
-            "This figure as CSV",
-            lambda: plot_csv(rows),
-            f"{page}_{figure.key}.csv",
-            "text/csv",
-            on_click="ignore",
-            key=f"{page}.csv",
-        )
+        name = f"{page}_{figure.key}"
+        own = [
+            Download("This figure as CSV", lambda: plot_csv(rows), f"{name}.csv", "text/csv"),
+            Download("SVG", lambda: svg_text(figure), f"{name}.svg", "image/svg+xml"),
+            Download("PNG", lambda: png_bytes(figure), f"{name}.png", "image/png"),
+        ]
+        with st.container(horizontal=True, gap="small"):
+            for each in (*own, *more):
+                kind = each.file.rsplit(".", 1)[-1] if each in own else f"all.{each.file.rsplit('.', 1)[-1]}"
+                st.download_button(each.label, each.make, each.file, each.mime, on_click="ignore", key=f"{page}.{kind}")

@@ -7,16 +7,15 @@ in a sentence what it could not take, carry any valid value, and read as the com
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import streamlit as st
 
-from replora.catalog import BACKBONES
-from replora.config import AUTO, METHOD_TITLES, Race, RaceOptions, SpecError
+from replora.config import METHOD_TITLES, Race, RaceOptions, SpecError
 from replora.ui.controls import control
+from replora.ui.links import embedded_only
 from replora.ui.words import value_text
 
 OPENED = "race.opened"  # the options this session began with
@@ -43,19 +42,9 @@ class Form:
 
 
 def open_form(query: Mapping[str, str]) -> RaceOptions:
-    """The options of this session's first URL; defaults where it has none.
-
-    A link may name the embedded backbones only: it must not make a shared server read a folder or download a model.
-    """
+    """The options of this session's first URL; defaults where it has none."""
     if OPENED not in st.session_state:
-        opened, problems = RaceOptions.from_query(query)
-        if opened.backbone not in (AUTO, *BACKBONES):
-            named = ", ".join((AUTO, *BACKBONES))
-            problems.append(
-                f"backbone must be one of {named} in a link, got {opened.backbone[:40]!r}. The default is used instead."
-            )
-            opened = dataclasses.replace(opened, backbone=AUTO)
-        st.session_state[OPENED], st.session_state[PROBLEMS] = opened, problems
+        st.session_state[OPENED], st.session_state[PROBLEMS] = embedded_only(*RaceOptions.from_query(query))
     options: RaceOptions = st.session_state[OPENED]
     return options
 

@@ -1,14 +1,14 @@
-"""Controls of the theory pages from their specs, opened from the link and written back to it."""
+"""Controls of a page from its spec, opened from the link and written back to it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 import streamlit as st
 
-from replora.config import SpecError, format_value
-from replora.lab.specs import Linked
+from replora.config import Linked, SpecError, format_value
 from replora.ui.controls import control
 
 Chosen = TypeVar("Chosen", bound=Linked)
@@ -23,13 +23,30 @@ def open_spec(spec: type[Chosen], query: Mapping[str, str], page: str) -> tuple[
     return opened
 
 
-def place_controls(spec: type[Linked], names: Sequence[str], opened: Linked, page: str, values: dict[str, Any]) -> str:
-    """Draws the controls and notes their values; the first sentence about a text that cannot be read, or ''."""
+def place_controls(
+    spec: type[Linked],
+    names: Sequence[str],
+    opened: Linked,
+    page: str,
+    values: dict[str, Any],
+    *,
+    show: Callable[[str, Any], str] = lambda name, value: format_value(value),
+    idle: Collection[str] = (),
+) -> str:
+    """Draws the controls and notes their values; the first sentence about a text that cannot be read, or ''.
+
+    show: a value as its control shows it. idle: those that would change nothing.
+    """
     problem = ""
     for name in names:
         try:
             values[name] = control(
-                spec, name, key=f"{page}.{name}", opened=getattr(opened, name), show=lambda each: format_value(each)
+                spec,
+                name,
+                key=f"{page}.{name}",
+                opened=getattr(opened, name),
+                show=partial(show, name),
+                disabled=name in idle,
             )
         except SpecError as error:
             problem = problem or str(error)

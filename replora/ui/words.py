@@ -27,8 +27,9 @@ def count(number: int) -> str:
 
 
 def signed(points: float) -> str:
-    """'+4.2' or, with a true minus, '-4.2'."""
-    return f"{points:+.1f}".replace("-", MINUS)
+    """'+4.2' or, with a true minus, '-4.2'; no sign before zero."""
+    text = f"{points:+.1f}"
+    return "0.0" if text in ("+0.0", "-0.0") else text.replace("-", MINUS)
 
 
 def plain(text: str) -> str:
@@ -44,14 +45,16 @@ def value_text(name: str, value: Any) -> str:
         return " and ".join(METHOD_TITLES[each] for each in value)
     if name == "data_fraction":
         return f"{100 * value:g} %"
+    if name == "fractions":
+        return ", ".join(f"{100 * each:g}" for each in value) + " %"
     if isinstance(value, bool):
         return "on" if value else "off"
     return format_value(value).replace(",", ", ")
 
 
 def settings(race: Race) -> dict[str, Any]:
-    """A race whose runs differ in method and seed only, as the flat values of a form."""
-    first = race.runs[0]
+    """A race whose runs differ in method and seed only, as the flat values of a form; sharing is RepLoRA's."""
+    first = next((run for run in race.runs if run.method.name == "replora"), race.runs[0])
     values = {each.name: getattr(race, each.name) for each in fields(Training)}
     values |= {name: getattr(first.method, name) for name in options(first.method) if name != "name"}
     values |= {name: getattr(first, name) for name in options(Run) if name != "seed"}
@@ -65,7 +68,7 @@ def unlike(shown: Race, form: Race, *, without: Sequence[str] = ()) -> list[str]
     wanted = settings(form)
     facts = options(RaceOptions)
     return [
-        _named(name, facts[name], value)
+        named(name, facts[name], value)
         for name, value in settings(shown).items()
         if name in facts and name not in without and value != wanted[name]
     ]
@@ -76,7 +79,8 @@ def listing(parts: Sequence[str]) -> str:
     return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
 
 
-def _named(name: str, facts: Option, value: Any) -> str:
+def named(name: str, facts: Option, value: Any) -> str:
+    """'rank 4': an option and its value within a sentence."""
     label = facts.label if facts.label.isupper() else facts.label[:1].lower() + facts.label[1:]
     label = facts.label if facts.label.startswith("MLP") else label
     return f"{label} {value_text(name, value)}"

@@ -7,9 +7,12 @@ import dataclasses
 import pytest
 import torch
 
+from replora.catalog import ASSETS
 from replora.config import Method, SpecError, Training, format_value, kind_of, options, parse_value
 from replora.studies import memory
+from replora.studies.events import StudyStarted, read_study_events
 from replora.studies.spec import STUDIES, DataStudy, RateStudy, TeacherStudy, command, study_from_dict, study_to_dict
+from scripts.record_studies import full_size
 
 TUNED = DataStudy(
     task="digits", methods=("head", "lora", "replora"), fractions=(1.0, 0.1), tuned=True, rates=(1e-2, 1e-3), seeds=(4,)
@@ -117,3 +120,21 @@ def test_the_command_line_of_a_study_says_what_differs_from_the_defaults():
     assert "--tuned" in words
     assert words[words.index("--fractions") + 1] == "0.1,1"
     assert "--teacher untied" in command(TeacherStudy(teacher="untied"))
+
+
+@pytest.mark.parametrize("spec", [TUNED, DataStudy(), RateStudy(methods=("head", "lora")), TeacherStudy()])
+def test_runs_are_counted_without_being_made(spec):
+    assert spec.count() == len(spec.runs())
+
+
+def test_a_study_of_too_many_runs_is_one_sentence():
+    with pytest.raises(SpecError, match="A study must have at most 5,000 runs, got 6,000; choose fewer values"):
+        DataStudy(seeds=tuple(range(600)))
+
+
+def test_the_recorded_studies_are_those_that_the_script_records():
+    for name, spec in full_size():
+        first = read_study_events(ASSETS / "recorded" / f"{name}.jsonl")[0]
+        assert isinstance(first, StudyStarted)
+        assert first.spec == spec, name
+        assert first.device.startswith("NVIDIA")

@@ -138,7 +138,7 @@ def test_a_batch_too_large_for_the_device_is_halved(monkeypatch):
     assert sizes == [4, 2, 2]
     assert len(cells(events)) == 4
     assert sum(isinstance(each, StudyStarted) for each in events) == 1
-    monkeypatch.setattr(module, "race", lambda spec: (_ for _ in ()).throw(torch.OutOfMemoryError("none")))
+    monkeypatch.setattr(module, "race", lambda spec, prefixes: (_ for _ in ()).throw(torch.OutOfMemoryError("none")))
     with pytest.raises(torch.OutOfMemoryError):
         list(study(quick))
 

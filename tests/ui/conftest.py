@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,9 @@ from replora.events import (
     to_line,
 )
 from replora.jobs.engine import Action, JobRefused, JobState, JobStatus, UnknownJob
+from replora.studies.events import CellFinished, MethodFacts, Progress, StudyEvent, StudyFinished, StudyStarted
+from replora.studies.events import to_line as study_line
+from replora.studies.spec import Study, study_from_dict
 from replora.ui import engine as ui_engine
 from replora.ui import recorded
 
@@ -199,3 +202,104 @@ def told() -> Any:
 @pytest.fixture
 def halved() -> Race:
     return replace(RaceOptions().race(), steps=50)
+
+
+EXAMPLES = 200
+
+
+def synthetic_study(spec: Study, *, lost: float = 0.03, batch: int = 8) -> Iterator[StudyEvent]:
+    """The events of a plausible study: LoRA is best at 0.003, RepLoRA at 0.0003 and diverges from `lost` on."""
+    runs = spec.runs()
+    sizes = tuple(MethodFacts(name, TRAINED[name], 18_432) for name in spec.methods)
+    batches = math.ceil(len(runs) / batch)
+    yield StudyStarted(
+        spec, len(runs), batches, sizes, EXAMPLES, "minilm_l3", "CPU (test)", "float32", 2, {"replora": "0"}
+    )
+    noise = random.Random(0)
+    for start in range(0, len(runs), batch):
+        share = (start + batch / 2) / len(runs)
+        yield Progress(start, len(runs), share, 40 * share, 40 * (1 - share))
+        for run in runs[start : start + batch]:
+            name, rate = run.method.name, run.learning_rate
+            best = {"head": rate, "lora": 3e-3, "replora": 3e-4}[name]
+            score = 0.4 + 0.15 * math.log10(100 * run.data_fraction) - 0.08 * abs(math.log10(rate / best))
+            score -= 0.1 * (name == "head")
+            right = None if name == "replora" and rate >= lost else round(EXAMPLES * (score + noise.gauss(0, 0.005)))
+            share_right = None if right is None else right / EXAMPLES
+            loss = None if right is None else 1 - score
+            examples = round(1000 * run.data_fraction)
+            yield CellFinished(
+                name, run.data_fraction, rate, run.seed, examples, share_right, loss, share_right, right is None
+            )
+    yield StudyFinished(40.0)
+
+
+@pytest.fixture
+def study_events() -> Callable[..., list[StudyEvent]]:
+    """`study_events(spec, **facts)`: all events of a synthetic study."""
+    return lambda spec, **facts: list(synthetic_study(spec, **facts))
+
+
+class StudyEngine:
+    """An engine whose studies go on only when `advance` is called."""
+
+    ready = True
+
+    def __init__(self, build: Callable[..., Any]) -> None:
+        self.build = build
+        self.scripts: dict[str, list[str]] = {}
+        self.specs: dict[str, Any] = {}
+        self.told = 0
+        self.state = JobState.RUNNING
+        self.message = self.refusal = ""
+        self.kind = "study"
+        self.watched: list[str] = []
+
+    def submit(self, kind: str, spec: Any, *, time_limit: float | None = None, paused: bool = False) -> str:
+        if self.refusal:
+            raise JobRefused(self.refusal)
+        assert kind == "study"
+        name = f"study{len(self.scripts)}"
+        self.scripts[name] = [study_line(each) for each in self.build(study_from_dict(spec))]
+        self.specs[name], self.told, self.state = spec, 0, JobState.RUNNING
+        return name
+
+    def advance(self, lines: int = 10_000) -> None:
+        script = list(self.scripts.values())[-1]
+        self.told = min(len(script), self.told + lines)
+        if self.told == len(script):
+            self.state = JobState.FINISHED
+
+    def events(self, job: str, since: int = 0) -> Sequence[str]:
+        return self.scripts[job][since : self.told]
+
+    def cancel(self, job: str) -> None:
+        self.state = JobState.CANCELLED
+
+    def status(self, job: str) -> JobStatus:
+        if job not in self.scripts:
+            raise UnknownJob(job)
+        return JobStatus(job, self.kind, self.state, self.specs[job], self.told, message=self.message)
+
+    def watch(self, job: str, viewer: str) -> None:
+        self.watched.append(job)
+
+    def unwatch(self, job: str, viewer: str) -> None:
+        self.watched.remove(job)
+
+    def close(self) -> None:
+        self.scripts.clear()
+
+
+@pytest.fixture
+def study_engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., StudyEngine]]:
+    """`study_engine(build)`: the app talks to an engine whose studies tell what `build` makes of their specs."""
+
+    def start(build: Callable[..., Any]) -> StudyEngine:
+        fake = StudyEngine(build)
+        st.cache_resource.clear()
+        monkeypatch.setattr(ui_engine, "connect", lambda: fake)
+        return fake
+
+    yield start
+    st.cache_resource.clear()

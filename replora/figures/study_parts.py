@@ -1,0 +1,186 @@
+"""What the pictures of a study are made of: estimates with intervals, and how they are drawn in any of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import ceil, floor
+
+from replora.figures.plot import Axis, Plot
+from replora.figures.style import title_of
+from replora.figures.theory_style import INK_SERIES, NEUTRAL_SERIES
+
+MINUS = "\u2212"
+FRACTION_AXIS = Axis("share of the training data", log=True, percent=True, grid=False)
+ACCURACY_AXIS = Axis(positive=True)
+RATE_AXIS = Axis("learning rate", log=True, grid=False)
+DIFFERENCE_ROLES = (
+    "zero", "y", "x", "thin", "small", "error", "dot", "now", "label", "note", "aside", "corner", "stamp",
+    "message",
+)  # fmt: skip
+LEAST_DIFFERENCE = 5.0  # points either side of zero, so that noise is not blown up to fill the picture
+NOTHING = "Nothing measured yet"
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean at `x` over the `n` seeds that finished, with its 95 % interval; None without any.
+
+    diverged: seeds that did not finish. seeds: the values of single seeds, where they are to be drawn.
+    """
+
+    x: float
+    mean: float | None = None
+    low: float | None = None
+    high: float | None = None
+    n: int = 0
+    diverged: int = 0
+    seeds: Mapping[int, float] = field(default_factory=dict)
+
+
+Curves = Mapping[str, Sequence[Estimate]]
+
+
+def percents(shares: Iterable[float]) -> tuple[float, float]:
+    """An axis of accuracies in per cent around these, in whole tens."""
+    values = list(shares)
+    if not values:
+        return 0.0, 100.0
+    low, high = 10 * floor(min(values) / 10), 10 * ceil(max(values) / 10)
+    return max(0.0, float(low)), min(100.0, float(max(high, low + 10)))
+
+
+def known(curves: Curves) -> list[float]:
+    """All means and ends of intervals."""
+    ends = [(each.mean, each.low, each.high) for curve in curves.values() for each in curve]
+    return [value for triple in ends for value in triple if value is not None]
+
+
+def stretched(grid: Sequence[float], share: float = 0.05) -> tuple[float, float]:
+    """The ends of a log axis that leaves room beside the ends of a grid."""
+    low, high = min(grid), max(grid)
+    room = (high / low) ** share if high > low else 2.0
+    return low / room, high * room
+
+
+def draw_curves(plot: Plot, curves: Curves, decimals: int = 1) -> None:
+    """A line with band and points for each method, its name at its end."""
+    ends: dict[float, list[tuple[str, str, float]]] = {}
+    for method, curve in curves.items():
+        points = [(each.x, each.mean) for each in curve if each.mean is not None]
+        band = [(each.x, each.low, each.high) for each in curve if each.low is not None and each.high is not None]
+        plot.band(method, band)
+        plot.line("main", method, points)
+        for each in curve:
+            if each.mean is not None:
+                plot.point("dot", method, each.x, each.mean, tip(method, each, decimals))
+        if points:
+            x, y = points[-1]
+            ends.setdefault(x, []).append((method, title_of(method), y))
+    for x, names in ends.items():
+        plot.labels(names, x, gap=0.11)
+
+
+def draw_single(plot: Plot, curves: Curves, decimals: int = 1) -> None:
+    """Points alone, large, each with its interval and value: one place of a sweep."""
+    ends = []
+    for method, curve in curves.items():
+        for each in curve:
+            if each.mean is None:
+                continue
+            if each.low is not None and each.high is not None:
+                plot.span("error", method, each.x, each.low, each.high)
+            plot.point("now", method, each.x, each.mean, tip(method, each, decimals))
+            ends.append((method, f"{title_of(method)} {each.mean:.{decimals}f}", each.mean, each.x))
+    if ends:
+        plot.labels([each[:3] for each in ends], max(each[3] for each in ends), gap=0.12)
+
+
+def lost_methods(curves: Curves) -> list[str]:
+    """The methods of which runs diverged."""
+    return [method for method, curve in curves.items() if any(each.diverged for each in curve)]
+
+
+def draw_lost(plot: Plot, curves: Curves, base: float) -> None:
+    """A cross wherever runs diverged, with how many of how many; a row for each method, from `base` of the height."""
+    for place, method in enumerate(lost_methods(curves)):
+        hit = [each for each in curves[method] if each.diverged]
+        y = plot.share(0, base + 0.15 * place)[1]
+        for each in hit:
+            said = f"{each.diverged} of {each.n + each.diverged}"
+            plot.point("cross", method, each.x, y, f"{title_of(method)}: {said} diverged")
+            if len(hit) > 1:
+                plot.text("over", said, each.x, y, method)
+        said = "diverged" if len(hit) > 1 else f"{hit[0].diverged} of {hit[0].n + hit[0].diverged} diverged"
+        left = hit[0].x ** 2 > plot.x[0] * plot.x[1]
+        plot.text(
+            "aside" if left else "note", said if left else f"\u00a0\u00a0{said}", hit[0 if left else -1].x, y, method
+        )
+
+
+def draw_difference(plot: Plot, estimates: Sequence[Estimate], pair: tuple[str, str], alone: bool = False) -> None:
+    """Means with intervals, single seeds as small points, the zero line, and who is ahead on which side of it."""
+    ours, theirs = pair
+    plot.rule("zero", 0.0)
+    if not alone:
+        plot.line("thin", ours, [(each.x, each.mean) for each in estimates if each.mean is not None])
+    for each in estimates:
+        for seed, value in each.seeds.items():
+            plot.point("small", NEUTRAL_SERIES, each.x, value, f"seed {seed}: {signed(value)} points")
+        if each.low is not None and each.high is not None:
+            plot.span("error", ours, each.x, each.low, each.high)
+        if each.mean is not None:
+            plot.point("now" if alone else "dot", ours, each.x, each.mean, tip("", each, 1, "points"))
+            if alone:
+                plot.text("label", f"{signed(each.mean)} points", each.x, each.mean, INK_SERIES)
+    plot.text("corner", f"\u2191 {title_of(ours)} ahead", *plot.share(0, 0.95), ours)
+    plot.text("corner", f"\u2193 {title_of(theirs)} ahead", *plot.share(0, 0.06), theirs)
+
+
+def difference_ends(estimates: Iterable[Estimate]) -> tuple[float, float]:
+    """An axis with zero in the middle that holds all intervals and seeds."""
+    values = [
+        value
+        for each in estimates
+        for value in (each.mean, each.low, each.high, *each.seeds.values())
+        if value is not None
+    ]
+    most = max([LEAST_DIFFERENCE, *(abs(value) for value in values)])
+    roof = 5.0 * ceil(1.12 * most / 5)
+    return -roof, roof
+
+
+def no_pair(pair: tuple[str, str] | None, message: str) -> str:
+    """Why there is no difference to draw."""
+    return "Needs two methods" if pair is None else message or NOTHING
+
+
+def finish(plot: Plot, *, empty: bool, recorded: bool, message: str, low: bool = False) -> None:
+    """The words over a picture: what is missing, and that it is recorded; `low`: at the bottom."""
+    if empty:
+        plot.text("message", message or NOTHING, *plot.share(0.5, 0.62))
+    if recorded:
+        plot.text("stamp", "recorded", *plot.share(1, 0.05 if low else 0.955))
+
+
+def tip(method: str, each: Estimate, decimals: int, unit: str = "") -> str:
+    """What hovering tells of an estimate."""
+    if each.mean is None:
+        return ""
+    value = signed(each.mean) if unit else f"{each.mean:.{decimals}f}"
+    ends = "" if each.low is None or each.high is None else f" [{each.low:.{decimals}f}, {each.high:.{decimals}f}]"
+    name = f"{title_of(method)}: " if method else ""
+    lost = f", {each.diverged} diverged" if each.diverged else ""
+    seeds = "one seed" if each.n == 1 else f"{each.n} seeds"
+    return f"{name}{value}{ends.replace('-', MINUS)}{' ' + unit if unit else ''}, {seeds}{lost}"
+
+
+def signed(value: float) -> str:
+    """'+4.2' or, with a true minus, '-4.2'; no sign before zero."""
+    text = f"{value:+.1f}"
+    return "0.0" if text in ("+0.0", "-0.0") else text.replace("-", MINUS)
+
+
+def difference_title(pair: tuple[str, str] | None) -> str:
+    """'RepLoRA - LoRA' with a true minus."""
+    return f"{title_of(pair[0])} {MINUS} {title_of(pair[1])}" if pair else "Difference"

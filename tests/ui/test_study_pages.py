@@ -1,0 +1,427 @@
+"""The study pages, run headless: warm and cold, their links, recorded parts, live runs, Fix it and Make it lie."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from replora.config import options
+from replora.jobs.engine import JobState
+from replora.studies.events import to_line
+from replora.studies.spec import DataStudy, RateStudy, study_from_dict, study_to_dict
+from replora.ui import study_recorded
+
+ROOT = Path(__file__).resolve().parents[2]
+Open = Callable[..., AppTest]
+DATA, RATE = "data_efficiency", "learning_rate"
+PAGES = [DATA, RATE]
+
+
+@pytest.fixture
+def scripted(study_engine: Callable[..., Any], study_events: Callable[..., Any]) -> Any:
+    return study_engine(study_events)
+
+
+@pytest.fixture
+def recordings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, study_events: Callable[..., Any]) -> Path:
+    """A folder with recorded studies of two tasks: three fractions, five rates, three methods, tuned."""
+    for task in ("wordnet_topics", "digits"):
+        spec = DataStudy(
+            task=task,
+            methods=("head", "lora", "replora"),
+            fractions=(0.01, 0.1, 1.0),
+            rates=(1e-4, 3e-4, 1e-3, 3e-3, 3e-2),
+            tuned=True,
+            steps=400,
+        )
+        text = "".join(to_line(each) + "\n" for each in study_events(spec))
+        (tmp_path / f"study_{task}.jsonl").write_text(text, encoding="utf-8")
+    monkeypatch.setattr(study_recorded, "FOLDER", tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def app(scripted: Any, recordings: Path) -> Open:
+    def start(page: str, *, warm: bool = False, state: dict[str, Any] | None = None, **query: str) -> AppTest:
+        test = AppTest.from_file(str(ROOT / ("app.py" if warm else f"pages/{page}.py")), default_timeout=30)
+        for name, value in (state or {}).items():
+            test.session_state[name] = value
+        if warm:
+            test.run()
+            test.switch_page(f"pages/{page}.py")
+        test.query_params.update(query)
+        return test.run()
+
+    return start
+
+
+def html(test: AppTest) -> str:
+    return " ".join(each.value for each in test.html)
+
+
+def standing(test: AppTest) -> str:
+    return next(each.value for each in test.html if "standing" in each.value)
+
+
+def said(test: AppTest) -> list[str]:
+    return [each.value.replace("\\", "") for each in [*test.warning, *test.error]]
+
+
+def query(test: AppTest) -> dict[str, str]:
+    return {name: value if isinstance(value, str) else value[-1] for name, value in test.query_params.items()}
+
+
+def press(test: AppTest, key: str) -> AppTest:
+    return test.button(key=key).click().run()
+
+
+def buttons(test: AppTest) -> set[str]:
+    return {each.key for each in test.button}
+
+
+@pytest.mark.parametrize("warm", [False, True])
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_opens_cold_and_warm_with_its_pictures(app: Open, page: str, warm: bool) -> None:
+    test = app(page, warm=warm)
+    assert not test.exception
+    assert not said(test)
+    charts = test.get("vega_lite_chart")
+    assert len(charts) == 3
+    assert all(len(each.proto.alt) > 60 for each in charts)
+    assert query(test) == {}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_first_screen_is_recorded_and_says_by_what(app: Open, scripted: Any, page: str) -> None:
+    test = app(page)
+    assert "Recorded study:" in standing(test)
+    assert (
+        "Recorded on CPU (test), float32, 2 threads, minilm_l3, replora 0: <code>python -m replora study data"
+        in html(test)
+    )
+    assert "--tuned" in html(test)
+    assert not scripted.scripts
+    assert test.button(key=f"{page}.stop").disabled
+    assert not test.button(key=f"{page}.run").disabled
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_six_controls_are_in_sight_and_all_options_are_there(app: Open, page: str) -> None:
+    test = app(page)
+    side = test.sidebar
+    kinds = (
+        side.select_slider,
+        side.selectbox,
+        side.number_input,
+        side.text_input,
+        side.toggle,
+        side.segmented_control,
+    )
+    keys = {each.key.removeprefix(f"{page}.") for kind in kinds for each in kind}
+    declared = set(options(DataStudy if page == DATA else RateStudy))
+    assert keys == declared - {"backbone"}
+    box = side.expander[0]
+    hidden = (box.select_slider, box.selectbox, box.number_input, box.text_input, box.toggle)
+    assert len(keys) - sum(len(kind) for kind in hidden) == 6
+
+
+def test_the_switch_the_rate_and_the_methods_act_on_the_recorded_study_at_once(app: Open, scripted: Any) -> None:
+    test = app(DATA)
+    assert "RepLoRA reaches LoRA&#x27;s full-data accuracy" in html(test)
+    assert "Not a fair comparison yet:</b> rates tuned per method; best rate inside the grid" in html(test)
+    test.select_slider(key=f"{DATA}.learning_rate").set_value(3e-3).run()
+    assert "RepLoRA does not reach LoRA&#x27;s full-data accuracy" in html(test)
+    assert query(test) == {"learning_rate": "0.003"}
+    test.segmented_control(key=f"{DATA}.tuned").set_value(True).run()
+    assert "rates tuned for each" in html(test)
+    assert "all 6 conditions are met" in html(test)
+    assert "rate chosen: 0.003" in html(test)
+    assert "runs diverged and are not counted: RepLoRA at rate 0.03 (seeds 0, 1, 2)" in html(test)
+    assert query(test) == {"learning_rate": "0.003", "tuned": "true"}
+    test.segmented_control(key=f"{DATA}.methods").set_value(["lora", "replora", "head"]).run()
+    assert 'class="card head"' in html(test)
+    test.segmented_control(key=f"{DATA}.methods").set_value(["lora"]).run()
+    assert "LoRA alone has nothing to be compared with" in html(test)
+    assert not test.exception
+    assert not scripted.scripts
+
+
+def test_values_beside_the_recorded_grid_show_the_nearest_and_say_so(app: Open) -> None:
+    test = app(DATA, learning_rate="0.0005")
+    assert "Rate 0.0005 is not in this study's grid; 0.0003, the nearest, is shown." in standing(test).replace(
+        "&#x27;", "'"
+    )
+    test = app(RATE, data_fraction="0.5")
+    assert "50 % of the data is not in this study's grid; 100 %" in standing(test).replace("&#x27;", "'")
+    test = app(DATA, rank="8", task="digits", fractions="0.1,1")
+    assert "Recorded with rank 4; Run live runs your settings." in standing(test)
+    test = app(DATA, fractions="0.05,1", steps="800", seeds="0,1")
+    expected = "Recorded with steps 400 and data fractions 1, 10, 100 %; Run live runs your settings."
+    assert expected in standing(test)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_link_opens_the_form_it_says(app: Open, page: str) -> None:
+    link = {"task": "fashion", "rank": "7", "seeds": "3,1", "methods": "lora,head", "alpha": "3.5", "residual": "true"}
+    test = app(page, **link)
+    assert not said(test)
+    assert test.text_input(key=f"{page}.seeds").value == "3, 1"
+    assert test.segmented_control(key=f"{page}.methods").value == ["lora", "head"]
+    assert query(test) == link
+
+
+@pytest.mark.parametrize(
+    ("page", "name", "value"),
+    [
+        (DATA, "fractions", "0"), (DATA, "fractions", "0.1,0.1"), (DATA, "fractions", "some"), (DATA, "tuned", "maybe"),
+        (DATA, "learning_rate", "1e400"), (DATA, "methods", "sgd"), (DATA, "seeds", "-1"), (DATA, "task", "cats"),
+        (RATE, "rates", "2"), (RATE, "rates", ""), (RATE, "rates", "nan"), (RATE, "data_fraction", "0"),
+        (RATE, "steps", "1e9"), (RATE, "validation_examples", "0"), (RATE, "backbone", "local:/etc"),
+        (RATE, "rank", "\x00"), (DATA, "backbone", "hf:some/model"), (DATA, "test_examples", "9" * 400),
+    ],
+)  # fmt: skip
+def test_rubbish_in_a_link_is_a_sentence_and_a_default(app: Open, page: str, name: str, value: str) -> None:
+    test = app(page, **{name: value})
+    assert not test.exception
+    assert len(said(test)) == 1
+    assert name in said(test)[0]
+    assert "The default is used instead." in said(test)[0]
+    assert "Recorded study:" in standing(test)
+    assert query(test) == {}
+
+
+def test_the_sentences_of_a_link_go_once_the_form_is_used(app: Open) -> None:
+    test = app(RATE, rank="many")
+    test.select_slider(key=f"{RATE}.rank").set_value(8).run()
+    assert not said(test)
+
+
+def test_a_missing_and_a_corrupt_recording_are_sentences(app: Open, recordings: Path) -> None:
+    test = app(DATA, task="emoji")
+    assert "There is no recorded study of this task yet; press Run live." in standing(test)
+    assert len(test.get("vega_lite_chart")) == 3
+    assert not test.exception
+    path = recordings / "study_digits.jsonl"
+    path.write_text("{}\n", encoding="utf-8")
+    assert "Not an event of a study" in standing(app(RATE, task="digits"))
+    path.write_text("", encoding="utf-8")
+    assert "holds no start of a study" in standing(app(RATE, task="digits"))
+
+
+def test_a_live_study_fills_in_finishes_and_gives_way_to_the_recorded_one(app: Open, scripted: Any) -> None:
+    test = app(DATA, fractions="0.1,1", rank="8", seeds="0,1,2")
+    assert "Live: 12 runs" in html(test)
+    press(test, f"{DATA}.run")
+    job = query(test)["run"]
+    assert study_from_dict(scripted.specs[job]) == DataStudy(fractions=(0.1, 1.0), rank=8, seeds=(0, 1, 2))
+    assert scripted.watched == [job]
+    assert "Running: 0 of 12 runs" in standing(test)
+    assert "Fairness: nothing has run yet." in html(test)
+    scripted.advance(1)
+    test.run()
+    assert "Not a fair comparison yet" in html(test)
+    scripted.advance(5)
+    test.run()
+    assert "Running: 4 of 12 runs, about 27 s left" in standing(test)
+    assert "is read off once both have a finished run" not in html(test)
+    assert "an anecdote" in html(test)
+    scripted.advance()
+    test.run()
+    assert "Live study: 12 runs in 40 s" in standing(test)
+    assert "over 3 paired seeds" in html(test)
+    assert "This study, on CPU (test)" in html(test)
+    assert scripted.watched == []
+    assert app(DATA, fractions="0.1,1", rank="8", run=job).session_state[f"{DATA}.session"].done == 12
+    press(test, f"{DATA}.reset")
+    assert "Recorded study:" in standing(test)
+    assert "run" not in query(test)
+
+
+def test_before_every_fraction_is_there_the_headline_says_so(app: Open, scripted: Any) -> None:
+    test = press(app(DATA), f"{DATA}.run")
+    scripted.advance(4)
+    test.run()
+    assert "The data needed is read off once both have a finished run at every fraction." in html(test)
+    assert "There are no finished seeds" not in html(test)
+
+
+def test_a_link_to_a_run_of_another_kind_or_study_is_a_sentence(app: Open, scripted: Any) -> None:
+    test = press(app(RATE), f"{RATE}.run")
+    job = query(test)["run"]
+    assert said(app(DATA, run=job)) == ["The run of this link is not a study of data efficiency."]
+    scripted.kind = "race"
+    assert said(app(RATE, run=job)) == ["The run of this link is not a sweep of learning rates."]
+    assert "is not known here" in said(app(DATA, run="nosuchjob"))[0]
+    scripted.kind = "study"
+    scripted.specs[job] = {"study": "rate", "rank": "many"}
+    assert "cannot be read" in said(app(RATE, run=job))[0]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_stop_keeps_what_is_finished_and_says_how_much(app: Open, scripted: Any, page: str) -> None:
+    test = press(app(page), f"{page}.run")
+    scripted.advance(9)
+    press(test, f"{page}.stop")
+    assert "Stopped after 7 of" in standing(test)
+    assert "After 7 of" in html(test)
+    assert test.button(key=f"{page}.stop").disabled
+    assert not test.exception
+
+
+def test_failure_and_refusal_are_sentences(app: Open, scripted: Any) -> None:
+    test = app(RATE)
+    scripted.refusal = "The queue is full."
+    press(test, f"{RATE}.run")
+    assert said(test) == ["The queue is full."]
+    assert "Recorded study:" in standing(test)
+    scripted.refusal = ""
+    press(test, f"{RATE}.run")
+    scripted.advance(4)
+    scripted.state, scripted.message = JobState.FAILED, "rank must be a whole number from 1 to 384, got 512."
+    test.run()
+    assert "Failed after 2 of" in standing(test)
+    assert said(test) == ["rank must be a whole number from 1 to 384, got 512."]
+
+
+def test_a_changed_form_is_said_and_a_tuned_live_study_is_seen_at_one_rate(app: Open, scripted: Any) -> None:
+    test = press(app(DATA, tuned="true", fractions="0.1,1"), f"{DATA}.run")
+    scripted.advance()
+    test.run()
+    assert "rates tuned for each" in html(test)
+    test.segmented_control(key=f"{DATA}.tuned").set_value(False).run()
+    assert "one rate, 0.0003" in html(test)
+    assert len(scripted.scripts) == 1
+    test.select_slider(key=f"{DATA}.rank").set_value(8).run()
+    assert "This study: rank 4. Run live runs your settings." in standing(test)
+    test.selectbox(key=f"{DATA}.task").select("digits").run()
+    assert "Recorded study:" in standing(test)
+
+
+def test_controls_that_hold_nonsense_stop_the_run_button_only(app: Open) -> None:
+    test = app(DATA)
+    test.text_input(key=f"{DATA}.fractions").set_value("0.1, lots").run()
+    assert said(test) == ["fractions must be a number from 0.001 to 1, got 'lots'."]
+    assert test.button(key=f"{DATA}.run").disabled
+    assert len(test.get("vega_lite_chart")) == 3
+    test.text_input(key=f"{DATA}.fractions").set_value("0.1").run()
+    assert not said(test)
+    test.segmented_control(key=f"{DATA}.methods").set_value([]).run()
+    assert said(test)[0].startswith("methods must list at least one")
+    assert not test.exception
+
+
+def test_fix_it_sets_the_form_and_the_recorded_study_follows_where_it_can(app: Open) -> None:
+    test = app(DATA)
+    assert {each for each in buttons(test) if ".fix." in each} == {f"{DATA}.fix.0", f"{DATA}.fix.2"}
+    press(test, f"{DATA}.fix.0")
+    assert test.segmented_control(key=f"{DATA}.tuned").value is True
+    assert query(test) == {"tuned": "true"}
+    assert "all 6 conditions are met" in html(test)
+    assert not {each for each in buttons(test) if ".fix." in each}
+
+
+def test_fix_it_on_a_live_study_sets_what_run_live_then_runs(app: Open, scripted: Any) -> None:
+    test = press(app(RATE, seeds="4", rates="0.0003,0.001"), f"{RATE}.run")
+    scripted.advance()
+    test.run()
+    assert "an anecdote" in html(test)
+    press(test, f"{RATE}.fix.5")
+    assert test.text_input(key=f"{RATE}.seeds").value == "4, 0, 1"
+    assert "Set in the form: Run live runs it." in html(test)
+    assert f"{RATE}.fix.5" not in buttons(test)
+    press(test, f"{RATE}.fix.2")
+    assert test.text_input(key=f"{RATE}.rates").value == "9e-05, 0.0003, 0.001, 0.003"
+    press(test, f"{RATE}.run")
+    wanted = RateStudy(seeds=(4, 0, 1), rates=(9e-5, 3e-4, 1e-3, 3e-3))
+    assert scripted.specs["study1"] == study_to_dict(wanted)
+    assert not test.exception
+
+
+def test_make_it_lie_hides_the_sweep_lets_either_win_and_reveals(app: Open) -> None:
+    test = app(RATE, task="wordnet_topics")
+    assert "Each at its tuned rate" in html(test)
+    press(test, f"{RATE}.hide")
+    assert "One rate out of a sweep:" in html(test)
+    assert "Each at its tuned rate" not in html(test)
+    assert "diverged" not in html(test)
+    assert {each for each in buttons(test) if ".fix." in each} == set()
+    pick = test.select_slider(key=f"{RATE}.pick")
+    pick.set_value(3e-4).run()
+    assert "At 0.0003 RepLoRA is ahead by" in html(test)
+    assert '<b class="replora">RepLoRA</b> won at 0.0003' in html(test)
+    test.select_slider(key=f"{RATE}.pick").set_value(3e-3).run()
+    assert "At 0.003 LoRA is ahead by" in html(test)
+    assert "both are true, and neither is the whole truth" in html(test)
+    test.run()
+    press(test, f"{RATE}.reveal")
+    assert "Each at its tuned rate" in html(test)
+    assert "Your pick alone: At 0.003 LoRA is ahead by" in html(test)
+    assert "is the list told" not in html(test)
+    press(test, f"{RATE}.hide")
+    assert "has not won yet" in html(test)
+    test.selectbox(key=f"{RATE}.task").select("digits").run()
+    assert "Each at its tuned rate" in html(test)
+    assert not test.exception
+
+
+def test_a_single_rate_has_nothing_to_hide(app: Open, scripted: Any) -> None:
+    test = press(app(RATE, rates="0.001"), f"{RATE}.run")
+    scripted.advance()
+    test.run()
+    assert test.button(key=f"{RATE}.hide").disabled
+    assert "At the one rate 0.001" in html(test)
+    assert not test.exception
+
+
+def test_one_seed_wins_nothing_in_the_game(app: Open, scripted: Any) -> None:
+    test = press(app(RATE, seeds="0"), f"{RATE}.run")
+    scripted.advance()
+    test.run()
+    press(test, f"{RATE}.hide")
+    assert "an anecdote, not a finding" in html(test)
+    assert html(test).count("has not won yet") == 2
+
+
+def test_the_race_is_marked_where_its_own_page_has_it(app: Open) -> None:
+    assert "At the race&#x27;s rate, 0.0003:" in html(app(RATE))
+    assert "At the race&#x27;s rate, 0.003:" in html(app(RATE, state={"race.learning_rate": 3e-3}))
+    assert "race&#x27;s rate" not in html(app(RATE, state={"race.learning_rate": 0.5}))
+
+
+def test_the_race_page_and_the_marker_agree(app: Open) -> None:
+    test = AppTest.from_file(str(ROOT / "app.py"), default_timeout=30).run()
+    test.select_slider(key="race.learning_rate").set_value(1e-3).run()
+    test.switch_page(f"pages/{RATE}.py").run()
+    assert "At the race&#x27;s rate, 0.001:" in html(test)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_results_and_figures_can_be_taken_away(app: Open, page: str) -> None:
+    test = app(page)
+    assert not test.dataframe
+    test.session_state[f"{page}.numbers"] = True
+    test.run()
+    assert len(test.dataframe[0].value) > 10
+    labels = ["This figure as CSV", "SVG", "PNG", "All runs as CSV", "Events as JSON lines"]
+    assert [each.label for each in test.download_button] == labels
+
+
+def test_a_link_cannot_bring_markdown_with_it(app: Open) -> None:
+    test = app(DATA, task="![](//x.io/a.png) :red[x]")
+    assert "![" not in test.warning[0].value
+    assert ":red[" not in test.warning[0].value
+
+
+def test_a_rate_at_which_one_method_is_lost_says_so_everywhere(app: Open) -> None:
+    test = app(DATA, learning_rate="0.03")
+    assert "No seed of both methods finished at every fraction" in html(test)
+    assert "9 of 18 runs diverged and are not counted: RepLoRA at rate 0.03 (seeds 0, 1, 2)." in html(test)
+    assert "<b>9 of 9 runs diverged</b>" in html(test)
+    test = press(app(RATE), f"{RATE}.hide")
+    test.select_slider(key=f"{RATE}.pick").set_value(3e-2).run()
+    assert "At 0.03: There is no pair of runs of RepLoRA and LoRA to compare. 3 of 6 runs diverged" in html(test)
+    assert "<b>3 of 3 runs diverged</b>" in html(test)
