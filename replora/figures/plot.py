@@ -44,7 +44,7 @@ class Plot:
     """The data of a plot as it is composed, within `x` and `y`, the ends of its axes.
 
     `roles` are those of all marks that may ever be drawn in it, and 'band' or 'bar': each is a layer, which costs time.
-    `x_ticks`: of a log axis, powers of ten where there are none.
+    `x_ticks`, `y_ticks`: of a log axis, powers of ten where there are none.
     """
 
     x: Point
@@ -54,6 +54,7 @@ class Plot:
     y_axis: Axis = field(default_factory=Axis)
     equal: bool = False  # a unit is as long along x as along y: x then gives the middle only
     x_ticks: tuple[float, ...] = ()
+    y_ticks: tuple[float, ...] = ()
     lines: list[Row] = field(default_factory=list)
     bands: list[Row] = field(default_factory=list)
     points: list[Row] = field(default_factory=list)
@@ -135,7 +136,7 @@ class Plot:
         if self.x_axis.log:
             found["ticks_x"] = [{"x": each} for each in self.x_ticks or decades(*self.x)]
         if self.y_axis.log:
-            found["ticks_y"] = [{"y": each} for each in decades(*self.y)]
+            found["ticks_y"] = [{"y": each} for each in self.y_ticks or decades(*self.y)]
         return found
 
     def spec(self, height: int = HEIGHT) -> Spec:

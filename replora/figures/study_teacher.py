@@ -17,6 +17,7 @@ from replora.figures.study_parts import (
     known,
     lost_methods,
     stretched,
+    tip,
 )
 from replora.figures.style import title_of
 from replora.figures.theory_style import NEUTRAL_SERIES
@@ -25,6 +26,7 @@ EXAMPLES_AXIS = Axis("examples", log=True, numbers=True, grid=False)
 STEPS_AXIS = Axis("step", log=True, numbers=True, grid=False)
 ERROR_AXIS = Axis(log=True, percent=True)
 ERROR_ROLES = ("band", "main", "dot", "cross", "label", "room", "note", "aside", "over", "stamp", "message")
+RATIO_ROLES = ("zero", "thin", "small", "error", "dot", "label", "room", "corner", "stamp", "message")
 STEP_ROLES = ("main", "dot", "label", "room", "stamp", "message")
 FOUND_ROLES = ("x", "ring", "dot", "corner", "note", "stamp", "message")
 LONGEST = max((title_of(name) for name in ("lora_tied", "trunk", "tied", "separate")), key=len)
@@ -43,12 +45,15 @@ class TeacherPicture:
     """What the figures show, by student; errors are shares of what no adaptation has.
 
     error: each at its chosen rate against the number of examples, or, with one number of examples, against the rate.
+    ratios: of its error to LoRA's, paired by seed, each at its chosen rate, against the number of examples in `counts`.
     steps: (step, error) with `examples` examples. found: with as many.
     """
 
     x: Sequence[float]
     by_rate: bool = False
     error: Curves = field(default_factory=dict)
+    ratios: Curves = field(default_factory=dict)
+    counts: Sequence[int] = (64,)
     steps: Mapping[str, Sequence[tuple[int, float]]] = field(default_factory=dict)
     step_range: tuple[int, int] = (1, 100)
     found: Mapping[str, Found] = field(default_factory=dict)
@@ -58,8 +63,8 @@ class TeacherPicture:
 
 
 def teacher_figures(picture: TeacherPicture) -> list[Figure]:
-    """All three, in the order in which they are read."""
-    return [error_figure(picture), steps_figure(picture), found_figure(picture)]
+    """All four, in the order in which they are read."""
+    return [error_figure(picture), ratio_figure(picture), steps_figure(picture), found_figure(picture)]
 
 
 def error_figure(picture: TeacherPicture) -> Figure:
@@ -83,6 +88,55 @@ def error_figure(picture: TeacherPicture) -> Figure:
         "% of what no adaptation has; bands: 95 %",
         f"Line chart of the test error, as a share of the error without adaptation, against the {against}, both on "
         "logarithmic axes, one line for each student with a 95 % band over seeds.",
+        plot.spec(),
+        plot.data(),
+    )
+
+
+def ratio_figure(picture: TeacherPicture) -> Figure:
+    """Each student's error over LoRA's; beside each other where there are few numbers of examples."""
+    values = [
+        value
+        for curve in picture.ratios.values()
+        for each in curve
+        for value in (each.mean, each.low, each.high, *each.seeds.values())
+        if value
+    ]
+    most = max([2.0, *(max(value, 1 / value) for value in values)]) * 1.15
+    left, right = stretched([float(each) for each in picture.counts], 0.18)
+    plot = Plot(
+        (left, right), (1 / most, most), RATIO_ROLES, EXAMPLES_AXIS, Axis(log=True, numbers=True),
+        x_ticks=tuple(float(each) for each in picture.counts), y_ticks=_handy(most),
+    )  # fmt: skip
+    plot.rule("zero", 1.0)
+    ends: dict[float, list[tuple[str, str, float]]] = {}
+    for place, (student, curve) in enumerate(picture.ratios.items()):
+        shift = (right / left) ** (0.03 * (place - (len(picture.ratios) - 1) / 2))
+        points = [(shift * each.x, each.mean) for each in curve if each.mean is not None]
+        plot.line("thin", student, points)
+        for each in curve:
+            if each.mean is None:
+                continue
+            for seed, value in each.seeds.items():
+                plot.point("small", student, shift * each.x, value, f"{title_of(student)}, seed {seed}: {value:.2f}")
+            if each.low is not None and each.high is not None:
+                plot.span("error", student, shift * each.x, each.low, each.high)
+            plot.point("dot", student, shift * each.x, each.mean, tip(student, each, 2))
+        if points:
+            ends.setdefault(curve[-1].x, []).append((student, title_of(student), points[-1][1]))
+    for x, names in ends.items():
+        plot.labels(names, x * (right / left) ** 0.05, gap=0.11)
+    plot.text("corner", "\u2191 LoRA ahead", *plot.share(0, 0.95), "lora")
+    plot.text("corner", "\u2193 LoRA behind", *plot.share(0, 0.06))
+    _room(plot)
+    empty = not any(each.mean for curve in picture.ratios.values() for each in curve)
+    finish(plot, empty=empty, recorded=picture.recorded, message=picture.message)
+    return Figure(
+        "ratio",
+        "Error over LoRA's",
+        "paired by seed, each at its rate; bars: 95 %",
+        "Points with 95 % intervals of the ratio of each student's test error to LoRA's against the number of "
+        "examples, single seeds as small points, with a line at one: below it the student's error is the smaller.",
         plot.spec(),
         plot.data(),
     )
@@ -158,6 +212,13 @@ def _decades(values: Sequence[float]) -> tuple[float, float]:
 
 def _ticks(low: float, high: float) -> tuple[float, ...]:
     return tuple(10.0**power for power in range(round(log10(low)), round(log10(high)) + 1))
+
+
+def _handy(most: float) -> tuple[float, ...]:
+    """Ticks of an axis of ratios: 1 and, up and down, 1.5 or powers of two."""
+    steps = (1.5, 2.0) if most < 3 else tuple(2.0**power for power in range(1, ceil(log10(most) / log10(2)) + 1))
+    ups = [each for each in steps if each <= most]
+    return (*(round(1 / each, 3) for each in reversed(ups)), 1.0, *ups)
 
 
 def _steps_of(picture: TeacherPicture) -> tuple[float, ...]:

@@ -105,14 +105,20 @@ def figures_and_fairness(
     *,
     hidden: bool = False,
 ) -> None:
-    """Three pictures and the fairness list, two by two where there is room; `hidden`: without the list's items."""
-    for place in (0, 2):
-        for at, column in enumerate(st.columns(2, gap="medium"), start=place):
+    """The pictures two by two where there is room, then the fairness list, in the last cell or a row of its own.
+
+    hidden: without the list's items.
+    """
+    for place in range(0, len(figures), 2):
+        pair = figures[place : place + 2]
+        for at, column in enumerate(st.columns(2, gap="medium")):
             with column:
-                if at < len(figures):
-                    show_figure(figures[at], form.page)
+                if at < len(pair):
+                    show_figure(pair[at], form.page)
                 else:
                     fairness_list(form, items, wanted, hidden)
+    if len(figures) % 2 == 0:
+        fairness_list(form, items, wanted, hidden)
 
 
 def verdict_html(headline: str, details: str, items: Sequence[FairnessItem], *, hidden: bool = False) -> str:

@@ -13,14 +13,20 @@ from replora.figures.study_teacher import Found, TeacherPicture
 from replora.studies.events import Sketch, StudentFinished
 from replora.studies.spec import TeacherStudy
 from replora.studies.statistics import Interval
-from replora.studies.teacher_summary import StudentCell, TeacherSummary
+from replora.studies.teacher_summary import ErrorRatio, StudentCell, TeacherSummary
 from replora.summary import SEEDS_FOR_A_VERDICT
 from replora.ui.board import BLANK, card
 from replora.ui.study_shown import Shown
 
 TeacherShown = Shown[TeacherSummary]
 
-CARD_STYLES = {"lora": "lora", "lora_tied": "lora dotted", "trunk": "replora"}  # the others: RepLoRA, dotted
+CARD_STYLES = {  # classes of the style sheet that go with the dashes of the curves
+    "lora": "lora",
+    "lora_tied": "lora dotted",
+    "trunk": "replora",
+    "tied": "replora dashed",
+    "separate": "replora dotted",
+}
 
 
 def teacher_board(spec: TeacherStudy, summary: TeacherSummary | None, examples: int) -> str:
@@ -49,7 +55,7 @@ def _card(student: str, summary: TeacherSummary | None, examples: int) -> str:
         )
         notes.append(f"<b>{lost} of {runs} runs diverged</b>")
     title = f'<i class="swatch"></i>{STUDENT_TITLES[student]}'
-    return card(CARD_STYLES.get(student, "replora dotted"), title, value, "test error", notes)
+    return card(CARD_STYLES[student], title, value, "test error", notes)
 
 
 def _percent(share: float) -> str:
@@ -77,7 +83,13 @@ def teacher_picture(shown: TeacherShown, examples: int) -> TeacherPicture:
     assert isinstance(spec, TeacherStudy)
     by_rate = len(spec.examples) == 1
     x = spec.rates if by_rate else [float(each) for each in spec.examples]
-    common = {"by_rate": by_rate, "examples": examples, "recorded": shown.recorded, "message": shown.message}
+    common = {
+        "by_rate": by_rate,
+        "counts": spec.examples,
+        "examples": examples,
+        "recorded": shown.recorded,
+        "message": shown.message,
+    }
     levels = spec.levels()
     if summary is None:
         return TeacherPicture(x, step_range=(levels[0], levels[-1]), **common)  # type: ignore[arg-type]
@@ -87,6 +99,11 @@ def teacher_picture(shown: TeacherShown, examples: int) -> TeacherPicture:
         x,
         error={
             name: [_estimate(each, by_rate) for each in own if by_rate or each.chosen] for name, own in cells.items()
+        },
+        ratios={
+            name: [_ratio(each) for each in summary.ratios if each.student == name]
+            for name in spec.students
+            if name != "lora"
         },
         steps={name: each.curve for name, each in chosen.items()},
         step_range=(levels[0], levels[-1]),
@@ -106,6 +123,15 @@ def _estimate(cell: StudentCell, by_rate: bool) -> Estimate:
         return Estimate(x, diverged=cell.diverged)
     low, high = (found.low, found.high) if found.n >= SEEDS_FOR_A_VERDICT else (None, None)
     return Estimate(x, found.mean, low, high, found.n, cell.diverged)
+
+
+def _ratio(found: ErrorRatio) -> Estimate:
+    """With the single seeds; an interval from three of them on."""
+    x, interval = float(found.examples), found.interval
+    if interval is None:
+        return Estimate(x)
+    low, high = (interval.low, interval.high) if interval.n >= SEEDS_FOR_A_VERDICT else (None, None)
+    return Estimate(x, interval.mean, low, high, interval.n, seeds=found.ratios)
 
 
 def sketched_layers(summary: TeacherSummary) -> int:
@@ -131,7 +157,7 @@ def heatmap_columns(shown: TeacherShown, examples: int, layer: int) -> list[Colu
         own = found.get((student, cell.rate)) if cell else None
         if own is not None and own.delta_errors and own.angles:
             note = f"all layers off by {_percents(own.delta_errors)}"
-            series = CARD_STYLES.get(student, "replora")
+            series = CARD_STYLES[student]
             columns.append(Column(STUDENT_TITLES[student], note, _matrices(own.sketches[layer]), series))
     return columns
 

@@ -118,7 +118,7 @@ def test_the_page_opens_on_the_recorded_study_with_figures_and_matrices(app: Ope
     assert not said(test)
     assert query(test) == {}
     charts = test.get("vega_lite_chart")
-    assert len(charts) == 3
+    assert len(charts) == 4
     assert all(len(each.proto.alt) > 60 for each in charts)
     text = html(test)
     assert "Recorded study: 72 runs of 1\u202f000 steps" in text
@@ -249,9 +249,12 @@ def test_figures_hold_from_the_empty_case_on_and_only_their_data_move(spec: Teac
         assert png_bytes(several[-1]).startswith(b"\x89PNG")
     crosses = [each for each in drawn[-1][0].data["points"] if each["role"] == "cross"]
     assert bool(crosses) == (len(spec.examples) == 1)
-    found = drawn[-1][2].data["points"]
+    found = drawn[-1][3].data["points"]
     assert len(found) == 2 * len(spec.students)
     assert any("80° off" in each["tip"] for each in found)
+    ratios = [each["y"] for each in drawn[-1][1].data["points"] if each["role"] == "dot" and each["series"] == "tied"]
+    assert len(ratios) == len(spec.examples)
+    assert all(0.4 < each < 0.6 for each in ratios)
     assert teacher_figures(TeacherPicture([1.0]))[0].data["lines"] == []
 
 
