@@ -12,6 +12,8 @@ from replora.studies.events import MethodFacts
 from replora.studies.grid import RATES, Grid
 from replora.summary import SEEDS_FOR_A_VERDICT
 
+ALIKE = 0.05  # by which share numbers of parameters may differ and still be called equal
+
 AnyStudy = TypeVar("AnyStudy", bound=Grid)
 
 
@@ -113,14 +115,27 @@ def _widened(spec: Grid, down: bool, up: bool) -> dict[str, Any]:
 
 
 def _equal_size(spec: Grid, sizes: Sequence[MethodFacts]) -> FairnessItem:
-    text = f"Every adapter has rank {spec.rank}, so all cost the same once deployed"
-    named = [
-        f"{spec.titles.get(each.method, each.method)} {each.trained_parameters:,}"
-        for each in sizes
-        if each.trained_parameters > 0
-    ]
-    more = f"; while training they have {' and '.join(named)} parameters" if len(named) > 1 else ""
-    return FairnessItem("equal rank", True, f"{text}{more}.")
+    """Equal ranks cost the same once deployed; equal numbers of trained parameters are the other fair way."""
+    name = "equal rank or parameters"
+    trained = {each.method: each.trained_parameters for each in sizes if each.trained_parameters > 0}
+    named = " and ".join(f"{spec.titles.get(each, each)} {count:,}" for each, count in trained.items())
+    lora_rank = getattr(spec, "lora_rank", 0) or spec.rank
+    if lora_rank == spec.rank or "lora" not in spec.titles:
+        text = f"Every adapter has rank {spec.rank}, so all cost the same once deployed"
+        more = f"; while training they have {named} parameters" if len(trained) > 1 else ""
+        return FairnessItem(name, True, f"{text}{more}{_as_many(spec, trained)}.")
+    if len(trained) > 1 and max(trained.values()) <= (1 + ALIKE) * min(trained.values()):
+        return FairnessItem(name, True, f"LoRA has rank {lora_rank} to train as many parameters: {named}.")
+    what = f": {named}" if len(trained) > 1 else ""
+    text = f"LoRA has rank {lora_rank}, the others {spec.rank}, and the parameters they train differ too{what}."
+    return FairnessItem(name, False, text, {"lora_rank": 0})
+
+
+def _as_many(spec: Grid, trained: Mapping[str, int]) -> str:
+    """The rank with which LoRA would train as many parameters as RepLoRA, where a study can have it."""
+    if not hasattr(spec, "lora_rank") or not {"lora", "replora"} <= set(trained):
+        return ""
+    return f" (LoRA of rank {round(spec.rank * trained['replora'] / trained['lora'])} would train as many)"
 
 
 def _enough_seeds(spec: Grid) -> FairnessItem:

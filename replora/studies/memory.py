@@ -40,7 +40,7 @@ def run_bytes(spec: Grid, numbers: int = 4) -> int:
     sizes = SIZES.get(TASKS[spec.task].backbone if spec.backbone == AUTO else spec.backbone, LARGE)
     tokens = spec.batch_size * sizes.tokens
     block = BLOCK_WIDTHS * sizes.width * tokens + 3 * sizes.heads * sizes.tokens * tokens
-    factors = 4 * spec.rank * sizes.width
+    factors = 4 * max(spec.rank, getattr(spec, "lora_rank", 0)) * sizes.width
     if any(each not in DIRECT for each in spec.titles):
         factors += 6 * spec.mlp_width * sizes.width
     return (spec.adapted_blocks + 1) * block * numbers + spec.adapted_blocks * factors * 4 * ADAM_COPIES

@@ -38,6 +38,13 @@ class Study(Grid):
     """A grid of races: methods, data fractions, rates and seeds on a labelled task."""
 
     methods: tuple[MethodName, ...] = same_as(RaceOptions, "methods")
+    lora_rank: int = option(
+        0,
+        "LoRA's rank",
+        "0: the rank of all. A larger one lets LoRA train as many parameters as RepLoRA.",
+        low=0,
+        high=1024,
+    )
     sharing: Sharing = same_as(Method, "sharing")
     head_start: HeadStart = same_as(Training, "head_start")
     head_learning_rate: float = same_as(Training, "head_learning_rate")
@@ -66,8 +73,11 @@ class Study(Grid):
         return self.all_rates[:1] if method == "head" else self.all_rates
 
     def method(self, name: MethodName) -> Method:
-        """A method of this study, whole."""
-        return method_of(self, name)
+        """A method of this study, whole; another rank of LoRA leaves its scaling as it is."""
+        method = method_of(self, name)
+        if name != "lora" or not self.lora_rank:
+            return method
+        return dataclasses.replace(method, rank=self.lora_rank, alpha=self.alpha * self.lora_rank / self.rank)
 
     def runs(self) -> tuple[Run, ...]:
         """The whole grid, seed after seed, so that what is finished early is already paired."""

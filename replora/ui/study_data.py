@@ -23,7 +23,7 @@ FORM = StudyForm(
     "data_efficiency",
     DataStudy,
     first=("task", "methods", "tuned", "learning_rate", "fractions", "seeds"),
-    more=("rates", "rank"),
+    more=("rates", "rank", "lora_rank"),
 )
 
 

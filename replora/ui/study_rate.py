@@ -35,6 +35,7 @@ FORM = StudyForm(
     "learning_rate",
     RateStudy,
     first=("task", "methods", "data_fraction", "rates", "seeds", "rank"),
+    more=("lora_rank",),
 )
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 
 import streamlit as st
 
 from replora.figures.chart import Figure
+from replora.figures.export import png_of_svg
 from replora.figures.heatmaps import heatmaps_html, heatmaps_svg
 from replora.figures.study_teacher import teacher_figures
 from replora.studies.events import StudyEvent
@@ -156,11 +156,17 @@ def _heatmaps(shown: TeacherShown, examples: int) -> None:
     columns = heatmap_columns(shown, examples, min(layer, layers) - 1)
     st.html(heatmaps_html(columns))
     title = f"Hidden and found updates, layer {layer}, {examples} examples"
-    st.download_button(
-        "Heat maps as SVG",
-        lambda: heatmaps_svg(columns, escape(title)),
-        f"{FORM.page}_heatmaps.svg",
-        "image/svg+xml",
-        on_click="ignore",
-        key=FORM.key("heatmaps"),
+    files = (
+        ("SVG", "svg", "image/svg+xml", lambda: heatmaps_svg(columns, title)),
+        ("PNG", "png", "image/png", lambda: png_of_svg(heatmaps_svg(columns, title))),
     )
+    with st.container(horizontal=True, gap="small"):
+        for name, ending, mime, make in files:
+            st.download_button(
+                f"Heat maps as {name}",
+                make,
+                f"{FORM.page}_heatmaps.{ending}",
+                mime,
+                on_click="ignore",
+                key=FORM.key(f"heatmaps.{ending}"),
+            )

@@ -20,6 +20,7 @@ from replora.ui.study_shown import Shown
 
 TeacherShown = Shown[TeacherSummary]
 
+NO_BREAK = "\u00a0"
 CARD_STYLES = {  # classes of the style sheet that go with the dashes of the curves
     "lora": "lora",
     "lora_tied": "lora dotted",
@@ -45,7 +46,8 @@ def _card(student: str, summary: TeacherSummary | None, examples: int) -> str:
         value = "<em>diverged</em>"
     notes = [
         _times(ratio.interval) if ratio and ratio.interval else "&nbsp;",
-        f"update off by {_percents(cell.delta_errors)}" if cell and cell.delta_errors else "&nbsp;",
+        f"update off by {_pair(cell.delta_errors, 100, ' %')}" if cell and cell.delta_errors else "&nbsp;",
+        f"its spaces by {_pair(cell.angles, 1, '°')}" if cell and cell.angles else "&nbsp;",
         f"rate {cell.rate:g}" if cell else "&nbsp;",
     ]
     lost = sum(each.diverged for each in summary.cells if each.student == student) if summary else 0
@@ -71,10 +73,11 @@ def _times(found: Interval) -> str:
     return f"{lead} [{found.low:.2f}, {found.high:.2f}]"
 
 
-def _percents(pair: tuple[float, float]) -> str:
-    """'61 %', or of query and value where they differ."""
-    query, value = (f"{100 * each:.0f}" for each in pair)
-    return f"{query} %" if query == value else f"{query} and {value}\u00a0%"
+def _pair(pair: tuple[float, float], times: float, unit: str) -> str:
+    """'61 %', or of query and value where they differ: '272 and 85 %'."""
+    query, value = (f"{times * each:.0f}" for each in pair)
+    unit = unit.replace(" ", NO_BREAK)
+    return f"{query}{unit}" if query == value else f"{query} and{NO_BREAK}{value}{unit}"
 
 
 def teacher_picture(shown: TeacherShown, examples: int) -> TeacherPicture:
@@ -156,7 +159,7 @@ def heatmap_columns(shown: TeacherShown, examples: int, layer: int) -> list[Colu
         cell = summary.chosen(student, examples)
         own = found.get((student, cell.rate)) if cell else None
         if own is not None and own.delta_errors and own.angles:
-            note = f"all layers off by {_percents(own.delta_errors)}"
+            note = f"all layers off by {_pair(own.delta_errors, 100, ' %')}"
             series = CARD_STYLES[student]
             columns.append(Column(STUDENT_TITLES[student], note, _matrices(own.sketches[layer]), series))
     return columns

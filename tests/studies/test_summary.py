@@ -9,7 +9,7 @@ import json
 
 import pytest
 
-from replora.studies.events import StudyStarted, from_line, read_study_events, to_line
+from replora.studies.events import MethodFacts, StudyStarted, from_line, read_study_events, to_line
 from replora.studies.fairness import fix
 from replora.studies.spec import DataStudy, RateStudy
 from replora.studies.summary import compared, csv_text, summarize_study
@@ -163,3 +163,24 @@ def test_events_survive_their_lines(told, tmp_path):
         read_study_events(path)
     with pytest.raises(ValueError, match="cannot be read"):
         read_study_events(tmp_path / "none.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("rank", "trained", "met"), [(0, 100, True), (4, 100, True), (40, 990, True), (16, 400, False)]
+)
+def test_equal_ranks_or_equal_parameters_are_fair_and_nothing_else(told, rank, trained, met):
+    spec = dataclasses.replace(SWEEP, lora_rank=rank)
+    events = told(spec, swept)
+    sizes = (MethodFacts("lora", trained, trained), MethodFacts("replora", 1000, 100))
+    events[0] = dataclasses.replace(events[0], methods=sizes)
+    item = next(each for each in summarize_study(events).fairness if each.name == "equal rank or parameters")
+    assert item.met == met
+    assert fix(spec, item).lora_rank == (rank if met else 0)
+    assert ("LoRA of rank 40 would train as many" in item.text) == (rank in (0, 4))
+
+
+def test_another_rank_of_lora_keeps_its_scaling():
+    spec = dataclasses.replace(SWEEP, rank=4, alpha=8.0, lora_rank=99)
+    lora, replora = (spec.method(name) for name in ("lora", "replora"))
+    assert (lora.rank, replora.rank) == (99, 4)
+    assert lora.alpha / lora.rank == replora.alpha / replora.rank == 2.0

@@ -6,7 +6,16 @@ import dataclasses
 
 import pytest
 
-from replora.studies.events import CellFinished, Progress, StudyFinished, StudyStarted, from_line, to_line
+from replora.catalog import ASSETS
+from replora.studies.events import (
+    CellFinished,
+    Progress,
+    StudyFinished,
+    StudyStarted,
+    from_line,
+    read_study_events,
+    to_line,
+)
 from replora.studies.spec import DataStudy, RateStudy
 from replora.studies.summary import summarize_study
 from replora.studies.view import nearest, one_rate, only_methods, shared_rates, spec_of, sweep
@@ -125,3 +134,13 @@ def test_differences_at_every_shared_rate(whole):
 def test_nearest_is_by_ratio():
     assert nearest((0.01, 0.1, 1.0), 0.04) == 0.1
     assert nearest((1e-4, 3e-4), 1.6e-4) == 1e-4
+
+
+@pytest.mark.parametrize("task", ["digits", "fashion", "wordnet_topics", "movie_sentiment"])
+def test_recorded_one_small_rate_for_both_shows_replora_ahead_and_tuning_takes_the_lead_away(task):
+    events = read_study_events(ASSETS / "recorded" / f"study_{task}.jsonl")
+    small = summarize_study(one_rate(events, 3e-4)).comparisons[-1]
+    tuned = summarize_study(events).comparisons[-1]
+    assert (small.fraction, small.protocol, tuned.fraction, tuned.protocol) == (1.0, "one rate", 1.0, "tuned")
+    assert small.interval.low > 0
+    assert tuned.interval.low < 0

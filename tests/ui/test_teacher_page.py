@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import random
 import re
 from collections.abc import Callable, Iterator
@@ -12,11 +13,12 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from replora.catalog import ASSETS
 from replora.config import options
-from replora.figures.export import png_bytes, svg_text
+from replora.figures.export import png_bytes, png_of_svg, svg_text
 from replora.figures.heatmaps import Column, heatmaps_html, heatmaps_svg, png, scale_of
 from replora.figures.study_teacher import TeacherPicture, teacher_figures
 from replora.jobs.engine import JobState
@@ -268,8 +270,11 @@ def test_heat_maps_share_the_scale_of_the_hidden_update() -> None:
     assert scale_of([Column("nothing", "", [("query", np.zeros((2, 2)))])]) == 1.0
     assert png(np.zeros((2, 3)), 1.0).startswith(b"\x89PNG")
     assert heatmaps_html(columns).count("<img") == 6
-    drawn = ElementTree.fromstring(heatmaps_svg(columns, "Hidden and found"))
+    drawn = ElementTree.fromstring(heatmaps_svg(columns, "Hidden & found"))
     assert len(drawn.findall("{http://www.w3.org/2000/svg}image")) == 6
+    picture = Image.open(io.BytesIO(png_of_svg(heatmaps_svg(columns, "Hidden & found"))))
+    colours = picture.convert("RGB").crop((130, 180, picture.width - 20, picture.height - 20)).getcolors(1 << 24)
+    assert len(colours or ()) > 3  # the maps are in it, not only their frames
 
 
 def test_fewer_students_are_a_study_of_their_own() -> None:
