@@ -218,7 +218,7 @@ def _handy(most: float) -> tuple[float, ...]:
     """Ticks of an axis of ratios: 1 and, up and down, 1.5 or powers of two."""
     steps = (1.5, 2.0) if most < 3 else tuple(2.0**power for power in range(1, ceil(log10(most) / log10(2)) + 1))
     ups = [each for each in steps if each <= most]
-    return (*(round(1 / each, 3) for each in reversed(ups)), 1.0, *ups)
+    return (*(round(1 / each, 2) for each in reversed(ups)), 1.0, *ups)
 
 
 def _steps_of(picture: TeacherPicture) -> tuple[float, ...]:
