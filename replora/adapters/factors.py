@@ -98,7 +98,7 @@ class Factors(nn.Module):
         return list(zip(query, value, strict=True))
 
     def delta_norms(self, pair: FactorPair) -> Tensor:
-        """Frobenius norm of all delta_weight together, (runs,), by ||B A||^2 = <B^T B, A A^T>."""
+        """Frobenius norm of all delta_weight together, (runs,), by `||B A||^2 = <B^T B, A A^T>`."""
         squares = torch.zeros_like(self.scaling)
         for a, b in ((pair.a_query, pair.b_query), (pair.a_value, pair.b_value)):
             squares = squares + ((b.mT @ b) * (a @ a.mT)).sum(dim=(1, 2, 3))

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from replora.adapters.attach import (
     ADAPTER_NAME,
+    AdapterError,
     AttentionSite,
     adapter_of,
     attach_factors,
@@ -62,7 +63,8 @@ def save_peft(adapted: nn.Module, folder: str | Path, run: int = 0) -> Path:
     """Write run `run` of an adapted model as a PEFT LoRA folder; modules that train beside the adapters go along.
 
     `peft.PeftModel.from_pretrained(base_model, folder)` then gives the same logits. Returns the folder.
-    Raises `AdapterError` for a model without adapters, `SpecError` for a run it does not have.
+    Raises `AdapterError` for a model without adapters or with a trained parameter that no such module holds,
+    `SpecError` for a run it does not have.
     """
     adapter = adapter_of(adapted)
     factors = adapter.factors
@@ -170,13 +172,24 @@ def _adapted_layers(adapted: nn.Module) -> Iterator[tuple[str, LowRankLinear]]:
             yield path, module
 
 
-def _trained_beside(adapted: nn.Module) -> list[str]:
-    """The top-level modules, adapters aside, that hold a parameter which is trained."""
-    return [
-        name
-        for name, child in adapted.named_children()
-        if name != ADAPTER_NAME and any(each.requires_grad for each in child.parameters())
-    ]
+def _trained_beside(module: nn.Module, path: str = "") -> list[str]:
+    """The outermost modules, adapters aside, that hold a parameter which is trained and no adapted layer.
+
+    Raises `AdapterError` for a trained parameter that stands in no such module: the folder has no place for it.
+    """
+    for name, parameter in module.named_parameters(path, recurse=isinstance(module, LowRankLinear)):
+        if parameter.requires_grad:
+            raise AdapterError(f"{name} is trained, but beside its adapters a PEFT folder holds whole modules only.")
+    beside = []
+    for name, child in module.named_children():
+        inner = f"{path}.{name}" if path else name
+        if inner == ADAPTER_NAME or not any(each.requires_grad for each in child.parameters()):
+            continue
+        if any(isinstance(each, LowRankLinear) for each in child.modules()):
+            beside += _trained_beside(child, inner)
+        else:
+            beside.append(inner)
+    return beside
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from replora import Method, attach, delta_weights, merge
-from replora.adapters.attach import adapter_of
+from replora.adapters.attach import AdapterError, adapter_of
 from replora.adapters.peft import AdapterFileError, load_latents, load_peft, save_latents, save_peft
 
 METHODS = [
@@ -73,6 +73,31 @@ def test_a_folder_comes_back_exactly_with_the_head(method, example, tmp_path):
     first, second = (load_file(folder / "adapter_model.safetensors") for folder in (tmp_path, twice))
     assert first.keys() == second.keys()
     assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_what_trains_between_adapted_layers_goes_along(timm_example, tmp_path):
+    adapted = trained(timm_example, METHODS[1])
+    adapted.blocks[1].norm1.requires_grad_(True)
+    adapted.head.requires_grad_(True)
+    with torch.no_grad():
+        adapted.blocks[1].norm1.weight.mul_(2)
+    inputs = timm_example.inputs(4)
+    save_peft(adapted, tmp_path)
+    assert json.loads((tmp_path / "adapter_config.json").read_text())["modules_to_save"] == ["blocks.1.norm1", "head"]
+    oracle = peft.PeftModel.from_pretrained(copy.deepcopy(timm_example.model), tmp_path).eval()
+    with torch.no_grad():
+        ours = timm_example.logits(adapted, inputs)
+        for other in (oracle, load_peft(timm_example.model, tmp_path)):
+            torch.testing.assert_close(timm_example.logits(other, inputs), ours, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("name", ["pos_embed", "blocks.1.attn.qkv.base_layer.weight"])
+def test_a_trained_parameter_that_the_folder_cannot_hold_is_refused(timm_example, tmp_path, name):
+    adapted = trained(timm_example, METHODS[0])
+    adapted.get_parameter(name).requires_grad_(True)
+    with pytest.raises(AdapterError, match=f"{name} is trained, but"):
+        save_peft(adapted, tmp_path / "adapter")
+    assert not (tmp_path / "adapter").exists()
 
 
 def test_a_transformers_vision_model_goes_the_same_way(tmp_path):
