@@ -38,6 +38,8 @@ STEADY_SECONDS = 600.0  # a host that lived this long ended by accident
 HOST_READY_SECONDS = 300.0  # a cold disk is slow
 CLOSE_SECONDS = 3.0  # for the host to end by itself
 
+SPIN_COUNT = "1000"  # how long torch's threads wait awake for each other; `benchmarks.contention` says what it is worth
+
 HOST_LOST = "The process that runs the jobs ended unexpectedly, and this job with it."
 HOST_BROKEN = "The process that runs the jobs ended several times in a row; see the log, then restart the app."
 CLOSED = "The app is closing and takes no more jobs."
@@ -347,6 +349,7 @@ class LocalEngine:
         )
         command = [sys.executable, "-P", "-m", "replora.jobs.host", settings.to_json()]
         environment = {
+            "GOMP_SPINCOUNT": SPIN_COUNT,  # one's own is kept
             **os.environ,
             "PYTHONPATH": os.pathsep.join(os.path.abspath(each) for each in sys.path),  # the host sees our modules
             "OPENBLAS_NUM_THREADS": "1",  # numpy would start threads in the host

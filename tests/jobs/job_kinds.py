@@ -153,7 +153,8 @@ def threads(spec: Spec, new_rate: NewRate) -> Iterator[str]:
     for device in ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]:
         square = torch.ones(512, 512, device=device)
         totals.append(float((square @ square).sum()))
-    yield pids(threads=torch.get_num_threads(), totals=sorted(set(totals)), inherited=inherited)
+    spin = os.environ.get("GOMP_SPINCOUNT")
+    yield pids(threads=torch.get_num_threads(), totals=sorted(set(totals)), inherited=inherited, spin=spin)
 
 
 def host_killer(spec: Spec, new_rate: NewRate) -> Iterator[str]:

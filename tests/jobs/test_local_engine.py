@@ -19,7 +19,7 @@ from processes import alive, wait_for
 import replora.jobs.local as local
 from replora.config import SpecError
 from replora.jobs.engine import Action, Engine, JobRefused, JobState, UnknownJob
-from replora.jobs.local import LocalEngine, why
+from replora.jobs.local import SPIN_COUNT, LocalEngine, why
 from replora.jobs.store import RESTARTED, RESTARTED_IN_QUEUE, Store
 
 FOLDER = Path(__file__).parent
@@ -594,6 +594,7 @@ def test_with_torch_the_host_keeps_to_one_thread_and_the_job_does_not(
         assert engine.status(job).message == ""
         told = first(engine, job)
         assert (told["threads"], told["totals"], told["inherited"]) == (2, [512.0**3], False)
+        assert told["spin"] == os.environ.get("GOMP_SPINCOUNT", SPIN_COUNT)
         if sys.platform == "linux":
             assert len(os.listdir(f"/proc/{told['host']}/task")) == 1
     engine.close()
