@@ -112,7 +112,7 @@ class DataStudy(Study):
 
     name = "data"
 
-    steps: int = dataclasses.field(default=60, metadata=same_as(Training, "steps").metadata)
+    steps: int = dataclasses.field(default=40, metadata=same_as(Training, "steps").metadata)
     fractions: tuple[float, ...] = option(
         (0.01, 0.03, 0.1, 0.3, 1.0),
         "Data fractions",
@@ -146,7 +146,7 @@ class RateStudy(Study):
     name = "rate"
 
     task: str = dataclasses.field(default="digits", metadata=same_as(Training, "task").metadata)
-    steps: int = dataclasses.field(default=50, metadata=same_as(Training, "steps").metadata)
+    steps: int = dataclasses.field(default=40, metadata=same_as(Training, "steps").metadata)
     rates: tuple[float, ...] = option(
         RATES, "Learning rates", "The grid that every method is swept over.", low=1e-7, high=1.0
     )

@@ -38,7 +38,7 @@ class TeacherStudy(Grid):
     name = "teacher"
 
     task: str = dataclasses.field(default="fashion", metadata=same_as(Training, "task").metadata)
-    steps: int = dataclasses.field(default=150, metadata=same_as(Training, "steps").metadata)
+    steps: int = dataclasses.field(default=100, metadata=same_as(Training, "steps").metadata)
     batch_size: int = dataclasses.field(default=16, metadata=same_as(Training, "batch_size").metadata)
     adapted_blocks: int = dataclasses.field(default=1, metadata=same_as(Training, "adapted_blocks").metadata)
     rank: int = dataclasses.field(default=2, metadata=same_as(Method, "rank").metadata)
