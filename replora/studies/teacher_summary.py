@@ -271,6 +271,6 @@ def _verdict(
             parts.append(f"Teacher {spec.teacher}, {spec.amount_in_words(examples)}, {how}:")
             parts += [each.verdict for each in own]
     if not ratios:
-        parts.append("There is no student beside LoRA to compare with it.")
+        parts.append("There is no pair of LoRA and another student to compare.")
     parts += [said] if (said := lost_sentence(lost, done)) else []
     return " ".join(parts)
