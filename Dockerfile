@@ -7,6 +7,7 @@ WORKDIR /home/user/app
 ENV PATH=/home/user/.local/bin:$PATH \
     HF_HOME=/home/user/.cache/huggingface \
     REPLORA_DATA=/home/user/data \
+    REPLORA_DOWNLOADS=suggested \
     PYTHONUNBUFFERED=1
 
 COPY --chown=user requirements.txt ./

@@ -10,13 +10,11 @@ import copy
 import inspect
 import io
 import json
-import socket
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import numpy as np
 import torch
@@ -27,11 +25,12 @@ from torch import Tensor, nn
 from replora.adapters.attach import find_attention
 from replora.catalog import ASSETS, BACKBONES, Modality
 from replora.config import UserError
+from replora.hub.download import Downloads, reachable
+from replora.hub.names import is_downloaded
 
 Rows = dict[str, Tensor]
 
 MAX_TOKENS = 128
-HUB_TIMEOUT = 5.0  # seconds
 
 
 class BackboneError(UserError):
@@ -281,25 +280,20 @@ def _loading(name: str, advice: str) -> Iterator[None]:
 
 
 @contextmanager
-def _hub() -> Iterator[None]:
-    """The hub where it can be reached, else its cache alone; without this, offline answers take minutes of retries."""
+def _hub(name: str) -> Iterator[None]:
+    """The hub's cache alone where that has all, where this server downloads nothing, or where the hub is out of reach.
+
+    Without this, offline answers take minutes of retries.
+    """
     from huggingface_hub import constants
 
     before = constants.HF_HUB_OFFLINE
-    constants.HF_HUB_OFFLINE = before or not _reachable(constants.ENDPOINT)
+    closed = before or is_downloaded(name) or Downloads.from_environment().downloads == "off"
+    constants.HF_HUB_OFFLINE = closed or not reachable()
     try:
         yield
     finally:
         constants.HF_HUB_OFFLINE = before
-
-
-def _reachable(endpoint: str) -> bool:
-    address = urlsplit(endpoint)
-    try:
-        with socket.create_connection((address.hostname or "", address.port or 443), timeout=HUB_TIMEOUT):
-            return True
-    except OSError:
-        return False
 
 
 def _load_folder(name: str, folder: Path) -> Backbone:
@@ -319,12 +313,15 @@ def _load_folder(name: str, folder: Path) -> Backbone:
 def _load_timm(name: str, rest: str) -> Backbone:
     import timm
 
-    with _loading(name, "it needs a download from the hub, which did not succeed, or timm does not know it."), _hub():
+    with (
+        _loading(name, "it needs a download from the hub, which did not succeed, or timm does not know it."),
+        _hub(name),
+    ):
         return TimmViT(name, timm.create_model(rest, pretrained=True, num_classes=0))
 
 
 def _load_transformers(name: str, source: str) -> Backbone:
-    with _loading(name, "it needs a download from the hub, which did not succeed, or it is no encoder."), _hub():
+    with _loading(name, "it needs a download from the hub, which did not succeed, or it is no encoder."), _hub(name):
         return _from_transformers(name, source, local=False)
 
 
@@ -338,7 +335,9 @@ def _from_transformers(name: str, source: str, *, local: bool) -> Backbone:
     pooler = {"add_pooling_layer": False} if "add_pooling_layer" in inspect.signature(model_class).parameters else {}
     logging.disable_progress_bar()
     try:
-        model = model_class.from_pretrained(source, local_files_only=local, dtype=torch.float32, **pooler)
+        model = model_class.from_pretrained(
+            source, local_files_only=local, use_safetensors=True, dtype=torch.float32, **pooler
+        )
     finally:
         logging.enable_progress_bar()
     if model.main_input_name == "pixel_values":

@@ -1,4 +1,5 @@
-"""What ships in `assets/`, by name: the two embedded backbones and the five tasks.
+"""What ships in `assets/`, by name: two embedded backbones and five tasks; suggested models of the hub beside
+them; and how own tasks are named.
 
 Plain data, so that forms, the command line and the docs can list names without loading a model or a file.
 """
@@ -25,8 +26,23 @@ class BackboneCard:
 
 
 @dataclass(frozen=True)
+class HubCard:
+    """A model of the hub: `megabytes` are downloaded (10^6 bytes), `blocks` counts its transformer blocks.
+
+    title: short enough for a list; about: what it is.
+    """
+
+    title: str
+    about: str
+    modality: Modality
+    megabytes: int
+    parameters: int
+    blocks: int
+
+
+@dataclass(frozen=True)
 class TaskCard:
-    """An embedded task: `file` is relative to `assets/`, `backbone` the embedded backbone that fits it."""
+    """A task: `file` is relative to `assets/`, or absolute; `backbone` is the embedded backbone that fits it."""
 
     title: str
     modality: Modality
@@ -40,6 +56,25 @@ BACKBONES: dict[str, BackboneCard] = {
     "dinov2_small_6": BackboneCard("DINOv2 ViT-S/14, 6 blocks, 70 px", "image", "backbones/dinov2_small_6", 6),
     "minilm_l3": BackboneCard("MiniLM, 3 layers, 384 wide", "text", "backbones/minilm_l3", 3),
 }
+
+HUB: dict[str, HubCard] = {
+    "timm:vit_tiny_patch16_224.augreg_in21k_ft_in1k": HubCard(
+        "ViT-Tiny", "ViT-Tiny/16, 224 px", "image", 23, 5_717_416, 12
+    ),
+    "timm:vit_small_patch16_224.augreg_in21k_ft_in1k": HubCard(
+        "ViT-Small", "ViT-Small/16, 224 px", "image", 88, 22_050_664, 12
+    ),
+    "hf:sentence-transformers/all-MiniLM-L6-v2": HubCard(
+        "MiniLM-L6", "all-MiniLM-L6-v2, 384 wide", "text", 91, 22_713_216, 6
+    ),
+    "hf:distilbert-base-uncased": HubCard("DistilBERT", "DistilBERT, uncased, 768 wide", "text", 268, 66_362_880, 6),
+    "hf:bert-base-uncased": HubCard("BERT base", "BERT, base, uncased, 768 wide", "text", 440, 109_482_240, 12),
+}
+
+FITTING: dict[Modality, str] = {"image": "dinov2_small_6", "text": "minilm_l3"}  # the embedded backbone for own tasks
+
+OWN_PREFIX = "own:"
+OWN_TASK = r"own:[A-Za-z0-9_-]{22}"  # the name of a task of the user's own data: a token nobody can guess
 
 TASKS: dict[str, TaskCard] = {
     "digits": TaskCard(

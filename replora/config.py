@@ -9,11 +9,12 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self, cast, get_args, get_origin, get_type_hints
 
-from replora.catalog import BACKBONES, TASKS
+from replora.catalog import BACKBONES, OWN_TASK, TASKS
 
 MethodName = Literal["head", "lora", "replora"]
 Activation = Literal["identity", "relu", "gelu", "tanh"]
@@ -46,7 +47,10 @@ class SpecError(UserError):
 
 @dataclass(frozen=True)
 class Option:
-    """What is known of one field: bounds are inclusive, `marks` are its slider's stops, `choices` the names allowed."""
+    """What is known of one field: bounds are inclusive, `marks` are its slider's stops, `choices` the names allowed.
+
+    pattern: of names that are allowed beside the choices; placeholder: such a name for people.
+    """
 
     label: str
     help: str
@@ -55,6 +59,8 @@ class Option:
     high: float | None = None
     marks: tuple[Any, ...] = ()
     choices: tuple[str, ...] = ()
+    pattern: str = ""
+    placeholder: str = ""
     flags: tuple[str, ...] = ()
 
     def allowed(self, kind: Any) -> str:
@@ -64,7 +70,7 @@ class Option:
         if kind is bool:
             return "true or false"
         if self.choices:
-            return "one of " + ", ".join(self.choices)
+            return "one of " + ", ".join((*self.choices, *([self.placeholder] if self.placeholder else [])))
         noun = {int: "a whole number", float: "a number"}.get(kind, "text")
         if self.low is None or self.high is None:
             return noun
@@ -86,6 +92,11 @@ def same_as(spec: type, name: str) -> Any:
 def options(spec: type | object) -> dict[str, Option]:
     """The options of a spec by field name, in the order of declaration."""
     return {each.name: each.metadata["option"] for each in dataclasses.fields(cast(Any, spec)) if each.metadata}
+
+
+def default_of(spec: type, name: str) -> Any:
+    """The default of a field."""
+    return next(each.default for each in dataclasses.fields(cast(Any, spec)) if each.name == name)
 
 
 def kind_of(spec: type, name: str) -> Any:
@@ -118,7 +129,7 @@ def check_value(name: str, value: Any, kind: Any, facts: Option) -> Any:
             raise complaint
         return value
     if kind is bool or kind is str:
-        if not isinstance(value, kind) or (facts.choices and value not in facts.choices):
+        if not isinstance(value, kind) or not _is_allowed(value, facts):
             raise complaint
         return value
     if isinstance(value, bool) or not isinstance(value, (int, float)):
@@ -128,6 +139,12 @@ def check_value(name: str, value: Any, kind: Any, facts: Option) -> Any:
     if (facts.low is not None and value < facts.low) or (facts.high is not None and value > facts.high):
         raise complaint
     return kind(value)
+
+
+def _is_allowed(value: Any, facts: Option) -> bool:
+    """Whether a text or boolean is among the names allowed, where there are any."""
+    named = bool(facts.pattern) and re.fullmatch(facts.pattern, str(value)) is not None
+    return not facts.choices or value in facts.choices or named
 
 
 def parse_value(name: str, text: str, kind: Any, facts: Option) -> Any:
@@ -280,7 +297,9 @@ class Run(Spec):
 class Training(Spec):
     """What all runs of a race have in common."""
 
-    task: str = option("digits", "Task", "What is learnt.", choices=tuple(TASKS))
+    task: str = option(
+        "digits", "Task", "What is learnt.", choices=tuple(TASKS), pattern=OWN_TASK, placeholder="own:ID"
+    )
     backbone: str = option(
         AUTO,
         "Backbone",

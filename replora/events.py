@@ -35,7 +35,7 @@ class RunFacts:
 
 @dataclass(frozen=True)
 class Started:
-    """The race is about to take its first step."""
+    """The race is about to take its first step. test_examples: how many each evaluation tests on; 0: not told."""
 
     spec: Race
     facts: tuple[RunFacts, ...]
@@ -45,6 +45,7 @@ class Started:
     precision: str
     threads: int
     versions: dict[str, str] = field(default_factory=dict)
+    test_examples: int = 0
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +14,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from replora.catalog import ASSETS, TASKS, Modality
+from replora.catalog import ASSETS, FITTING, OWN_PREFIX, OWN_TASK, TASKS, Modality, TaskCard
 from replora.config import UserError
 from replora.seeding import stream
+from replora.settings import data_folder
 
 Indices = npt.NDArray[np.int64]
 
@@ -51,10 +53,42 @@ class Task:
 
 
 def load_task(name: str) -> Task:
-    """An embedded task by name; `TaskError` where the name is unknown or the file cannot be read."""
-    if name not in TASKS:
-        raise TaskError(f"task must be one of {', '.join(TASKS)}, got {name!r}.")
-    return read_task(ASSETS / TASKS[name].file, name)
+    """An embedded or own task by name; `TaskError` where the name is unknown or the file cannot be read."""
+    if name in TASKS:
+        return read_task(ASSETS / TASKS[name].file, name)
+    path = own_file(name)
+    if not path.is_file():
+        raise _gone(name)
+    return read_task(path, name)
+
+
+def task_card(name: str) -> TaskCard:
+    """What is known of an embedded or own task without reading its examples; `TaskError` as for `load_task`."""
+    if name in TASKS:
+        return TASKS[name]
+    path = own_file(name)
+    try:
+        schema = pq.read_schema(path)
+        facts = {key.decode(): value.decode() for key, value in (schema.metadata or {}).items()}
+        modality: Any = facts["modality"]
+        classes = len(json.loads(facts["classes"]))
+        title = facts.get("title", "data")
+        return TaskCard(f"Yours: {title}", modality, str(path), FITTING[modality], classes, "Your own data.")
+    except FileNotFoundError:
+        raise _gone(name) from None
+    except (OSError, KeyError, ValueError, pa.ArrowException) as error:
+        raise TaskError(f"The file of task {name} cannot be read ({path.name}: {_first_line(error)}).") from error
+
+
+def own_file(name: str) -> Path:
+    """Where an own task is kept, whether it is there or not; `TaskError` where the name is none of an own task."""
+    if not re.fullmatch(OWN_TASK, name):
+        raise TaskError(f"task must be one of {', '.join(TASKS)}, own:ID, got {name!r}.")
+    return data_folder() / "tasks" / f"{name.removeprefix(OWN_PREFIX)}.parquet"
+
+
+def _gone(name: str) -> TaskError:
+    return TaskError(f"The data of task {name} are no longer kept here: own data last for a session unless saved.")
 
 
 def read_task(path: Path, name: str) -> Task:

@@ -48,7 +48,7 @@ def test_batches_pass_every_example_once_an_epoch():
 
 
 def test_an_unknown_task_names_the_known_ones():
-    with pytest.raises(TaskError, match=r"task must be one of digits, .*movie_sentiment, got 'cats'\."):
+    with pytest.raises(TaskError, match=r"task must be one of digits, .*movie_sentiment, own:ID, got 'cats'\."):
         load_task("cats")
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import torch
 
-from replora.catalog import TASKS
 from replora.config import AUTO, MAX_RUNS
 from replora.studies.grid import Grid
+from replora.tasks import task_card
 
 MEGABYTE = 2**20
 CPU_LIMIT = 1536 * MEGABYTE  # what a batch may take, so that a process with model and libraries stays under 4 GB
@@ -37,7 +37,7 @@ LARGE = Sizes(257, 1024, 16)  # for a backbone that is not embedded
 
 def run_bytes(spec: Grid, numbers: int = 4) -> int:
     """Memory that one more run adds to a batch, in bytes; numbers: bytes of one number in matrix products."""
-    sizes = SIZES.get(TASKS[spec.task].backbone if spec.backbone == AUTO else spec.backbone, LARGE)
+    sizes = SIZES.get(task_card(spec.task).backbone if spec.backbone == AUTO else spec.backbone, LARGE)
     tokens = spec.batch_size * sizes.tokens
     block = BLOCK_WIDTHS * sizes.width * tokens + 3 * sizes.heads * sizes.tokens * tokens
     factors = 4 * max(spec.rank, getattr(spec, "lora_rank", 0)) * sizes.width

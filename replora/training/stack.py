@@ -9,7 +9,6 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache as memoize
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -18,28 +17,16 @@ from replora.adapters.attach import attach, attach_factors, find_attention
 from replora.adapters.factors import Factors, MixedFactors, make_factors
 from replora.adapters.linear import LowRankLinear
 from replora.backbones import Backbone, Rows, load_backbone, use_plain_attention
-from replora.catalog import BACKBONES, TASKS
+from replora.catalog import BACKBONES
 from replora.config import AUTO, Method, SpecError, Training
 from replora.events import Diverged, PerRun, Step
-from replora.tasks import Task
+from replora.tasks import Task, task_card
 from replora.training.cache import autocast
 from replora.training.device import choose_dtype
+from replora.training.groups import Trained, method_groups
 from replora.training.optimizer import AdamW, RunParameters, warmup_cosine
 
 LARGEST_UPDATE = 1000.0  # times the norm of the frozen weights; layer norms keep the loss finite far beyond
-
-
-class Trained(Protocol):
-    """What a stack asks of a run: how its factors arise, under which seed, and its peak learning rate."""
-
-    @property
-    def method(self) -> Method: ...
-
-    @property
-    def seed(self) -> int: ...
-
-    @property
-    def learning_rate(self) -> float: ...
 
 
 @memoize
@@ -142,7 +129,7 @@ class RunStack:
 
 def backbone_for(spec: Training, task: Task) -> Backbone:
     """The backbone of a spec, checked against task and number of adapted blocks."""
-    name = TASKS[spec.task].backbone if spec.backbone == AUTO else spec.backbone
+    name = task_card(spec.task).backbone if spec.backbone == AUTO else spec.backbone
     backbone = embedded(name) if name in BACKBONES else load_backbone(name)
     if backbone.modality != task.modality:
         raise SpecError(
@@ -171,10 +158,7 @@ def on_device(backbone: Backbone, factors: Factors | None, first: int, device: t
 def _stack_factors(spec: Training, runs: Sequence[Trained], backbone: Backbone) -> MixedFactors | None:
     """The factors of all runs, runs of one method together; None where every run trains its head alone."""
     sites = find_attention(backbone.model)[-spec.adapted_blocks :]
-    places: dict[Method, list[int]] = {}
-    for place, run in enumerate(runs):
-        if run.method.name != "head":
-            places.setdefault(run.method, []).append(place)
+    places = method_groups(runs)
     if not places:
         return None
     groups = [
