@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import Any, TextIO, TypeVar, get_args, get_origin
 
 import click
+from click.core import ParameterSource
 from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from replora.card import read_race
+from replora.cli_own import data_options, own_task
 from replora.cli_study import study_command
 from replora.cli_theory import theory_command
 from replora.config import METHOD_TITLES, RaceOptions, SpecError, UserError, format_value, kind_of, options, parse_value
@@ -74,13 +77,24 @@ main.add_command(study_command)
 
 @main.command("race")
 @race_options
+@data_options
+@click.option(
+    "--spec",
+    "spec_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Run the race of a JSON file, as a result card has it, in place of all options above.",
+)
 @click.option("--events", "events_file", type=click.Path(dir_okay=False, path_type=Path), help="Write events as lines.")
 @click.option("--json", "as_json", is_flag=True, help="Print one summary object as the last line.")
-def race_command(events_file: Path | None, as_json: bool, **values: Any) -> None:
+def race_command(spec_file: Path | None, events_file: Path | None, as_json: bool, **values: Any) -> None:
     """Train every method with every seed side by side and report what came out."""
     try:
-        spec = RaceOptions(**values).race()
         with contextlib.ExitStack() as stack:
+            if spec_file:
+                _alone("--spec", values)
+                spec = read_race(spec_file)
+            else:
+                spec = RaceOptions(**stack.enter_context(own_task(values))).race()
             sink = stack.enter_context(open_sink(events_file)) if events_file else None
             from replora.training.race import race
 
@@ -94,6 +108,14 @@ def race_command(events_file: Path | None, as_json: bool, **values: Any) -> None
         click.echo(json.dumps({**summary.to_dict(), "verdict": verdict(summary)}))
     else:
         print_summary(summary)
+
+
+def _alone(option: str, others: Iterable[str]) -> None:
+    """`SpecError` where options are given that `option` takes the place of."""
+    context = click.get_current_context()
+    given = [name for name in others if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
+    if given:
+        raise SpecError(f"{option} holds the whole race; leave out --{given[0].replace('_', '-')}.")
 
 
 @contextlib.contextmanager

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from replora.cli_own import data_options, own_task
 from replora.config import (
     METHOD_TITLES,
     STUDENT_TITLES,
@@ -64,6 +65,7 @@ def study_options(spec: type[Grid]) -> Callable[[Command], Command]:
 
     def add(command: Command) -> Command:
         command = click.option("--json", "as_json", is_flag=True, help="Print one object as the last line.")(command)
+        command = data_options(command)
         for name, words in (("csv", "Write a row for each run."), ("events", "Write events as lines, a recording.")):
             file = click.Path(dir_okay=False, path_type=Path)
             command = click.option(f"--{name}", f"{name}_file", type=file, help=words)(command)
@@ -124,9 +126,9 @@ def run_study(
     from replora.studies.teacher_summary import TeacherSummary, summarize_teacher, teacher_csv
 
     try:
-        spec = STUDIES[name](**values)
-        is_teacher = isinstance(spec, TeacherStudy)
         with contextlib.ExitStack() as stack:
+            spec = STUDIES[name](**stack.enter_context(own_task(values)))
+            is_teacher = isinstance(spec, TeacherStudy)
             sink = stack.enter_context(events_file.open("w", encoding="utf-8", buffering=1)) if events_file else None
             table = stack.enter_context(csv_file.open("w", encoding="utf-8")) if csv_file else None
             from replora.studies.study import study
