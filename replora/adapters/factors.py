@@ -168,6 +168,19 @@ class DirectFactors(Factors):
         return pair if layer is None else pair.layer(layer)
 
 
+class GivenFactors(Factors):
+    """Factors that were made elsewhere and are only looked at: `pair` (runs, layers, ...) may be exchanged."""
+
+    def __init__(self, pair: FactorPair, scaling: Sequence[float]) -> None:
+        runs, layers, rank, in_features = pair.a_query.shape
+        shape = AttentionShape(layers, in_features, pair.b_query.shape[2], pair.b_value.shape[2])
+        super().__init__(runs, rank, shape, scaling)
+        self.pair = pair
+
+    def generate(self, layer: int | None = None) -> FactorPair:
+        return self.pair if layer is None else self.pair.layer(layer)
+
+
 def _is_tied(method: Method, shape: AttentionShape) -> bool:
     """Whether query and value have the same factors; `SpecError` where their widths forbid it."""
     if method.sharing != "tied":

@@ -1,4 +1,5 @@
-"""A job's process: it runs one job function, sends its lines, and between two lines hears what is asked of it."""
+"""The processes of the host: a job's runs one job function and between two of its lines hears what is asked of it; the
+answerer takes one question after another."""
 
 from __future__ import annotations
 
@@ -13,10 +14,11 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any, NoReturn
 
 from replora.jobs.engine import Action
-from replora.jobs.kinds import job_function
+from replora.jobs.kinds import answerer, job_function
 from replora.jobs.messages import decode, encode
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -135,13 +137,13 @@ def own_sentence(error: BaseException) -> str | None:
     return str(error) or None if own else None
 
 
-def report(error: BaseException) -> str:
+def report(error: BaseException, what: str = "The job failed") -> str:
     """One sentence that names type and message of any exception."""
     text = " ".join(str(error).split())
     if len(text) > LONGEST_MESSAGE:
         text = text[:LONGEST_MESSAGE].rstrip() + "…"
     detail = f": {text.rstrip('.')}" if text else ""
-    return f"The job failed: {type(error).__name__}{detail}."
+    return f"{what}: {type(error).__name__}{detail}."
 
 
 def checked(line: object) -> str:
@@ -153,29 +155,61 @@ def checked(line: object) -> str:
     return line
 
 
+def run_answerer(
+    connection: Connection, function: str, threads: int | None, host: int, inherited: Sequence[Connection] = ()
+) -> NoReturn:
+    """The whole life of the answerer's process: one question after another, until the host ends it."""
+    _begin(host, inherited)
+    if threads is not None:
+        use_threads(threads)
+    while True:
+        try:
+            asked = decode(connection.recv_bytes())
+        except (EOFError, OSError):
+            leave(1)  # the host is gone
+        try:
+            told = encode(ask=asked["ask"], answer=dict(answerer(function)(asked["question"])))
+        except Exception as error:  # whatever a question leads to is told to who asked, and the next one is heard
+            message = own_sentence(error)
+            if message is None:
+                log.error("A question could not be answered.", exc_info=True)
+                message = report(error, "There is no answer")
+            told = encode(ask=asked["ask"], problem=message)
+        try:
+            connection.send_bytes(told)
+        except OSError:
+            leave(1)
+
+
+def _begin(host: int, inherited: Sequence[Connection]) -> None:
+    """What each process does first. `inherited` are the host's own connections that a fork copied."""
+    for each in inherited:
+        each.close()
+    if sys.platform != "win32":
+        os.setpgid(0, 0)  # so that the host can end what it starts together with it
+    end_with(host)
+    logging.basicConfig(format=LOG_FORMAT)
+
+
 def run_job(
     connection: Connection,
     job: str,
     kind: str,
     kinds: Mapping[str, str],
     spec: Mapping[str, Any],
+    folder: str,
     control: Mapping[str, Any],
     threads: int | None,
     host: int,
     inherited: Sequence[Connection] = (),
 ) -> NoReturn:
-    """The whole life of a job's process. `inherited` are the host's own connections that a fork copied."""
-    for each in inherited:
-        each.close()
-    if sys.platform != "win32":
-        os.setpgid(0, 0)  # so that the host can end what the job starts together with it
-    end_with(host)
-    logging.basicConfig(format=LOG_FORMAT)
+    """The whole life of a job's process."""
+    _begin(host, inherited)
     link = Link(connection, job, control)
     try:
         if threads is not None:
             use_threads(threads)
-        for line in link.paced(job_function(kind, kinds)(spec, link.new_rate)):
+        for line in link.paced(job_function(kind, kinds)(spec, link.new_rate, Path(folder))):
             link.send(line=checked(line))
     except BaseException as error:  # whatever a job raises, SystemExit included, is its end and must be told
         message = own_sentence(error)

@@ -1,4 +1,5 @@
 """What any engine of jobs offers: submit a spec, read its events, control it, cancel it, ask how it stands.
+And one quick question, answered while the caller waits, beside all jobs.
 
 Nothing here knows torch, Streamlit, or what a job computes. An event is one line of JSON text.
 """
@@ -8,7 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, Protocol
+
+PATIENCE = 20.0  # seconds
 
 
 class JobState(StrEnum):
@@ -53,6 +57,10 @@ class UnknownJob(LookupError):
     """No job of that id is known here."""
 
 
+class NoAnswer(RuntimeError):
+    """A question that was not answered; the message says why."""
+
+
 class JobRefused(RuntimeError):
     """The engine cannot take this job (the queue is full, the host does not start); the message says why."""
 
@@ -80,4 +88,12 @@ class Engine(Protocol):
 
     def status(self, job: str) -> JobStatus:
         """How a job stands; `UnknownJob` where there is none."""
+        ...
+
+    def folder(self, job: str) -> Path:
+        """Where a job leaves what it does not tell in events, for the answerer to read; `UnknownJob`."""
+        ...
+
+    def ask(self, question: Mapping[str, Any], *, patience: float = PATIENCE) -> Mapping[str, Any]:
+        """The answer of `replora.jobs.kinds.ANSWERER` to a question; waits at most `patience` seconds. `NoAnswer`."""
         ...

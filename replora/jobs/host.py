@@ -1,4 +1,4 @@
-"""The job host, `python -m replora.jobs.host`: loads torch once, then forks a process for each job.
+"""The job host, `python -m replora.jobs.host`: loads torch once, then forks a process a job and one that answers.
 
 It computes nothing, starts no thread and never touches CUDA, since its forks would inherit a thread pool or a context
 that does not work in them. It passes messages on unread, ends jobs on request or at their time limit, and ends with the
@@ -10,12 +10,13 @@ from __future__ import annotations
 import faulthandler
 import gc
 import logging
+import math
 import multiprocessing
 import os
 import signal
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
@@ -24,7 +25,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-from replora.jobs.child import LOG_FORMAT, run_job
+from replora.jobs.child import LOG_FORMAT, run_answerer, run_job
 from replora.jobs.messages import HostSettings, decode, encode
 
 LOOK_SECONDS = 1.0  # how often the host looks whether a silent child still lives
@@ -57,6 +58,8 @@ class Host:
         self._settings = settings
         self._threads = threads
         self._children: dict[str, Child] = {}
+        self._answerer: Child | None = None
+        self._asked = -1  # the number of the last question that was passed on
         # Apple's frameworks do not survive a fork, Windows has none.
         method = settings.start_method or ("fork" if sys.platform == "linux" else "spawn")
         self._context: Any = multiprocessing.get_context(method)
@@ -70,14 +73,14 @@ class Host:
         except (EOFError, OSError):
             log.info("The web process is gone; the job host ends.")
         finally:
-            for child in self._children.values():
+            for child in self._all():
                 child.kill()
                 child.process.join()
 
     def _turn(self) -> bool:
         """Waits for something to do and does it; whether to go on. OSError or EOFError: the web process is gone."""
         sources: list[Any] = [self._web]
-        for child in self._children.values():
+        for child in self._all():
             sources += [child.connection, child.process.sentinel]
         ready = wait(sources, self._patience())
         for job, child in list(self._children.items()):
@@ -88,13 +91,18 @@ class Host:
             elif time.monotonic() >= child.deadline and not child.late:
                 child.late = True
                 child.kill()
+        if self._answerer is not None:
+            if self._answerer.connection in ready:
+                self._relay(self._answerer)
+            if self._answerer.process.exitcode is not None:
+                self._bury_answerer(self._answerer)
         return self._obey(decode(self._web.recv_bytes())) if self._web in ready else True
 
     def _patience(self) -> float | None:
         """Seconds until the next deadline. Never long: what a crashed child left behind may keep its sentinel open."""
-        if not self._children:
+        if not self._all():
             return None
-        deadlines = [child.deadline for child in self._children.values() if not child.late]
+        deadlines = [child.deadline for child in self._all() if not child.late]
         return max(0.0, min([LOOK_SECONDS, *(each - time.monotonic() for each in deadlines)]))
 
     def _relay(self, child: Child) -> bool:
@@ -110,14 +118,23 @@ class Host:
 
     def _bury(self, job: str, child: Child) -> None:
         """Passes the last words of a dead child on and reports its end."""
+        exit_code = self._closed(child)
+        del self._children[job]
+        self._web.send_bytes(encode(job=job, exit=exit_code, late=child.late))
+
+    def _bury_answerer(self, answerer: Child) -> None:
+        self._answerer = None
+        self._web.send_bytes(encode(answerer_exit=self._closed(answerer), last=self._asked))
+
+    def _closed(self, child: Child) -> int | None:
+        """Passes on what a dead process still told and lets go of it: its exit code."""
         exit_code = child.process.exitcode
         child.kill()  # its own children, if any, outlived it
         while child.connection.poll() and self._relay(child):
             pass
         child.connection.close()
         child.process.close()
-        del self._children[job]
-        self._web.send_bytes(encode(job=job, exit=exit_code, late=child.late))
+        return exit_code
 
     def _obey(self, message: Mapping[str, Any]) -> bool:
         """Does what the web process asks; False for stop. A job that has just ended is asked in vain."""
@@ -130,45 +147,67 @@ class Host:
                     child.connection.send_bytes(encode(**message["control"]))
             case "end" if child is not None:
                 child.kill()
+            case "ask":
+                self._ask(message)
+            case "end_answerer" if self._answerer is not None:
+                self._answerer.kill()
+                self._answerer.process.join()
+                self._bury_answerer(self._answerer)  # before the next question is passed on
             case "stop":
                 return False
         return True
 
     def _start(self, message: Mapping[str, Any]) -> None:
-        job, settings = message["job"], self._settings
-        ours, theirs = self._context.Pipe()
-        forked = self._context.get_start_method() == "fork"
-        inherited = [self._web, ours, *(child.connection for child in self._children.values())] if forked else []
-        process = self._context.Process(
-            target=run_job,
-            name=f"replora-job-{job}",
-            args=(
-                theirs,
-                job,
-                message["kind"],
-                settings.kinds,
-                message["spec"],
-                message["control"],
-                self._threads,
-                os.getpid(),
-                inherited,
-            ),
-        )
+        job = message["job"]
+        asked = (job, message["kind"], self._settings.kinds, message["spec"], message["folder"], message["control"])
         try:
-            process.start()
+            process, connection = self._process(f"replora-job-{job}", run_job, *asked)
         except OSError as error:
             log.exception("No process for job %s.", job)
             reason = f"The job could not start: {error.strerror or type(error).__name__}."
             self._web.send_bytes(encode(job=job, end="failed", message=reason))
             self._web.send_bytes(encode(job=job, exit=None, late=False))
-            ours.close()
             return
+        self._children[job] = Child(process, connection, time.monotonic() + message["time_limit"])
+
+    def _ask(self, message: Mapping[str, Any]) -> None:
+        """Passes a question on to the answerer, which is started if there is none."""
+        try:
+            if self._answerer is None:
+                started = self._process("replora-answerer", run_answerer, self._settings.answerer)
+                self._answerer = Child(*started, deadline=math.inf)
+            self._asked = message["ask"]
+            self._answerer.connection.send_bytes(encode(ask=message["ask"], question=message["question"]))
+        except OSError as error:
+            log.exception("No question could be asked.")
+            reason = f"There is no answer: {error.strerror or type(error).__name__}."
+            self._web.send_bytes(encode(ask=message["ask"], problem=reason))
+
+    def _process(self, name: str, target: Callable[..., Any], *args: Any) -> tuple[BaseProcess, Connection]:
+        """A new process that runs `target(its connection, *args, threads, host, inherited)`, and our end of the line.
+
+        OSError where the system starts none.
+        """
+        ours, theirs = self._context.Pipe()
+        forked = self._context.get_start_method() == "fork"
+        inherited = [self._web, ours, *(child.connection for child in self._all())] if forked else []
+        process = self._context.Process(
+            target=target, name=name, args=(theirs, *args, self._threads, os.getpid(), inherited)
+        )
+        try:
+            process.start()
+        except OSError:
+            ours.close()
+            raise
         finally:
             theirs.close()
         if forked:
             with suppress(OSError):  # the child does the same; who comes first matters not
                 os.setpgid(process.pid, process.pid)
-        self._children[job] = Child(process, ours, time.monotonic() + message["time_limit"])
+        return process, ours
+
+    def _all(self) -> list[Child]:
+        return [*self._children.values(), *([self._answerer] if self._answerer else [])]
 
 
 def usable_cpus(root: Path = Path("/sys/fs/cgroup")) -> float:

@@ -23,13 +23,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
+from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
 from replora.config import Run, check_value, options
-from replora.jobs.engine import Action, JobRefused, JobState, JobStatus
-from replora.jobs.kinds import KINDS
+from replora.jobs.engine import PATIENCE, Action, JobRefused, JobState, JobStatus
+from replora.jobs.history import History
+from replora.jobs.kinds import ANSWERER, KINDS
 from replora.jobs.messages import Control, HostSettings, decode, encode
+from replora.jobs.questions import Questions
+from replora.jobs.recorder import Recorder
 from replora.jobs.store import RESTARTED, RESTARTED_IN_QUEUE, Store, reason
 
 PRELOAD = ("torch", "timm", "transformers", "replora.training.race:preload")
@@ -41,6 +45,7 @@ CLOSE_SECONDS = 3.0  # for the host to end by itself
 SPIN_COUNT = "1000"  # how long torch's threads wait awake for each other; `benchmarks.contention` says what it is worth
 
 HOST_LOST = "The process that runs the jobs ended unexpectedly, and this job with it."
+QUESTION_LOST = "The process that runs the jobs ended unexpectedly, and this question with it; ask again."
 HOST_BROKEN = "The process that runs the jobs ended several times in a row; see the log, then restart the app."
 CLOSED = "The app is closing and takes no more jobs."
 UNWATCHED = "Nobody watched this job any more."
@@ -50,7 +55,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(eq=False)
 class _Record:
-    """All that is known of one job here; `heard` is false while a control is on its way to the job's process."""
+    """All that is known of one job here; `heard` is false while a control is on its way to the job's process.
+
+    `notice` says why it is not stored, `unlisted` why it is not in the history.
+    """
 
     job: str
     kind: str
@@ -60,6 +68,7 @@ class _Record:
     lines: list[str] = field(default_factory=list)
     message: str = ""
     notice: str = ""
+    unlisted: str = ""
     control: Control = field(default_factory=Control)
     heard: bool = True
     viewers: set[str] = field(default_factory=set)
@@ -91,7 +100,8 @@ class LocalEngine:
     slots: how many jobs run at a time; queue_limit: how many may wait; time_limit: seconds of running a job may take
     unless its submit says otherwise; orphan_seconds: how long a job whose viewers have all left runs on; threads: a
     job's intra-op threads (None: the machine's, shared among the slots); kinds: further kinds of jobs, as in
-    `replora.jobs.kinds.KINDS`; preload and start_method: see `HostSettings`; keep: how many ended jobs stay in memory
+    `replora.jobs.kinds.KINDS`; answerer: the function that answers questions, as module:function; preload and
+    start_method: see `HostSettings`; keep: how many ended jobs stay in memory
     once they are stored.
     """
 
@@ -104,6 +114,7 @@ class LocalEngine:
         orphan_seconds: float = 20.0,
         threads: int | None = None,
         kinds: Mapping[str, str] | None = None,
+        answerer: str = ANSWERER,
         preload: Sequence[str] = PRELOAD,
         store: Store | None = None,
         start_method: str | None = None,
@@ -115,8 +126,10 @@ class LocalEngine:
         self._orphan_seconds = orphan_seconds
         self._threads = threads
         self._kinds = {**KINDS, **(kinds or {})}
+        self._answerer = answerer
         self._preload = tuple(preload)
         self._store = store or Store()
+        self._recorder = Recorder(History(self._store.data))
         self._start_method = start_method
         self._keep = keep
 
@@ -129,6 +142,7 @@ class LocalEngine:
         self._broken = False
         self._closing = threading.Event()
         self._writes: SimpleQueue[_Write | None] = SimpleQueue()
+        self._questions = Questions()
 
         self._scribe = threading.Thread(target=self._write_down, name="replora-scribe", daemon=True)
         self._keeper = threading.Thread(target=self._keep_host, name="replora-keeper", daemon=True)
@@ -203,6 +217,14 @@ class LocalEngine:
                 return self._status(record)
         return self._store.load(job)[0]
 
+    def folder(self, job: str) -> Path:
+        """See `Engine`."""
+        return self._store.folder(job)
+
+    def ask(self, question: Mapping[str, Any], *, patience: float = PATIENCE) -> Mapping[str, Any]:
+        """See `Engine`; `ValueError` or `TypeError` for a question that is not plain JSON."""
+        return self._questions.ask(question, patience)
+
     def watch(self, job: str, viewer: str) -> None:
         """Says that `viewer` looks at a job; `UnknownJob` where there is none."""
         with self._live(job) as record:
@@ -238,6 +260,7 @@ class LocalEngine:
                 host.outbox.put(encode(do="stop"))
             elif host is not None:
                 host.process.kill()  # it loads, and has no jobs yet
+        self._questions.disconnect(CLOSED, for_good=True)
         self._keeper.join(CLOSE_SECONDS)
         if self._keeper.is_alive() and host is not None:
             host.process.kill()
@@ -267,7 +290,7 @@ class LocalEngine:
             events=len(record.lines),
             position=self._queue.index(record) if record.state is JobState.QUEUED else 0,
             message=record.message,
-            notice=record.notice,
+            notice=record.notice or record.unlisted,
         )
 
     def _dispatch(self) -> None:
@@ -282,6 +305,7 @@ class LocalEngine:
                 job=record.job,
                 kind=record.kind,
                 spec=record.spec,
+                folder=str(self._store.folder(record.job)),
                 time_limit=record.time_limit,
                 control=record.control.take(),
             )
@@ -342,6 +366,7 @@ class LocalEngine:
         settings = HostSettings(
             connection=theirs.fileno(),
             kinds=self._kinds,
+            answerer=self._answerer,
             preload=self._preload,
             slots=self._slots,
             threads=self._threads,
@@ -392,10 +417,18 @@ class LocalEngine:
             host.connection.close()
 
     def _heed(self, message: Mapping[str, Any]) -> None:
+        if "ask" in message:
+            self._questions.heed(message)
+            return
+        if "answerer_exit" in message:
+            problem = why(message["answerer_exit"], False, 0.0, "The process that answers")
+            self._questions.lost(problem, message["last"])
+            return
         with self._lock:
             if "ready" in message:
                 if self._host is not None:
                     self._host.ready = True
+                    self._questions.connect(self._host.outbox.put)
                 self._dispatch()
                 return
             job = message["job"]
@@ -431,26 +464,38 @@ class LocalEngine:
             self._broken = self._host_ends >= HOST_STARTS
             while self._broken and self._queue:
                 self._end(self._queue.popleft(), JobState.FAILED, HOST_BROKEN)
+            if not self._closing.is_set():
+                self._questions.disconnect(HOST_BROKEN if self._broken else QUESTION_LOST, for_good=self._broken)
 
     def _write_down(self) -> None:
-        """The scribe thread: stores lines and statuses in order; once that fails, of that job only its end."""
+        """The scribe thread: stores lines and statuses in order; once that fails, of that job only its end.
+
+        Statuses go into the history too, whether or not they are stored.
+        """
         stored: deque[str] = deque()
         for write in iter(self._writes.get, None):
             record = write.record
             with self._lock:
                 status = self._status(record)
-            if status.notice and not write.last:
+            if write.line is None:
+                unlisted = self._recorder.record(status, record.lines if write.last else ())
+                with self._lock:
+                    record.unlisted = unlisted
+                    status = self._status(record)
+            if record.notice and not write.last:
                 continue
             try:
                 if write.line is None:
                     self._store.save(status)
+                    if write.last:
+                        self._store.trim()
                 else:
                     self._store.append(record.job, write.line)
             except OSError as error:
                 with self._lock:
                     record.notice = record.notice or f"This run is not stored: {reason(error)}."
                 continue
-            if write.last and not status.notice:
+            if write.last and not record.notice:
                 stored.append(record.job)
             if len(stored) > self._keep:
                 with self._lock:
@@ -480,13 +525,13 @@ def _send_all(host: _Host) -> None:
             host.connection.send_bytes(message)
 
 
-def why(exit_code: int | None, late: bool, time_limit: float) -> str:
+def why(exit_code: int | None, late: bool, time_limit: float, who: str = "The job") -> str:
     """The sentence for a process that ended without a last word; `exit_code` is minus the signal that ended it."""
     if late:
-        return f"The job ran longer than its limit of {time_limit:g} seconds and was ended."
+        return f"{who} ran longer than its limit of {time_limit:g} seconds and was ended."
     if exit_code == -9:
-        return "The job was killed by the system, most often because memory ran out."
+        return f"{who} was killed by the system, most often because memory ran out."
     if exit_code is not None and exit_code < 0:
         names = {int(each): each.name for each in signal.Signals}
-        return f"The job crashed with signal {-exit_code} ({names.get(-exit_code, 'unknown')})."
-    return f"The job ended without a result, with exit code {exit_code}."
+        return f"{who} crashed with signal {-exit_code} ({names.get(-exit_code, 'unknown')})."
+    return f"{who} ended without a result, with exit code {exit_code}."

@@ -1,15 +1,20 @@
-"""The messages between the web process, the job host and a job's process: one JSON object each, never a pickle.
+"""The messages between the web process, the job host and its processes: one JSON object each, never a pickle.
 
-web to host   {"do": "start", "job", "kind", "spec", "time_limit", "control"}  run a job in a process of its own
+web to host   {"do": "start", "job", "kind", "spec", "folder", "time_limit", "control"}   run a job in its own process
               {"do": "control", "job", "control"}   passed on to the job's process
               {"do": "end", "job"}                  kill it
+              {"do": "ask", "ask", "question"}      passed on to the answerer, which is started for the first
+              {"do": "end_answerer"}                kill it: it hangs
               {"do": "stop"}                        kill all of them and end
 host to web   {"ready": process id}
               {"job", "exit", "late"}               its process is gone; late: killed at its time limit
+              {"answerer_exit", "last"}             the answerer is gone; questions up to number "last" are lost
 job to web    {"job", "line"}                       an event
               {"job", "paused"}                     true: it waits; false: it goes on
               {"job", "heard": true}                it has read the last control
               {"job", "end", "message"}             "finished", or "failed" and why
+answerer      {"ask", "answer"}                     the answer to a question
+ to web       {"ask", "problem"}                    why there is none
 """
 
 from __future__ import annotations
@@ -67,13 +72,15 @@ class Control:
 class HostSettings:
     """What the web process tells a new host.
 
-    `connection` is the inherited file descriptor (a handle on Windows); `preload` names modules, or module:function to
-    call the function where the module has it; `threads` a job's intra-op threads (None: the machine's share of a slot);
+    `connection` is the inherited file descriptor (a handle on Windows); `kinds` and `answerer` name functions as
+    module:function; `preload` names modules, or module:function to call the function where the module has it; `threads`
+    a job's intra-op threads (None: the machine's share of a slot);
     `start_method` that of `multiprocessing` (None: fork on Linux, spawn elsewhere).
     """
 
     connection: int
     kinds: Mapping[str, str]
+    answerer: str
     preload: tuple[str, ...]
     slots: int
     threads: int | None

@@ -1,29 +1,27 @@
 """What is kept of each job beyond the life of the web process: spec, status and event lines, under a data folder.
 
-Two files a job: `jobs/<id>.jsonl`, its lines, only ever appended to; `jobs/<id>.json`, its status, replaced as a whole.
+Two files a job: `jobs/<id>.jsonl`, its lines, only ever appended to; `jobs/<id>.json`, its status, replaced as a whole;
+and `jobs/<id>/`, what it leaves beside its lines (the snapshots of a race).
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import re
+import shutil
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from replora.jobs.engine import JobState, JobStatus, UnknownJob
+from replora.settings import data_folder
 
+KEPT_FOLDERS = 200  # of a few megabytes each
 JOB_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
 RESTARTED = "The app was restarted while this job ran."
 RESTARTED_IN_QUEUE = "The app was restarted before this job began."
-
-
-def data_folder() -> Path:
-    """The folder of the environment variable REPLORA_DATA, else `.replora` in the working folder."""
-    return Path(os.environ.get("REPLORA_DATA") or ".replora").absolute()
 
 
 def unknown(job: object) -> UnknownJob:
@@ -36,6 +34,15 @@ class Store:
 
     def __init__(self, folder: str | Path | None = None) -> None:
         self._folder = (data_folder() if folder is None else Path(folder).absolute()) / "jobs"
+
+    @property
+    def data(self) -> Path:
+        """The data folder."""
+        return self._folder.parent
+
+    def folder(self, job: str) -> Path:
+        """The folder for what a job leaves beside its events, made by the job; `UnknownJob` for an id of no job."""
+        return self._path(job, "jsonl").with_suffix("")
 
     def save(self, status: JobStatus) -> None:
         """Replaces the stored status of a job, in one stroke; OSError where the disk does not take it."""
@@ -82,6 +89,21 @@ class Store:
             message = RESTARTED_IN_QUEUE if status.state is JobState.QUEUED else RESTARTED
             return dataclasses.replace(status, state=JobState.FAILED, message=message), lines
         return status, lines
+
+    def trim(self, keep: int = KEPT_FOLDERS) -> None:
+        """Removes what jobs left beside their lines, the `keep` latest aside; OSError where the disk refuses."""
+        folders = [each for each in self._folder.iterdir() if each.is_dir()]
+        folders.sort(key=lambda each: each.stat().st_mtime, reverse=True)
+        for each in folders[keep:]:
+            shutil.rmtree(each)
+
+    def delete(self, job: str) -> None:
+        """Removes all that is stored of a job, if anything is; OSError where the disk does not allow it."""
+        with suppress(FileNotFoundError, NotADirectoryError):
+            shutil.rmtree(self.folder(job))
+        for suffix in ("jsonl", "json"):  # the status last: without it there is no job
+            with suppress(FileNotFoundError, NotADirectoryError):
+                self._path(job, suffix).unlink()
 
     def _lines(self, job: str) -> tuple[list[str], str]:
         """The event lines of a job up to the first broken one, and a sentence about it ("" where all are well)."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from replora.lab.events import (
@@ -29,7 +30,7 @@ from replora.theory import (
 RESAMPLES = 300
 
 
-def monte_carlo_lines(spec: Mapping[str, Any], new_rate: Callable[[], float | None]) -> Iterator[str]:
+def monte_carlo_lines(spec: Mapping[str, Any], new_rate: Callable[[], float | None], folder: Path) -> Iterator[str]:
     """A job function: the lines of `run_monte_carlo`; there is no learning rate to change."""
     for event in run_monte_carlo(MonteCarlo.from_dict(spec)):
         yield to_line(event)

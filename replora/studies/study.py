@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any, Protocol
 
 import torch
@@ -37,6 +38,7 @@ from replora.tasks import load_task
 from replora.training.cache import Prefixes
 from replora.training.device import choose_device, device_name, repeatable, versions
 from replora.training.race import race
+from replora.training.snapshots import SnapshotWriter
 
 TOLD = 20  # how often a batch tells its progress
 
@@ -68,21 +70,22 @@ class Batches(Protocol):
         ...
 
 
-def study_lines(spec: Mapping[str, Any], new_rate: Callable[[], float | None]) -> Iterator[str]:
+def study_lines(spec: Mapping[str, Any], new_rate: Callable[[], float | None], folder: Path) -> Iterator[str]:
     """A job function: `study` in plain values; a study's rates are its grid's, there is none to change."""
-    for event in study(study_from_dict(spec)):
+    for event in study(study_from_dict(spec), folder=folder):
         yield to_line(event)
 
 
-def study(spec: Grid, *, at_once: int | None = None) -> Iterator[StudyEvent]:
+def study(spec: Grid, *, at_once: int | None = None, folder: Path | None = None) -> Iterator[StudyEvent]:
     """Train the grid of `spec`, in as few batches as memory allows.
 
     at_once: runs of a batch at most, instead of what memory allows. A batch that the device has no memory for is
-    halved. Pausing is not asking for the next event; seconds leave pauses out.
+    halved. folder: where races leave what they have trained, `batch_0` and so on, as `replora.training.snapshots` says;
+    None for nowhere. Pausing is not asking for the next event; seconds leave pauses out.
     Raises `SpecError`, `TaskError` or `BackboneError` before the first event.
     """
     clock, device = _Clock(), choose_device(spec.device)
-    stream = _told(spec, device, at_once or runs_at_once(spec, device), clock)
+    stream = _told(_kind(spec, device, folder), spec, at_once or runs_at_once(spec, device), clock)
     while True:
         clock.start()
         event = next(stream, None)
@@ -109,8 +112,7 @@ class _Clock:
         return self.spent + (0.0 if self.since is None else time.perf_counter() - self.since)
 
 
-def _told(spec: Grid, device: torch.device, at_once: int, clock: _Clock) -> Iterator[StudyEvent]:
-    kind = _kind(spec, device)
+def _told(kind: Batches, spec: Grid, at_once: int, clock: _Clock) -> Iterator[StudyEvent]:
     pending = in_batches(kind.runs, at_once)
     runs, done, batches = len(kind.runs), 0, len(pending)
     once: set[type] = set()  # what every batch tells and the study tells once
@@ -143,11 +145,11 @@ def _told(spec: Grid, device: torch.device, at_once: int, clock: _Clock) -> Iter
     yield StudyFinished(round(clock.seconds(), 3))
 
 
-def _kind(spec: Grid, device: torch.device) -> Batches:
+def _kind(spec: Grid, device: torch.device, folder: Path | None) -> Batches:
     if isinstance(spec, TeacherStudy):
         return Lessons(spec, device)
     if isinstance(spec, Study):
-        return Races(spec)
+        return Races(spec, folder)
     raise SpecError(f"study must be one of data, rate, teacher, got {type(spec).__name__}.")
 
 
@@ -191,17 +193,19 @@ class Lessons:
 class Races:
     """Races of the engine, each evaluated at its end; the frozen prefix is computed once for all."""
 
-    def __init__(self, spec: Study) -> None:
+    def __init__(self, spec: Study, folder: Path | None) -> None:
         self.spec = spec
         self.runs = spec.runs()
         self.prefixes = Prefixes()
+        self.folder = folder
+        self.trained = 0  # batches
 
     def train(self, runs: Sequence[Any]) -> Iterator[Told]:
         batch = self.spec.race(runs)
         started: Started | None = None
         last: Evaluated | None = None
         lost: set[int] = set()
-        for event in race(batch, prefixes=self.prefixes):
+        for event in race(batch, prefixes=self.prefixes, snapshots=self._writer(batch)):
             if isinstance(event, Started):
                 started = event
                 yield _begun(event)
@@ -213,7 +217,13 @@ class Races:
                 last = event
         assert started is not None
         assert last is not None  # a race that ends has started and been evaluated
+        self.trained += 1
         yield from _cells(batch, started, last, lost)
+
+    def _writer(self, batch: Race) -> SnapshotWriter | None:
+        if self.folder is None:
+            return None
+        return SnapshotWriter(self.folder / f"batch_{self.trained}", batch, only_last=True)
 
 
 def _cells(batch: Race, started: Started, last: Evaluated, lost: set[int]) -> Iterator[CellFinished]:

@@ -17,7 +17,7 @@ import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -29,6 +29,7 @@ from replora.adapters.linear import LowRankLinear
 from replora.config import SpecError, UserError
 
 Inputs = Tensor | Mapping[str, Tensor]
+Result = TypeVar("Result")
 
 SOFTMAX = {torch.softmax, F.softmax, Tensor.softmax}
 PRODUCT = {torch.matmul, Tensor.matmul, Tensor.__matmul__}
@@ -132,16 +133,18 @@ def part_sizes(model: nn.Module, inputs: Inputs, *, run: int = 0) -> PartSizes:
     heads = sorted({len(each.mixture.gates) for each in read})
     if len(heads) > 1:
         raise AttentionReadError(f"The layers of {type(model).__name__} have {heads} heads, which make no map.")
-    sizes = [_layer_sizes(each, real_tokens(inputs, each.mixture.gates.shape[-1])) for each in read]
+    sizes = [layer_sizes(each, real_tokens(inputs, each.mixture.gates.shape[-1])) for each in read]
     return PartSizes(*(torch.stack(each) for each in zip(*sizes, strict=True)))
 
 
-def _layer_sizes(read: LayerExperts, real: Tensor) -> tuple[Tensor, ...]:
+def layer_sizes(read: LayerExperts, real: Tensor | None = None) -> tuple[Tensor, ...]:
+    """The four sizes of `PartSizes` for one layer, (heads,) each; `real` (tokens,): which tokens are no padding."""
     (gates, experts, _), base = read.mixture, read.base or read.mixture
     routing = routing_part(gates, base.gates, base.experts)
     expert = expert_part(gates, experts, base.experts)
     parts = (routing, expert, routing + expert, base.output)
-    return tuple(each[:, real.to(each.device)].square().sum(-1).mean(-1).sqrt() for each in parts)  # (heads,) each
+    kept = slice(None) if real is None else real.to(gates.device)
+    return tuple(each[:, kept].square().sum(-1).mean(-1).sqrt() for each in parts)
 
 
 # Measures. Gates are (..., tokens, tokens), experts (..., tokens, head_dim): one head, or all heads of a layer.
@@ -213,21 +216,41 @@ def read_layers(
     model: nn.Module, inputs: Inputs, *, layers: Sequence[int] | None = None, run: int = 0
 ) -> list[LayerExperts]:
     """Attention layers (places from 0; None: all) in one forward pass; arguments and errors of `head_as_experts`."""
+    batch = _repeated(inputs, _runs_of(model), next(model.parameters()).device)
+
+    def forward() -> None:
+        model(batch) if isinstance(batch, Tensor) else model(**batch)
+
+    return read_forward(model, forward, layers=layers, runs=[run])[1][0]
+
+
+@torch.no_grad()
+def read_forward(
+    model: nn.Module, forward: Callable[[], Result], *, layers: Sequence[int] | None = None, runs: Sequence[int] = (0,)
+) -> tuple[Result, list[list[LayerExperts]]]:
+    """What `forward` returns, and the attention layers for each of `runs` as `model` computed them meanwhile.
+
+    forward: runs `model`, or parts of it, once on one example a run of the adapter, (runs, ...).
+    """
     sites = _sites(model)
     places = range(len(sites)) if layers is None else layers
     for place in places:
         _whole("layer", place, len(sites))
-    runs = adapter_of(model).factors.runs if is_adapted(model) else 1
-    _whole("run", run, runs)
-    batch = _repeated(inputs, runs, next(model.parameters()).device)
-    reader = _Reader(runs, run, has_base=is_adapted(model))
+    for run in runs:
+        _whole("run", run, _runs_of(model))
+    reader = _Reader(_runs_of(model), runs, has_base=is_adapted(model))
     with ExitStack() as stack:
         stack.enter_context(_evaluating(model))
         for place in dict.fromkeys(places):
             reader.watch(stack, model, sites[place])
         with reader:
-            model(batch) if isinstance(batch, Tensor) else model(**batch)
-    return [reader.result(model, sites[place]) for place in places]
+            result = forward()
+    read = [reader.result(model, sites[place]) for place in places]
+    return result, [[layer[index] for layer in read] for index in range(len(runs))]
+
+
+def _runs_of(model: nn.Module) -> int:
+    return adapter_of(model).factors.runs if is_adapted(model) else 1
 
 
 def _sites(model: nn.Module) -> list[AttentionSite]:
@@ -296,12 +319,12 @@ class _Reader(TorchFunctionMode):
     leaves of them), or the fused kernel's own output for the unit matrix in the place of the values.
     """
 
-    def __init__(self, runs: int, run: int, *, has_base: bool) -> None:
+    def __init__(self, runs: int, chosen: Sequence[int], *, has_base: bool) -> None:
         super().__init__()
-        self.runs, self.run, self.has_base = runs, run, has_base
+        self.runs, self.chosen, self.has_base = runs, chosen, has_base
         self.found: list[Mixture] | None = None  # of the attention that runs now
         self.weights_shape: torch.Size | None = None
-        self.read: dict[str, LayerExperts] = {}
+        self.read: dict[str, list[LayerExperts]] = {}  # by path, for each chosen run
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -347,8 +370,10 @@ class _Reader(TorchFunctionMode):
                     base = self._close(module)
             if site.path in self.read:
                 raise _unreadable(module, "it runs more than once in a forward pass")
-            one, base_one = (self._of_run(each) for each in (mixture, base))
-            self.read[site.path] = LayerExperts(one, base_one if self.has_base else None)
+            self.read[site.path] = [
+                LayerExperts(_of_run(mixture, run), _of_run(base, run) if self.has_base else None)
+                for run in self.chosen
+            ]
 
         handles = (
             attention.register_forward_pre_hook(before, with_kwargs=True),
@@ -384,25 +409,26 @@ class _Reader(TorchFunctionMode):
         heads = gates.shape[1]
         if heads % rows.shape[1] or not torch.equal(_each_head(rows, heads), _each_head(experts, heads)):
             raise _unreadable(attention, "what it mixes is not the output of its value projection")
-        one = self._of_run(mixture)
         rounding = ROUNDING * torch.finfo(output.dtype).eps
-        sums = one.gates.sum(-1)  # 0 where a query, itself padding, may read nothing
-        if bool((one.gates < 0).any()) or bool((torch.minimum((sums - 1).abs(), sums.abs()) > rounding).any()):
-            raise _unreadable(attention, "its weights are no shares: they are below 0 or do not add up to 1")
-        residual = (one.gates @ one.experts - one.output).abs().max()
-        if not residual <= rounding * one.experts.abs().max():
-            raise _unreadable(attention, f"its output differs from gates times values by {residual:.1e}")
+        for one in (_of_run(mixture, run) for run in self.chosen):
+            sums = one.gates.sum(-1)  # 0 where a query, itself padding, may read nothing
+            if bool((one.gates < 0).any()) or bool((torch.minimum((sums - 1).abs(), sums.abs()) > rounding).any()):
+                raise _unreadable(attention, "its weights are no shares: they are below 0 or do not add up to 1")
+            residual = (one.gates @ one.experts - one.output).abs().max()
+            if not residual <= rounding * one.experts.abs().max():
+                raise _unreadable(attention, f"its output differs from gates times values by {residual:.1e}")
 
-    def _of_run(self, mixture: Mixture) -> Mixture:
-        """One run's heads in float32, a value a head where heads share one (grouped-query attention)."""
-        gates, experts, output = (each[self.run].detach().float() for each in mixture)
-        return Mixture(gates, experts.repeat_interleave(len(gates) // len(experts), dim=0), output)
-
-    def result(self, model: nn.Module, site: AttentionSite) -> LayerExperts:
+    def result(self, model: nn.Module, site: AttentionSite) -> list[LayerExperts]:
         """What was read at `site`; `AttentionReadError` where the model did not run it."""
         if site.path not in self.read:
             raise _unreadable(model.get_submodule(site.path), "these inputs do not reach it")
         return self.read[site.path]
+
+
+def _of_run(mixture: Mixture, run: int) -> Mixture:
+    """One run's heads in float32, a value a head where heads share one (grouped-query attention)."""
+    gates, experts, output = (each[run].detach().float() for each in mixture)
+    return Mixture(gates, experts.repeat_interleave(len(gates) // len(experts), dim=0), output)
 
 
 def _fused_gates(call: dict[str, Any]) -> Tensor:

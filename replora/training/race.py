@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,7 @@ from replora.tasks import Indices, Split, Task, batches, load_task, nested_subse
 from replora.training.cache import CHUNK, PrefixCache, Prefixes
 from replora.training.device import choose_device, device_name, repeatable, versions
 from replora.training.head import Heads, fit_probe
+from replora.training.snapshots import SnapshotWriter
 from replora.training.stack import RunStack, embedded
 
 NewRate = Callable[[], float | None]
@@ -47,31 +49,40 @@ def preload() -> None:
         embedded(name)
 
 
-def race_lines(spec: Mapping[str, Any], new_rate: NewRate) -> Iterator[str]:
-    """`race` in plain values, as a job: a spec of `Race.to_dict` in, lines of events out."""
-    for event in race(Race.from_dict(spec), new_rate=new_rate):
+def race_lines(spec: Mapping[str, Any], new_rate: NewRate, folder: Path) -> Iterator[str]:
+    """`race` in plain values, as a job: a spec of `Race.to_dict` in, lines of events out, snapshots into `folder`."""
+    checked = Race.from_dict(spec)
+    for event in race(checked, new_rate=new_rate, snapshots=SnapshotWriter(folder, checked)):
         yield to_line(event)
 
 
-def race(spec: Race, *, new_rate: NewRate | None = None, prefixes: Prefixes | None = None) -> Iterator[Event]:
+def race(
+    spec: Race,
+    *,
+    new_rate: NewRate | None = None,
+    prefixes: Prefixes | None = None,
+    snapshots: SnapshotWriter | None = None,
+) -> Iterator[Event]:
     """Train all runs of `spec` side by side.
 
     new_rate: asked before each step; a number it returns becomes the adapters' peak rate of all runs.
     prefixes: what races before this one, like it but for their runs, have computed of the frozen prefix.
+    snapshots: is offered the factors and heads before the first step and with each evaluation.
     Raises `SpecError`, `TaskError` or `BackboneError` before the first event.
     Same spec and device, same losses, bit for bit.
     """
     device = choose_device(spec.device)
     with repeatable(device):
-        yield from _Race(spec, device, prefixes or Prefixes()).events(new_rate)
+        yield from _Race(spec, device, prefixes or Prefixes(), snapshots).events(new_rate)
 
 
 class _Race:
     """The state of a race: what is trained, on what, and how far it is."""
 
-    def __init__(self, spec: Race, device: torch.device, prefixes: Prefixes) -> None:
+    def __init__(self, spec: Race, device: torch.device, prefixes: Prefixes, snapshots: SnapshotWriter | None) -> None:
         self.spec = spec
         self.device = device
+        self.snapshots = snapshots
         self.task = load_task(spec.task)
         self.stack = stack = RunStack(spec, spec.runs, self.task, device)
         self.seeds = [run.seed for run in spec.runs]
@@ -116,6 +127,7 @@ class _Race:
         if spec.head_start == "probe":
             self._fit_probes()
             yield self._evaluate(0)
+        self._offer_snapshot(0)
         for step in range(spec.steps):
             rate = new_rate() if new_rate else None
             if rate is not None:
@@ -124,7 +136,12 @@ class _Race:
             yield from self._step(step)
             if (step + 1) % spec.evaluate_every == 0 or step + 1 == spec.steps:
                 yield self._evaluate(step + 1)
+                self._offer_snapshot(step + 1)
         yield Finished(spec.steps, 0.0)
+
+    def _offer_snapshot(self, step: int) -> None:
+        if self.snapshots is not None:
+            self.snapshots.offer(step, self.stack.factors, self.heads)
 
     def _started(self) -> Started:
         facts = tuple(
@@ -144,6 +161,7 @@ class _Race:
             precision=str(self.stack.dtype).removeprefix("torch."),
             threads=torch.get_num_threads(),
             versions=versions(),
+            test_examples=len(self.test_labels),
         )
 
     def _subset(self, fraction: float, seed: int) -> Indices:

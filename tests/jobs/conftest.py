@@ -11,7 +11,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # the host of an engine sees what we see, job_kinds among it
 
-from job_kinds import KINDS
+from job_kinds import ANSWERER, KINDS
 
 from replora.jobs.local import LocalEngine
 from replora.jobs.store import Store
@@ -23,7 +23,7 @@ def engines(tmp_path: Path) -> Iterator[Callable[..., LocalEngine]]:
     made: list[LocalEngine] = []
 
     def make(**settings: Any) -> LocalEngine:
-        settings = {"kinds": KINDS, "preload": (), "store": Store(tmp_path / "data"), **settings}
+        settings = {"kinds": KINDS, "answerer": ANSWERER, "preload": (), "store": Store(tmp_path / "data"), **settings}
         made.append(LocalEngine(**settings))
         return made[-1]
 

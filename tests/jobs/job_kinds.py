@@ -10,6 +10,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from replora.config import SpecError
@@ -50,7 +51,7 @@ def pids(**values: Any) -> str:
     return line("started", pid=os.getpid(), host=os.getppid(), **values)
 
 
-def count(spec: Spec, new_rate: NewRate) -> Iterator[str]:
+def count(spec: Spec, new_rate: NewRate, folder: Path) -> Iterator[str]:
     """A started event, `steps` steps of `seconds` each, every second of them followed by an evaluation."""
     yield pids(spec=dict(spec))
     rate = spec.get("rate", 1.0)
@@ -63,61 +64,61 @@ def count(spec: Spec, new_rate: NewRate) -> Iterator[str]:
     yield line("finished")
 
 
-def sleep(spec: Spec, new_rate: NewRate) -> Iterator[str]:
+def sleep(spec: Spec, new_rate: NewRate, folder: Path) -> Iterator[str]:
     yield pids()
     time.sleep(1e6)
     yield line("finished")
 
 
-def busy(spec: Spec, new_rate: NewRate) -> Iterator[str]:
+def busy(spec: Spec, new_rate: NewRate, folder: Path) -> Iterator[str]:
     """Hangs in C code that never gives control back."""
     yield pids()
     sum(range(10**15))
     yield line("finished")
 
 
-def stubborn(spec: Spec, new_rate: NewRate) -> Iterator[str]:
+def stubborn(spec: Spec, new_rate: NewRate, folder: Path) -> Iterator[str]:
     """Ignores the polite signals."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    yield from sleep(spec, new_rate)
+    yield from sleep(spec, new_rate, folder)
 
 
-def killed(spec: Spec, new_rate: NewRate) -> Iterator[str]:
+def killed(spec: Spec, new_rate: NewRate, folder: Path) -> Iterator[str]:
     yield pids()
     os.kill(os.getpid(), spec.get("signal", signal.SIGKILL))
 
 
-def exits(spec: Spec, new_rate: NewRate) -> Iterator[str]:
+def exits(spec: Spec, new_rate: NewRate, folder: Path) -> Iterator[str]:
     yield pids()
     os._exit(3)
 
 
-def quits(spec: Spec, new_rate: NewRate) -> Iterator[str]:
+def quits(spec: Spec, new_rate: NewRate, folder: Path) -> Iterator[str]:
     yield pids()
     sys.exit("enough")
 
 
-def bad_spec(spec: Spec, new_rate: NewRate) -> Iterator[str]:
+def bad_spec(spec: Spec, new_rate: NewRate, folder: Path) -> Iterator[str]:
     yield pids()
     raise SpecError("rank must be at most 128, got 4096.")
 
 
-def divides(spec: Spec, new_rate: NewRate) -> Iterator[str]:
+def divides(spec: Spec, new_rate: NewRate, folder: Path) -> Iterator[str]:
     yield pids()
     yield line("step", value=1 / 0)
 
 
-def wordy(spec: Spec, new_rate: NewRate) -> Iterator[str]:
+def wordy(spec: Spec, new_rate: NewRate, folder: Path) -> Iterator[str]:
     yield pids()
     raise RuntimeError("first line.\n" + "and more " * 100)
 
 
-def two_lines(spec: Spec, new_rate: NewRate) -> Iterator[str]:
+def two_lines(spec: Spec, new_rate: NewRate, folder: Path) -> Iterator[str]:
     yield '{"event":\n"step"}'
 
 
-def noisy(spec: Spec, new_rate: NewRate) -> Iterator[str]:
+def noisy(spec: Spec, new_rate: NewRate, folder: Path) -> Iterator[str]:
     """Writes to standard output in every way there is."""
     print('{"line": "printed"}', flush=True)
     os.write(1, b"raw noise\n")
@@ -128,14 +129,14 @@ def noisy(spec: Spec, new_rate: NewRate) -> Iterator[str]:
     yield line("finished")
 
 
-def family(spec: Spec, new_rate: NewRate) -> Iterator[str]:
+def family(spec: Spec, new_rate: NewRate, folder: Path) -> Iterator[str]:
     """Starts a process of its own, then hangs."""
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1e6)"])
     yield pids(child=child.pid)
     time.sleep(1e6)
 
 
-def orphans(spec: Spec, new_rate: NewRate) -> Iterator[str]:
+def orphans(spec: Spec, new_rate: NewRate, folder: Path) -> Iterator[str]:
     """Crashes beside a forked process that holds all its file descriptors open."""
     child = os.fork()
     if child == 0:
@@ -144,7 +145,7 @@ def orphans(spec: Spec, new_rate: NewRate) -> Iterator[str]:
     os._exit(4)
 
 
-def threads(spec: Spec, new_rate: NewRate) -> Iterator[str]:
+def threads(spec: Spec, new_rate: NewRate, folder: Path) -> Iterator[str]:
     """Matrix products large enough for a pool of threads, on the CPU and on CUDA where there is one."""
     import torch
 
@@ -157,20 +158,20 @@ def threads(spec: Spec, new_rate: NewRate) -> Iterator[str]:
     yield pids(threads=torch.get_num_threads(), totals=sorted(set(totals)), inherited=inherited, spin=spin)
 
 
-def host_killer(spec: Spec, new_rate: NewRate) -> Iterator[str]:
+def host_killer(spec: Spec, new_rate: NewRate, folder: Path) -> Iterator[str]:
     """Ends the host, and by that itself."""
     os.kill(os.getppid(), signal.SIGKILL)
     time.sleep(1e6)
     yield line("finished")
 
 
-def flood(spec: Spec, new_rate: NewRate) -> Iterator[str]:
+def flood(spec: Spec, new_rate: NewRate, folder: Path) -> Iterator[str]:
     """Large lines without end."""
     while True:
         yield line("step", text="x" * 100_000)
 
 
-def deaf(spec: Spec, new_rate: NewRate) -> Iterator[str]:
+def deaf(spec: Spec, new_rate: NewRate, folder: Path) -> Iterator[str]:
     """Closes every connection it has and runs on."""
     yield pids()
     os.closerange(3, 100)
@@ -186,3 +187,28 @@ def die() -> None:
 def slow_start() -> None:
     """To be called by a host while it preloads."""
     time.sleep(1.0)
+
+
+ANSWERER = "job_kinds:answer"
+
+
+def answer(question: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Answers, refuses, breaks, hangs or dies, as the question says."""
+    match question["what"]:
+        case "sum":
+            return {"sum": sum(question["values"]), "pid": os.getpid()}
+        case "refuse":
+            raise SpecError("layer must be a whole number from 0 to 5, got 9.")
+        case "divide":
+            return {"never": 1 / 0}
+        case "not plain":
+            return {"a set": {1}}
+        case "hang":
+            time.sleep(1e6)
+        case "exit":
+            os._exit(3)
+        case "killed":
+            os.kill(os.getpid(), signal.SIGKILL)
+        case "wait":
+            time.sleep(question["seconds"])
+    return {}

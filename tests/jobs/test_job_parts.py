@@ -12,7 +12,7 @@ import pytest
 from replora.jobs.child import own_sentence, report
 from replora.jobs.engine import Action, JobState, JobStatus, UnknownJob
 from replora.jobs.host import usable_cpus
-from replora.jobs.kinds import KINDS, job_function
+from replora.jobs.kinds import ANSWERER, KINDS, job_function
 from replora.jobs.messages import Control, HostSettings, decode, encode
 from replora.jobs.store import RESTARTED, Store, data_folder
 
@@ -48,6 +48,17 @@ def test_store_makes_its_folder_with_the_first_job_only(tmp_path: Path) -> None:
         store.load(JOB)
     store.save(JobStatus(job=JOB, kind="race", state=JobState.QUEUED, spec={}))
     assert (tmp_path / "a" / "b" / "jobs" / f"{JOB}.json").exists()
+
+
+def test_only_the_latest_folders_of_jobs_are_kept(folder: Path) -> None:
+    store = Store(folder)
+    for number in range(4):
+        store.save(JobStatus(f"job_number_{number}", "count", JobState.FINISHED, {}))
+        store.folder(f"job_number_{number}").mkdir()
+        os.utime(store.folder(f"job_number_{number}"), (number, number))
+    store.trim(keep=2)
+    assert [store.folder(f"job_number_{number}").is_dir() for number in range(4)] == [False, False, True, True]
+    assert store.load("job_number_0")[0].state is JobState.FINISHED
 
 
 def test_data_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -183,7 +194,9 @@ def test_messages_and_settings_round_trip() -> None:
     assert decode(encode(job="x", line="ä\ud800\n")) == {"job": "x", "line": "ä\ud800\n"}
     with pytest.raises(ValueError, match="JSON"):
         encode(rate=float("nan"))
-    settings = HostSettings(connection=3, kinds=KINDS, preload=("torch",), slots=1, threads=None, start_method=None)
+    settings = HostSettings(
+        connection=3, kinds=KINDS, answerer=ANSWERER, preload=("torch",), slots=1, threads=None, start_method=None
+    )
     assert HostSettings.from_json(settings.to_json()).kinds == KINDS
 
 

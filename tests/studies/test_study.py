@@ -49,7 +49,7 @@ def cells(events):
 
 
 def test_validation_examples_are_held_out_of_every_run_and_evaluated():
-    built = _Race(RACE, torch.device("cpu"), Prefixes())
+    built = _Race(RACE, torch.device("cpu"), Prefixes(), None)
     labels = load_task("wordnet_topics").train.labels
     held_out = nested_subset(labels, 12, VALIDATION_SEED)
     for subset in built.subsets:
@@ -126,7 +126,7 @@ def test_a_diverged_run_is_told_as_such():
 def test_a_batch_too_large_for_the_device_is_halved(monkeypatch):
     sizes = []
 
-    def small_device(spec, prefixes):
+    def small_device(spec, prefixes, snapshots):
         sizes.append(len(spec.runs))
         if len(spec.runs) > 2:
             raise torch.OutOfMemoryError("CUDA out of memory.")
@@ -138,7 +138,11 @@ def test_a_batch_too_large_for_the_device_is_halved(monkeypatch):
     assert sizes == [4, 2, 2]
     assert len(cells(events)) == 4
     assert sum(isinstance(each, StudyStarted) for each in events) == 1
-    monkeypatch.setattr(module, "race", lambda spec, prefixes: (_ for _ in ()).throw(torch.OutOfMemoryError("none")))
+
+    def no_device(spec, prefixes, snapshots):
+        raise torch.OutOfMemoryError("none")
+
+    monkeypatch.setattr(module, "race", no_device)
     with pytest.raises(torch.OutOfMemoryError):
         list(study(quick))
 
@@ -152,13 +156,14 @@ def test_the_clock_stands_while_nobody_asks():
     assert last.seconds <= time.perf_counter() - begun - 0.9
 
 
-def test_the_job_speaks_in_lines():
-    lines = list(job_function("study")(study_to_dict(dataclasses.replace(SWEEP, steps=1, seeds=(0,))), lambda: None))
+def test_the_job_speaks_in_lines(tmp_path):
+    spec = study_to_dict(dataclasses.replace(SWEEP, steps=1, seeds=(0,)))
+    lines = list(job_function("study")(spec, lambda: None, tmp_path))
     events = [study_from_line(line) for line in lines]
     assert isinstance(events[0], StudyStarted)
     assert len(cells(events)) == 4
     with pytest.raises(SpecError, match="study must name"):
-        next(job_function("study")({}, lambda: None))
+        next(job_function("study")({}, lambda: None, tmp_path))
 
 
 def test_specs_events_and_summaries_leave_torch_out():

@@ -167,8 +167,8 @@ def test_a_student_that_diverges_says_so_and_harms_no_neighbour():
     assert "diverged" in summary.verdict
 
 
-def test_a_job_tells_the_same_lines(events):
-    lines = list(job_function("study")(study_to_dict(QUICK), lambda: None))
+def test_a_job_tells_the_same_lines(events, tmp_path):
+    lines = list(job_function("study")(study_to_dict(QUICK), lambda: None, tmp_path))
     told = [each for each in map(from_line, lines) if isinstance(each, StudentFinished)]
     assert told == students_of(events)
 

@@ -151,8 +151,8 @@ def test_started_says_what_ran():
     assert (started.backbone, started.precision, len(started.classes)) == ("dinov2_small_6", "float32", 10)
 
 
-def test_race_lines_are_the_events_of_race():
-    lines = list(race_lines(SMALL.to_dict(), lambda: None))
+def test_race_lines_are_the_events_of_race(tmp_path):
+    lines = list(race_lines(SMALL.to_dict(), lambda: None, tmp_path))
     assert [type(from_line(line)) for line in lines] == [Started, Step, Step, Step, Evaluated, Finished]
 
 

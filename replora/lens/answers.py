@@ -1,0 +1,223 @@
+"""The answers about a race: frozen values with numpy arrays, to and from plain JSON values. No torch here."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+
+from replora.lens.arrays import Array, pack, unpack
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        return pack(value)
+    if isinstance(value, Answer):
+        return value.to_dict()
+    if isinstance(value, Mapping):
+        return {name: _plain(each) for name, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(each) for each in value]
+    return value
+
+
+def _revived(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        if "float32" in value:
+            return unpack(value)
+        return {name: _revived(each) for name, each in value.items()}
+    return tuple(_revived(each) for each in value) if isinstance(value, list) else value
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Base: fields are numbers, texts, arrays, tuples of them, or further answers."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {each.name: _plain(getattr(self, each.name)) for each in dataclasses.fields(self)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """The answer of `to_dict`."""
+        return cls(**{name: cls._field(name, value) for name, value in values.items()})
+
+    @classmethod
+    def _field(cls, name: str, value: Any) -> Any:
+        return _revived(value)
+
+
+@dataclass(frozen=True)
+class RunHead(Answer):
+    """One run's view of one example.
+
+    probabilities (classes,), empty for the frozen model, which has no head. routing, expert, change, base_output
+    (layers, heads): root mean square over tokens of the norms of `replora.theory.attention.PartSizes`, zero where a
+    layer has no update. The rest is of the chosen head: gates, base_gates (tokens, tokens), row i weighing the experts
+    for token i; per token (tokens,): expert_norms, base_expert_norms ||expert_j||, shifts ||expert_j - base expert_j||,
+    routing_norms, expert_part_norms, change_norms, base_output_norms of the output's row i; effective,
+    base_effective numbers of experts of row i, kl of its gates from the base's in nats; load, base_load: mean gate of
+    expert j. identity: largest |output - gates experts|; split: largest |routing + expert part - change|.
+    """
+
+    run: int
+    probabilities: Array
+    routing: Array
+    expert: Array
+    change: Array
+    base_output: Array
+    gates: Array
+    base_gates: Array
+    expert_norms: Array
+    base_expert_norms: Array
+    shifts: Array
+    routing_norms: Array
+    expert_part_norms: Array
+    change_norms: Array
+    base_output_norms: Array
+    effective: Array
+    base_effective: Array
+    kl: Array
+    load: Array
+    base_load: Array
+    identity: float
+    split: float
+
+
+@dataclass(frozen=True)
+class HeadAnswer(Answer):
+    """`tokens` are words' pieces, or names of patches; of an image the patches follow `prefix` tokens of no place and
+    fill a grid (rows, columns), empty for a text. adapted: which layers have an update. label: the example's class, -1
+    for one's own. accuracies are not here: they are the race's events."""
+
+    step: int
+    steps: tuple[int, ...]
+    layer: int
+    head: int
+    layers: int
+    heads: int
+    head_dim: int
+    adapted: tuple[int, ...]
+    tokens: tuple[str, ...]
+    prefix: int
+    grid: tuple[int, ...]
+    classes: tuple[str, ...]
+    label: int
+    notes: tuple[str, ...]
+    runs: tuple[RunHead, ...]
+
+    @classmethod
+    def _field(cls, name: str, value: Any) -> Any:
+        return tuple(RunHead.from_dict(each) for each in value) if name == "runs" else super()._field(name, value)
+
+
+@dataclass(frozen=True)
+class Update(Answer):
+    """The factors of one layer and what they make.
+
+    a_query, a_value (rank, in_features); b_query, b_value (rank, out_features): rows of B transposed. delta_query,
+    delta_value: delta_weight at the rows and columns `InsideAnswer.shown_rows`, `shown_columns`. singular_query,
+    singular_value (rank,), descending. norm, effective_rank: of query and value, (2,), effective rank being exp(entropy
+    of the singular values' shares), 0 for a zero update. cosine of the two delta_weights as vectors, 0 where one is
+    zero. total_norm: of all layers' delta_weight together. gates (tokens, tokens) of the chosen head for the example,
+    accuracy on the first ACCURACY_EXAMPLES test examples, probabilities (classes,) of the example.
+    """
+
+    a_query: Array
+    a_value: Array
+    b_query: Array
+    b_value: Array
+    delta_query: Array
+    delta_value: Array
+    singular_query: Array
+    singular_value: Array
+    norm: tuple[float, ...]
+    effective_rank: tuple[float, ...]
+    cosine: float
+    total_norm: float
+    gates: Array
+    accuracy: float
+    probabilities: Array
+
+
+@dataclass(frozen=True)
+class Tensor2d(Answer):
+    """A tensor of the parameters as a matrix: its name in edits, a title, and its shape; `values` where asked for."""
+
+    name: str
+    title: str
+    rows: int
+    columns: int
+    values: Array
+
+
+@dataclass(frozen=True)
+class InsideAnswer(Answer):
+    """`trained`: as the run left it; `now`: under the edits and the graft; `beside`: the LoRA run, if asked for.
+
+    tensors: what can be edited of the (grafted) parameters at this layer. chosen: the one sent along, with the edits.
+    """
+
+    step: int
+    layer: int
+    layers: int
+    heads: int
+    head: int
+    shown_rows: tuple[int, ...]
+    shown_columns: tuple[int, ...]
+    tokens: tuple[str, ...]
+    prefix: int
+    grid: tuple[int, ...]
+    classes: tuple[str, ...]
+    label: int
+    examples: int
+    tensors: tuple[Tensor2d, ...]
+    chosen: Tensor2d | None
+    trained: Update
+    now: Update
+    beside: Update | None
+
+    @classmethod
+    def _field(cls, name: str, value: Any) -> Any:
+        if value is not None and name in ("trained", "now", "beside"):
+            return Update.from_dict(value)
+        if value is not None and name == "chosen":
+            return Tensor2d.from_dict(value)
+        if name == "tensors":
+            return tuple(Tensor2d.from_dict(each) for each in value)
+        return super()._field(name, value)
+
+
+@dataclass(frozen=True)
+class MergeAnswer(Answer):
+    """Adapted against merged on `examples` test examples.
+
+    milliseconds: medians of `rounds` interleaved passes of one example, (base, adapted, merged); quartiles (3, 2).
+    Parameters: of the model alone, of what the run trained beside it (the head left out), and of A and B. Merged, none
+    are left beside the model.
+    """
+
+    step: int
+    examples: int
+    largest_difference: float
+    largest_logit: float
+    same_answers: int
+    model_parameters: int
+    trained_parameters: int
+    factor_parameters: int
+    milliseconds: tuple[float, ...]
+    quartiles: Array
+    rounds: int
+    device: str
+    threads: int
+
+
+@dataclass(frozen=True)
+class AdapterAnswer(Answer):
+    """A zip file, base64."""
+
+    step: int
+    zip: str

@@ -1,0 +1,233 @@
+"""The answer to an `InsideQuestion`: from parameters to factors, delta_weight, a head's gates and accuracy."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from replora.adapters.factors import FactorPair, Factors
+from replora.backbones import Rows
+from replora.lens.answers import InsideAnswer, Update
+from replora.lens.heads import within
+from replora.lens.parameters import edited, grafted, tensor_at, tensors_at, trained_factors
+from replora.lens.questions import FROZEN, InsideQuestion, LensError
+from replora.lens.subject import Seen, Subject, Taken, logits, whole_forward
+from replora.tasks import Indices
+from replora.theory.attention import read_forward
+from replora.training.cache import autocast
+from replora.training.device import choose_dtype
+
+KEPT_UPDATES = 24  # a quarter of a megabyte each
+KEPT_ROWS = 8  # of the tested examples before some layer, 8 megabytes each
+PART = 100  # examples at a time
+SHOWN = 96  # rows and columns of delta_weight that are sent
+
+CPU = torch.device("cpu")
+
+
+@torch.no_grad()
+def answer_inside(subject: Subject, question: InsideQuestion) -> InsideAnswer:
+    """See `InsideAnswer`; `LensError` for a run, layer, head, tensor or entry that is not there."""
+    step, factors = trained_factors(subject, question.run)
+    layers = factors.shape.layers
+    layer = within("layer", question.layer, layers)
+    heads = _heads(subject, layer)
+    head = within("head", question.head, heads)
+    seen = subject.see(question.example)
+    as_shown = _View(subject, seen, layer, head)
+    own = subject.taken(step, [question.run])
+    trained = as_shown.kept_update(("trained", question.run, step), factors, own)
+    now_factors = edited(grafted(factors, question.graft), layer, question.edits)
+    now = trained
+    if question.edits or now_factors.method != factors.method:
+        whole = now_factors.method != factors.method or now_factors.method.layer_sharing == "one"
+        key = ("now", question.run, step, question.graft, question.edits)
+        now = as_shown.kept_update(key, now_factors, own, None if whole else question.run)
+    beside = None
+    if question.beside != FROZEN:
+        if subject.run(question.beside).method.name != "lora":
+            raise LensError(f"beside must be a LoRA run, got run {question.beside}.")
+        taken = subject.taken(step, [question.beside])
+        beside = as_shown.kept_update(("beside", question.beside, step), None, taken)
+    shape = factors.shape
+    return InsideAnswer(
+        step=step,
+        layer=layer,
+        layers=layers,
+        heads=heads,
+        head=head,
+        shown_rows=_shown(max(shape.query_features, shape.value_features)),
+        shown_columns=_shown(shape.in_features),
+        tokens=seen.tokens,
+        prefix=seen.prefix,
+        grid=seen.grid,
+        classes=subject.task.classes,
+        label=seen.label,
+        examples=len(subject.tested),
+        tensors=tensors_at(now_factors, layer),
+        chosen=tensor_at(now_factors, layer, question.tensor) if question.tensor else None,
+        trained=trained,
+        now=now,
+        beside=beside,
+    )
+
+
+class _View:
+    """What is looked at: an example, a layer (among the adapted ones) and a head."""
+
+    def __init__(self, subject: Subject, seen: Seen, layer: int, head: int) -> None:
+        self.subject, self.seen, self.layer, self.head = subject, seen, layer, head
+
+    def kept_update(
+        self,
+        key: tuple[object, ...],
+        factors: Factors | None,
+        taken: Taken,
+        unlike_at_layer_only: int | None = None,
+    ) -> Update:
+        """The same as `update`, computed once for what is looked at; the latest few are kept."""
+        kept: OrderedDict[object, Update] = self.subject.kept.setdefault("updates", OrderedDict())
+        whole = (*key, self.layer, self.head, self.seen.tokens, _fingerprint(self.seen.inputs))
+        if whole not in kept:
+            kept[whole] = self.update(factors, taken, unlike_at_layer_only)
+            if len(kept) > KEPT_UPDATES:
+                kept.popitem(last=False)
+        kept.move_to_end(whole)
+        return kept[whole]
+
+    def update(self, factors: Factors | None, taken: Taken, unlike_at_layer_only: int | None) -> Update:
+        """What these factors (None: those of `taken`) make.
+
+        unlike_at_layer_only: a run whose factors they are, but for this view's layer; what comes before is known then.
+        """
+        pair = taken.pair if factors is None else factors.generate()
+        scaling = taken.scaling if factors is None else factors.scaling
+        backbone = self.subject.adapted(pair, scaling)
+        site = self.subject.first + self.layer
+        features, read = read_forward(
+            backbone.model, lambda: whole_forward(backbone, self.seen.inputs), layers=[site], runs=[0]
+        )
+        one = pair.layer(self.layer)
+        scale = float(scaling[0])
+        query, value = (
+            _Product(a[0], b[0], scale) for a, b in ((one.a_query, one.b_query), (one.a_value, one.b_value))
+        )
+        return Update(
+            a_query=one.a_query[0].numpy(),
+            a_value=one.a_value[0].numpy(),
+            b_query=one.b_query[0].T.numpy(),
+            b_value=one.b_value[0].T.numpy(),
+            delta_query=query.shown().numpy(),
+            delta_value=value.shown().numpy(),
+            singular_query=query.singular.numpy(),
+            singular_value=value.singular.numpy(),
+            norm=(query.norm, value.norm),
+            effective_rank=(query.effective_rank, value.effective_rank),
+            cosine=query.cosine(value),
+            total_norm=_total_norm(pair, scale),
+            gates=read[0][0].mixture.gates[self.head].numpy(),
+            accuracy=self._accuracy(pair, scaling, taken, unlike_at_layer_only),
+            probabilities=logits(features, taken)[0, 0].softmax(dim=-1).numpy(),
+        )
+
+    def _accuracy(self, pair: FactorPair, scaling: Tensor, taken: Taken, unlike_at_layer_only: int | None) -> float:
+        """Share of the tested examples that these factors have right."""
+        subject = self.subject
+        first, parts = subject.first, self._rows_before(subject.first, None, ())
+        if unlike_at_layer_only is not None and self.layer:
+            first += self.layer
+            parts = self._rows_before(first, taken, (unlike_at_layer_only, taken.step))
+        backbone = subject.adapted(pair, scaling)
+        right = 0
+        with autocast(CPU, choose_dtype(subject.spec.precision, CPU)):
+            for places, rows in parts:
+                answers = logits(backbone.features(rows, first), taken)[0].argmax(dim=-1).numpy()
+                right += int((answers == subject.tested.labels[places]).sum())
+        return right / len(subject.tested)
+
+    def _rows_before(self, layer: int, taken: Taken | None, key: tuple[int, ...]) -> list[tuple[Indices, Rows]]:
+        """Rows of the tested examples before a layer: of the frozen model, or with the factors of `taken`; kept.
+
+        In parts, with the places of their examples; texts of like length together, which saves padding.
+        """
+        subject = self.subject
+        kept: dict[object, list[tuple[Indices, Rows]]] = subject.kept.setdefault("rows", {})
+        if (layer, *key) not in kept:
+            if len(kept) >= KEPT_ROWS:
+                kept.clear()
+            backbone = subject.backbone if taken is None else subject.adapted(taken.pair, taken.scaling)
+            with autocast(CPU, choose_dtype(subject.spec.precision, CPU)):
+                kept[(layer, *key)] = [(places, backbone.prefix(rows, layer)) for places, rows in self._inputs()]
+        return kept[(layer, *key)]
+
+    def _inputs(self) -> list[tuple[Indices, Rows]]:
+        """The tested examples encoded, in parts of like length."""
+        tested = self.subject.tested
+        encode = self.subject.backbone.encode
+        lengths = [len(each) for each in tested.examples] if self.subject.task.modality == "text" else [0] * len(tested)
+        order = np.argsort(lengths, kind="stable")
+        parts = [order[start : start + PART] for start in range(0, len(order), PART)]
+        return [(places, encode(tested.take(places).examples)) for places in parts]
+
+
+class _Product:
+    """delta_weight = scaling B A of one projection, by its factors a (rank, in_features), b (out_features, rank)."""
+
+    def __init__(self, a: Tensor, b: Tensor, scaling: float) -> None:
+        self.a, self.b = a, scaling * b
+        r_a = torch.linalg.qr(self.a.T.double()).R  # (rank, rank)
+        r_b = torch.linalg.qr(self.b.double()).R
+        self.singular = torch.linalg.svdvals(r_b @ r_a.T)  # (rank,), those of B A
+        self.norm = float(self.singular.norm())
+
+    @property
+    def effective_rank(self) -> float:
+        """exp(entropy of the singular values' shares), 0 for a zero update (Roy and Vetterli 2007)."""
+        total = self.singular.sum()
+        return float(torch.special.entr(self.singular / total).sum().exp()) if total > 0 else 0.0
+
+    def cosine(self, other: _Product) -> float:
+        """<B A, B' A'> over the norms, 0 where one is zero or the shapes differ."""
+        if not (self.norm and other.norm) or self.b.shape[0] != other.b.shape[0]:
+            return 0.0
+        inner = ((self.b.T @ other.b) * (self.a @ other.a.T)).double().sum()  # tr(A^T B^T B' A')
+        return float(inner) / (self.norm * other.norm)
+
+    def shown(self) -> Tensor:
+        """delta_weight at the rows and columns that are shown."""
+        rows = list(_shown(self.b.shape[0]))
+        columns = list(_shown(self.a.shape[1]))
+        return self.b[rows] @ self.a[:, columns]
+
+
+def _shown(size: int) -> tuple[int, ...]:
+    """Evenly spaced places, at most SHOWN."""
+    return tuple(range(0, size, -(-size // SHOWN)))
+
+
+def _total_norm(pair: FactorPair, scaling: float) -> float:
+    squares = sum(
+        float(((b.mT @ b) * (a @ a.mT)).sum()) for a, b in ((pair.a_query, pair.b_query), (pair.a_value, pair.b_value))
+    )
+    return scaling * float(np.sqrt(max(squares, 0.0)))
+
+
+def _heads(subject: Subject, layer: int) -> int:
+    """Attention heads of an adapted layer, as the model itself says."""
+    attention = subject.backbone.model.get_submodule(subject.sites[subject.first + layer].path)
+    for name in ("num_heads", "num_attention_heads", "n_heads"):
+        if isinstance(getattr(attention, name, None), int):
+            return int(getattr(attention, name))
+    config = getattr(subject.backbone.model, "config", None)
+    for name in ("num_attention_heads", "n_heads"):
+        if isinstance(getattr(config, name, None), int):
+            return int(getattr(config, name))
+    raise LensError(f"{type(attention).__name__} does not say how many heads it has.")
+
+
+def _fingerprint(inputs: Rows) -> float:
+    """Tells examples of the same tokens apart."""
+    return float(sum(float(each.double().sum()) for each in inputs.values()))

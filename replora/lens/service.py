@@ -1,0 +1,36 @@
+"""The answerer of the job host: a question in plain values in, its answer in plain values out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from replora.lens.answers import Answer
+from replora.lens.heads import answer_head
+from replora.lens.inside import answer_inside
+from replora.lens.merging import answer_adapter, answer_merge
+from replora.lens.questions import (
+    QUESTIONS,
+    AdapterQuestion,
+    HeadQuestion,
+    InsideQuestion,
+    LensError,
+    MergeQuestion,
+)
+from replora.lens.subject import subject
+
+ANSWERS: dict[type, Callable[[Any, Any], Answer]] = {
+    HeadQuestion: answer_head,
+    InsideQuestion: answer_inside,
+    MergeQuestion: answer_merge,
+    AdapterQuestion: answer_adapter,
+}
+
+
+def answer(question: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The answer to a `Question.to_dict`; raises `UserError`, one sentence, where there is none."""
+    kind = question.get("kind")
+    if kind not in QUESTIONS:
+        raise LensError(f"kind must be one of {', '.join(QUESTIONS)}, got {kind!r}.")
+    asked = QUESTIONS[kind].from_dict(question)
+    return ANSWERS[type(asked)](subject(asked.folder), asked).to_dict()

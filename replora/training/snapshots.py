@@ -1,0 +1,149 @@
+"""Snapshots of a race: the factors and heads of all runs every few steps, in a folder that is read while it grows.
+
+race.json                 the spec, `Race.to_dict`
+step_000010.safetensors   a_query, a_value (runs, layers, rank, in_features), b_query, b_value (runs, layers,
+                          query_features or value_features, rank), scaling (runs,), head_weight (runs, classes,
+                          width), head_bias (runs, 1, classes); runs without an adapter have zeros for factors
+parameters.safetensors    what the factors of each method arise from (latents and MLPs) after the latest of these
+                          steps, `<group>.<parameter>`, groups as `method_groups` numbers them
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from replora.adapters.factors import MixedFactors
+from replora.config import Race, UserError
+from replora.training.head import Heads
+
+RACE_FILE = "race.json"
+EVENTS_FILE = "events.jsonl"  # of a recorded race; those of a job are in the store
+PARAMETERS_FILE = "parameters.safetensors"
+STEP_FILE = re.compile(r"step_(\d{6,})\.safetensors")
+MOST_SNAPSHOTS = 25
+MOST_BYTES = 1 << 25  # of all snapshots of a race together; a race of many runs keeps fewer of them
+
+log = logging.getLogger(__name__)
+
+
+class SnapshotError(UserError):
+    """Snapshots that are not there or cannot be read."""
+
+
+class SnapshotWriter:
+    """Writes the snapshots of one race into `folder`, which is made for the first; a full disk ends that, not the race.
+
+    number_type: 'float32', or 'float16' for half the size and three decimal digits (recordings that are shipped).
+    only_last: just the factors and heads after the last step, as a study keeps them.
+    """
+
+    def __init__(
+        self, folder: Path, spec: Race, number_type: torch.dtype = torch.float32, *, only_last: bool = False
+    ) -> None:
+        self.folder = folder
+        self.spec = spec
+        self.number_type = number_type
+        self.only_last = only_last
+        self._full = False
+        self._every = 1
+        self._evaluations = 0
+
+    def offer(self, step: int, factors: MixedFactors | None, heads: Heads) -> None:
+        """Called at step 0 and after each evaluation; writes some of them, the last one always."""
+        due = step == self.spec.steps or (not self.only_last and self._evaluations % self._every == 0)
+        self._evaluations += 1
+        if self._full or not due:
+            return
+        tensors = _taken(factors, heads)
+        if step == 0:
+            self._every = self._thinned(sum(each.nbytes for each in tensors.values()))
+        try:
+            if not self.folder.exists():
+                self.folder.mkdir(parents=True)
+                (self.folder / RACE_FILE).write_text(json.dumps(self.spec.to_dict()), encoding="utf-8")
+            self._save(f"step_{step:06d}.safetensors", tensors, step)
+            if not self.only_last:
+                self._save(PARAMETERS_FILE, _parameters(factors), step)
+        except (OSError, SafetensorError) as error:
+            self._full = True
+            log.warning("No more snapshots of this race are kept: %s.", error)
+
+    def _thinned(self, size: int) -> int:
+        """Every how many evaluations a snapshot of `size` bytes may be kept."""
+        evaluations = 1 + -(-self.spec.steps // self.spec.evaluate_every)
+        wanted = min(MOST_SNAPSHOTS, max(1, MOST_BYTES // max(size, 1)))
+        return -(-evaluations // wanted)
+
+    def _save(self, name: str, tensors: Mapping[str, Tensor], step: int) -> None:
+        """Replaces a file in one stroke: a reader sees the old one or the new one."""
+        draft = self.folder / f"{name}.part"
+        plain = {key: value.detach().to("cpu", self.number_type).contiguous() for key, value in tensors.items()}
+        save_file(plain, draft, metadata={"step": str(step)})
+        draft.replace(self.folder / name)
+
+
+def _taken(factors: MixedFactors | None, heads: Heads) -> dict[str, Tensor]:
+    tensors: dict[str, Tensor] = {"head_weight": heads.weight, "head_bias": heads.bias}
+    if factors is not None:
+        with torch.no_grad():
+            tensors |= {**factors.generate()._asdict(), "scaling": factors.scaling}
+    return tensors
+
+
+def _parameters(factors: MixedFactors | None) -> dict[str, Tensor]:
+    """Parameters by group; copies, since tied ones would share memory, which the format refuses."""
+    if factors is None:
+        return {}
+    return {name.removeprefix("groups."): each.detach().clone() for name, each in factors.named_parameters()}
+
+
+class Snapshots:
+    """The snapshots in a folder. Raises `SnapshotError`, one sentence, for what is missing or cannot be read."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        try:
+            self.spec = Race.from_dict(json.loads((folder / RACE_FILE).read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            raise SnapshotError("This run has no snapshots of its factors: of older runs they are not kept.") from None
+        except (OSError, ValueError) as error:
+            raise SnapshotError(f"The snapshots of this run cannot be read: {error}.") from error
+
+    def steps(self) -> list[int]:
+        """The steps of which there is a snapshot, ascending."""
+        found = (STEP_FILE.fullmatch(each.name) for each in self.folder.iterdir())
+        return sorted(int(each[1]) for each in found if each)
+
+    def at(self, step: int) -> dict[str, Tensor]:
+        """The tensors of one step in float32."""
+        if step not in self.steps():
+            listed = ", ".join(map(str, self.steps())) or "none"
+            raise SnapshotError(f"step must be one of the snapshots ({listed}), got {step}.")
+        return self._load(f"step_{step:06d}.safetensors")
+
+    def parameters_step(self) -> int:
+        """The step after which `parameters` were kept."""
+        try:
+            with safe_open(self.folder / PARAMETERS_FILE, "pt") as file:
+                return int((file.metadata() or {})["step"])
+        except (OSError, KeyError, ValueError, SafetensorError) as error:
+            raise SnapshotError(f"The parameters of this run cannot be read ({type(error).__name__}).") from error
+
+    def parameters(self) -> dict[str, Tensor]:
+        """What the factors arise from, in float32, after the latest step."""
+        return self._load(PARAMETERS_FILE)
+
+    def _load(self, name: str) -> dict[str, Tensor]:
+        try:
+            return {key: value.float() for key, value in load_file(self.folder / name).items()}
+        except (OSError, SafetensorError) as error:
+            raise SnapshotError(f"The snapshot {name} cannot be read ({type(error).__name__}).") from error

@@ -1,0 +1,141 @@
+"""Quick questions, answered by a process of their own beside the jobs."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from processes import alive, wait_for
+
+from replora.jobs.engine import NoAnswer
+from replora.jobs.local import LocalEngine
+from replora.jobs.questions import Questions
+
+
+def test_an_answer_comes_from_one_process_that_lives_on(engine):
+    first = engine.ask({"what": "sum", "values": [1, 2, 3]})
+    second = engine.ask({"what": "sum", "values": [4]})
+    assert (first["sum"], second["sum"]) == (6, 4)
+    assert first["pid"] == second["pid"]
+
+
+def test_a_question_is_answered_while_the_only_slot_is_taken(engine):
+    job = engine.submit("sleep", {})
+    assert engine.ask({"what": "sum", "values": [5]})["sum"] == 5
+    assert not engine.status(job).state.final
+
+
+@pytest.mark.parametrize(
+    ("question", "sentence"),
+    [
+        ({"what": "refuse"}, "layer must be a whole number from 0 to 5, got 9."),
+        ({"what": "divide"}, "There is no answer: ZeroDivisionError: division by zero."),
+        ({"what": "exit"}, "The process that answers ended without a result, with exit code 3."),
+        ({"what": "killed"}, "The process that answers was killed by the system, most often because memory ran out."),
+    ],
+    ids=lambda each: each["what"] if isinstance(each, dict) else "",
+)
+def test_why_there_is_no_answer_is_a_sentence_and_the_next_question_is_answered(engine, question, sentence):
+    with pytest.raises(NoAnswer) as caught:
+        engine.ask(question)
+    assert str(caught.value) == sentence
+    assert engine.ask({"what": "sum", "values": [2]})["sum"] == 2
+
+
+def test_an_answer_that_is_not_plain_is_a_sentence_too(engine):
+    with pytest.raises(NoAnswer, match="There is no answer: TypeError"):
+        engine.ask({"what": "not plain"})
+    assert engine.ask({"what": "sum", "values": [2]})["sum"] == 2
+
+
+def test_a_question_that_is_not_plain_is_not_asked(engine):
+    with pytest.raises(TypeError):
+        engine.ask({"what": {1}})
+    assert engine.ask({"what": "sum", "values": [2]})["sum"] == 2
+
+
+def test_a_hanging_answer_is_given_up_and_its_process_ended(engine):
+    before = engine.ask({"what": "sum", "values": []})["pid"]
+    with pytest.raises(NoAnswer, match=r"took longer than 0\.5 seconds"):
+        engine.ask({"what": "hang"}, patience=0.5)
+    assert engine.ask({"what": "sum", "values": []})["pid"] != before
+    wait_for(lambda: not alive(before))
+
+
+def test_waiting_behind_others_ends_nobody(engine):
+    before = engine.ask({"what": "sum", "values": []})["pid"]
+    others = [
+        threading.Thread(target=engine.ask, args=({"what": "wait", "seconds": 0.3},), daemon=True) for _ in range(6)
+    ]
+    for each in others:
+        each.start()
+    time.sleep(0.1)
+    with pytest.raises(NoAnswer, match="Others are asking too"):
+        engine.ask({"what": "sum", "values": []}, patience=0.6)
+    for each in others:
+        each.join()
+    assert engine.ask({"what": "sum", "values": []})["pid"] == before
+
+
+def test_many_threads_get_their_own_answers(engine):
+    found: dict[int, Any] = {}
+
+    def ask(number: int) -> None:
+        found[number] = engine.ask({"what": "sum", "values": [number]})["sum"]
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(20)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    assert found == {number: number for number in range(20)}
+
+
+def test_a_closed_engine_answers_nothing_and_leaves_no_process(engines: Callable[..., LocalEngine]):
+    engine = engines()
+    process = engine.ask({"what": "sum", "values": []})["pid"]
+    engine.close()
+    wait_for(lambda: not alive(process))
+    with pytest.raises(NoAnswer, match="closing"):
+        engine.ask({"what": "sum", "values": []})
+
+
+def test_a_host_that_dies_takes_the_open_questions_with_it_and_the_next_host_answers(engine):
+    engine.ask({"what": "sum", "values": []})
+    problems = []
+
+    def ask() -> None:
+        with pytest.raises(NoAnswer) as caught:
+            engine.ask({"what": "hang"})
+        problems.append(str(caught.value))
+
+    waiting = threading.Thread(target=ask)
+    waiting.start()
+    time.sleep(0.2)
+    engine.submit("host_killer", {})
+    waiting.join(10)
+    assert problems == ["The process that runs the jobs ended unexpectedly, and this question with it; ask again."]
+    assert engine.ask({"what": "sum", "values": [7]})["sum"] == 7
+
+
+def test_without_a_host_a_question_waits_for_one():
+    questions, sent = Questions(), []
+    with pytest.raises(NoAnswer, match=r"not ready within 0\.05 seconds"):
+        questions.ask({}, patience=0.05)
+    threading.Timer(0.05, questions.connect, [sent.append]).start()
+    threading.Timer(0.1, lambda: questions.heed({"ask": 1, "answer": {"fine": True}})).start()
+    assert questions.ask({}, patience=5) == {"fine": True}
+    assert len(sent) == 1
+
+
+def test_an_answer_that_comes_too_late_is_dropped():
+    questions = Questions()
+    questions.connect(lambda message: None)
+    with pytest.raises(NoAnswer):
+        questions.ask({}, patience=0.01)
+    questions.heed({"ask": 0, "answer": {}})
+    with pytest.raises(NoAnswer):
+        questions.ask({}, patience=0.01)

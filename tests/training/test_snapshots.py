@@ -1,0 +1,149 @@
+"""Snapshots of a race: what they hold, how many are kept, and that the race does not notice."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from replora.adapters.factors import AttentionShape, MixedFactors, make_factors
+from replora.config import Method, Race, RaceOptions
+from replora.events import Event, to_line
+from replora.training.head import Heads
+from replora.training.race import race, race_lines
+from replora.training.snapshots import MOST_SNAPSHOTS, SnapshotError, Snapshots, SnapshotWriter
+
+SPEC = RaceOptions(
+    task="wordnet_topics",
+    methods=("head", "lora", "replora"),
+    steps=4,
+    evaluate_every=2,
+    batch_size=4,
+    test_examples=20,
+    adapted_blocks=1,
+    device="cpu",
+    precision="float32",
+).race()
+SHAPE = AttentionShape(layers=2, in_features=8, query_features=8, value_features=4)
+
+
+def untimed(event: Event) -> dict:
+    return {name: value for name, value in json.loads(to_line(event)).items() if name != "seconds"}
+
+
+def small_stack(runs: int = 2) -> tuple[MixedFactors, Heads]:
+    factors = make_factors(Method(name="lora", rank=2), SHAPE, range(runs))
+    for parameter in factors.parameters():
+        torch.nn.init.normal_(parameter)
+    return MixedFactors(runs, [(factors, range(runs))]), Heads(range(runs), 8, 3)
+
+
+def writer(folder: Path, **changes) -> SnapshotWriter:
+    spec = RaceOptions(**{"steps": 10, "evaluate_every": 1, **changes}).race()
+    return SnapshotWriter(folder, spec)
+
+
+def test_the_race_is_the_same_bit_for_bit_with_and_without_snapshots(tmp_path):
+    plain = [untimed(each) for each in race(SPEC)]
+    watched = [untimed(each) for each in race(SPEC, snapshots=SnapshotWriter(tmp_path / "run", SPEC))]
+    assert watched == plain
+    assert Snapshots(tmp_path / "run").steps() == [0, 2, 4]
+
+
+def test_a_job_leaves_snapshots_in_its_folder_whose_norms_are_those_it_told(tmp_path):
+    lines = [json.loads(line) for line in race_lines(SPEC.to_dict(), lambda: None, tmp_path / "job")]
+    snapshots = Snapshots(tmp_path / "job")
+    assert snapshots.spec == SPEC
+    told = {line["step"]: line["delta_norms"] for line in lines if line["event"] == "step"}
+    for step in (0, 2):
+        found = snapshots.at(step)
+        for run in range(3):
+            squares = 0.0
+            for side in ("query", "value"):
+                delta = found["scaling"][run] * found[f"b_{side}"][run] @ found[f"a_{side}"][run]
+                squares += delta.square().sum().item()
+            assert squares**0.5 == pytest.approx(told[step + 1][run], abs=1e-6)  # a step tells the norm before it
+    assert not found["b_query"][0].any()  # the head-only run
+
+
+def test_the_parameters_make_the_factors_of_the_latest_snapshot(tmp_path):
+    list(race(SPEC, snapshots=SnapshotWriter(tmp_path / "run", SPEC)))
+    snapshots = Snapshots(tmp_path / "run")
+    parameters = snapshots.parameters()
+    assert snapshots.parameters_step() == 4
+    method = SPEC.runs[2].method
+    shape = AttentionShape(1, 384, 384, 384)
+    factors = make_factors(method, shape, [9])
+    factors.load_state_dict({name[2:]: value for name, value in parameters.items() if name.startswith("1.")})
+    for name, made in factors.generate()._asdict().items():
+        torch.testing.assert_close(made[0], snapshots.at(4)[name][2], rtol=0, atol=1e-7)
+
+
+def test_half_precision_halves_the_size_and_keeps_three_digits(tmp_path):
+    factors, heads = small_stack()
+    spec = RaceOptions(steps=1).race()
+    for number_type in (torch.float32, torch.float16):
+        SnapshotWriter(tmp_path / str(number_type), spec, number_type).offer(0, factors, heads)
+    exact, short = (Snapshots(tmp_path / str(each)).at(0) for each in (torch.float32, torch.float16))
+    assert torch.equal(exact["a_query"], factors.generate().a_query)
+    torch.testing.assert_close(short["a_query"], exact["a_query"], rtol=1e-3, atol=1e-6)
+    kinds = {each.dtype for each in load_file(tmp_path / "torch.float16" / "step_000000.safetensors").values()}
+    assert kinds == {torch.float16}
+
+
+def test_a_long_race_keeps_a_bounded_number_and_always_the_last(tmp_path):
+    keeper = writer(tmp_path / "run", steps=203)
+    factors, heads = small_stack()
+    for step in range(204):
+        keeper.offer(step, factors, heads)
+    steps = Snapshots(tmp_path / "run").steps()
+    assert 2 < len(steps) <= MOST_SNAPSHOTS + 1
+    assert (steps[0], steps[-1]) == (0, 203)
+
+
+def test_a_race_of_many_runs_keeps_fewer(tmp_path, monkeypatch):
+    monkeypatch.setattr("replora.training.snapshots.MOST_BYTES", 4_000)
+    keeper = writer(tmp_path / "run")
+    factors, heads = small_stack()
+    for step in range(11):
+        keeper.offer(step, factors, heads)
+    assert Snapshots(tmp_path / "run").steps() == [0, 4, 8, 10]  # three of 1,120 bytes each, and the last
+
+
+def test_a_full_disk_ends_the_snapshots_and_not_the_race(tmp_path, monkeypatch, caplog):
+    def full(*args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("replora.training.snapshots.save_file", full)
+    events = list(race(SPEC, snapshots=SnapshotWriter(tmp_path / "run", SPEC)))
+    assert untimed(events[-1])["event"] == "finished"
+    assert caplog.text.count("No space left on device") == 1
+
+
+def test_a_race_of_heads_alone_has_snapshots_too(tmp_path):
+    spec = Race.from_dict({**SPEC.to_dict(), "runs": [SPEC.runs[0].to_dict()]})
+    list(race(spec, snapshots=SnapshotWriter(tmp_path / "run", spec)))
+    assert set(Snapshots(tmp_path / "run").at(4)) == {"head_weight", "head_bias"}
+
+
+def test_what_is_missing_or_broken_is_a_sentence(tmp_path):
+    with pytest.raises(SnapshotError, match="no snapshots of its factors"):
+        Snapshots(tmp_path / "nothing")
+    factors, heads = small_stack()
+    keeper = writer(tmp_path / "run")
+    keeper.offer(0, factors, heads)
+    snapshots = Snapshots(tmp_path / "run")
+    with pytest.raises(SnapshotError, match=r"step must be one of the snapshots \(0\), got 7\."):
+        snapshots.at(7)
+    (tmp_path / "run" / "step_000000.safetensors").write_bytes(b"not tensors")
+    with pytest.raises(SnapshotError, match=r"step_000000\.safetensors cannot be read"):
+        snapshots.at(0)
+    (tmp_path / "run" / "parameters.safetensors").write_bytes(b"")
+    with pytest.raises(SnapshotError, match="parameters of this run cannot be read"):
+        snapshots.parameters_step()
+    (tmp_path / "run" / "race.json").write_text("{", encoding="utf-8")
+    with pytest.raises(SnapshotError, match="cannot be read"):
+        Snapshots(tmp_path / "run")
