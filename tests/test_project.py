@@ -9,6 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from replora.config import format_value
+from replora.hub.download import Downloads
+from replora.own.limits import Limits
+
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -41,6 +45,16 @@ def test_readme_front_matter_is_that_of_a_docker_space():
 def test_every_file_the_readme_names_is_there():
     for target in re.findall(r"\]\((?!http)([^)#]+)\)", README):
         assert (ROOT / target).exists(), target
+
+
+def test_readme_has_every_setting_of_the_environment_with_its_default():
+    rows = [each.split("|")[1:3] for each in README.splitlines() if each.startswith("| `REPLORA_")]
+    told = {}
+    for names, defaults in rows:
+        told |= dict(zip(re.findall("`(.+?)`", names), [each.strip() for each in defaults.split(",")], strict=False))
+    for settings in (Limits, Downloads):
+        for name, value in settings().to_dict().items():
+            assert told[f"REPLORA_{name.upper()}"] == format_value(value)
 
 
 @pytest.mark.parametrize(

@@ -66,11 +66,17 @@ def accuracy_figure(picture: Picture) -> Figure:
     return Figure(
         "accuracy",
         "Test accuracy",
-        f"% of {picture.spec.test_examples} test examples",
+        f"% of {_tested(picture)} test examples",
         "Line chart of test accuracy in per cent against the training step, one line for each method.",
         chart_spec(hover=_hover_titles(picture), value_format=".1f", axis_format="d"),
         drawing.data(),
     )
+
+
+def _tested(picture: Picture) -> int:
+    """How many test examples there are, or before that is told, were asked for."""
+    told = next((each.test_examples for each in picture.events if isinstance(each, Started)), 0)
+    return told or picture.spec.test_examples
 
 
 def difference_figure(picture: Picture) -> Figure:

@@ -11,13 +11,13 @@ import streamlit as st
 from replora.figures.chart import HEIGHT, Figure, Row
 
 
-def show_figure(figure: Figure, page: str) -> None:
+def show_figure(figure: Figure, page: str, height: int = HEIGHT) -> None:
     """A figure with its title and unit; its place and its spec stay, so the browser only exchanges its data."""
     with st.container(key=f"{page}.figure.{figure.key}"):
         st.html(f'<h2 class="figure">{escape(figure.title)}<span>{escape(figure.unit)}</span></h2>')
         st.vega_lite_chart(
             {**figure.spec, "datasets": {name: arrow_table(rows) for name, rows in figure.data.items()}},
-            height=HEIGHT,
+            height=height,
             width="stretch",
             key=f"{page}.chart.{figure.key}",
             alt=f"{figure.description} The values are under Show numbers.",

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, get_args, get_origin
 
 import streamlit as st
 
-from replora.config import Option, SpecError, format_value, kind_of, options, parse_value
+from replora.config import Option, SpecError, default_of, format_value, kind_of, options, parse_value
 
 
 def control(
@@ -19,9 +19,11 @@ def control(
     show: Callable[[Any], str] = format_value,
     on_change: Callable[[], None] | None = None,
     disabled: bool = False,
+    more: Sequence[str] = (),
 ) -> Any:
     """The control of one option, at first with the value `opened`, which need not be one of its marks.
 
+    more: names beside the option's choices; where `opened` is among neither, the option's default comes first.
     Returns a value of the option's kind. Raises `SpecError` where a text cannot be read.
     """
     facts, kind = options(spec)[name], kind_of(spec, name)
@@ -33,8 +35,9 @@ def control(
         return parse_value(name, text or "", kind, facts)
     if kind is bool:
         return st.toggle(label, opened, **common)
-    names = get_args(kind) if get_origin(kind) is Literal else facts.choices
+    names = [*(get_args(kind) if get_origin(kind) is Literal else facts.choices), *more]
     if names:
+        opened = opened if opened in names else default_of(spec, name)
         return st.selectbox(label, names, names.index(opened), format_func=show, **common)
     if facts.marks:
         marks = sorted({*facts.marks, opened})

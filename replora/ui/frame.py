@@ -7,20 +7,26 @@ from typing import Any
 
 import streamlit as st
 
+from replora.ui.own_session import hold_own
+
 ROOT = Path(__file__).resolve().parents[2]
 STYLE = ROOT / "assets" / "style"
 NAME = "RepLoRA playground"
 PAPER = "https://arxiv.org/abs/2502.03044"
 FRAMED = "frame.framed"
 
-PAGES: dict[str, str] = {  # file in pages/ without its suffix, and title; the first is the landing page
-    "race": "Race",
-    "data_efficiency": "Data efficiency",
-    "learning_rate": "Learning rate",
-    "recover_update": "Recover a known update",
-    "identifiability": "Identifiability",
-    "rates": "Rates",
+MENU: dict[str, dict[str, str]] = {  # by heading: file in pages/ without its suffix, and title; the first one lands
+    "": {"race": "Race"},
+    "Studies": {
+        "data_efficiency": "Data efficiency",
+        "learning_rate": "Learning rate",
+        "recover_update": "Recover a known update",
+    },
+    "Look inside": {"experts": "Attention as experts", "inside": "Inside the reparameterization"},
+    "Theory": {"identifiability": "Identifiability", "rates": "Rates"},
+    "Yours": {"your_data": "Your data", "runs": "Runs"},
 }
+PAGES: dict[str, str] = {name: title for pages in MENU.values() for name, title in pages.items()}
 
 
 def frame() -> None:
@@ -35,6 +41,7 @@ def frame() -> None:
         },
     )
     st.html(STYLE / "app.css")
+    hold_own()
     page.run()
 
 
@@ -58,8 +65,14 @@ def prose(name: str) -> None:
 def _navigation() -> Any:
     """All pages; the landing page under its own name too, where a link by file name would look for it."""
     folder = ROOT / "pages"
-    landing, *others = PAGES
+    landing = next(iter(PAGES))
     home = st.Page(folder / f"{landing}.py", title=PAGES[landing], url_path="home", default=True)
-    named = st.Page(folder / f"{landing}.py", title=PAGES[landing], visibility="hidden")
-    rest = [st.Page(folder / f"{name}.py", title=PAGES[name]) for name in others]
-    return st.navigation([home, named, *rest], position="top")
+    pages: dict[str, list[Any]] = {
+        heading: [
+            st.Page(folder / f"{name}.py", title=title, visibility="hidden" if name == landing else "visible")
+            for name, title in titles.items()
+        ]
+        for heading, titles in MENU.items()
+    }
+    pages[""].insert(0, home)
+    return st.navigation(pages, position="top")

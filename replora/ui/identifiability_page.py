@@ -15,8 +15,8 @@ from replora.figures.theory_style import SHARING_NAMES
 from replora.lab.specs import Split, Tied
 from replora.lab.splits import WIDEST, Moment, landscape, moment, samples_along, truth
 from replora.ui.charts import show_figure
-from replora.ui.delta_slider import delta_slider
 from replora.ui.frame import STYLE
+from replora.ui.live_slider import live_slider
 from replora.ui.plot_numbers import plot_numbers
 from replora.ui.theory_form import open_spec, place_controls, write_query
 from replora.ui.words import count, plain
@@ -59,7 +59,7 @@ def _moving(still: Split) -> None:
     """Everything that follows the slider."""
     start: float = st.session_state.setdefault(DELTA, still.delta)
     with st.container(key=f"{PAGE}.bar"):
-        slid = delta_slider(start, 0.0, WIDEST, STEP, key=f"{PAGE}.slider")
+        slid = live_slider("Split \u03b4 =", start, 0.0, WIDEST, STEP, name="split \u03b4", key=f"{PAGE}.slider")
     split = dataclasses.replace(still, delta=slid.moving)
     if slid.settled == slid.moving:
         st.session_state[DELTA] = slid.settled

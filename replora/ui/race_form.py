@@ -13,13 +13,16 @@ from typing import Any
 
 import streamlit as st
 
-from replora.config import METHOD_TITLES, Race, RaceOptions, SpecError
+from replora.config import METHOD_TITLES, Race, RaceOptions, SpecError, UserError
+from replora.ui.backbone_control import backbone_control
 from replora.ui.controls import control
-from replora.ui.links import embedded_only
+from replora.ui.links import servable
+from replora.ui.own_session import own_tasks
 from replora.ui.words import value_text
 
 OPENED = "race.opened"  # the options this session began with
 PROBLEMS = "race.problems"  # what its link asked for and could not have
+WISH = "race.task.wish"  # the task another page has chosen
 RUN = "run"  # the key of the run id in the query string
 
 METHOD_CHOICES = {"lora": "LoRA", "replora": "RepLoRA", "lora,replora": "Both"}
@@ -44,14 +47,16 @@ class Form:
 def open_form(query: Mapping[str, str]) -> RaceOptions:
     """The options of this session's first URL; defaults where it has none."""
     if OPENED not in st.session_state:
-        st.session_state[OPENED], st.session_state[PROBLEMS] = embedded_only(*RaceOptions.from_query(query))
+        st.session_state[OPENED], st.session_state[PROBLEMS] = servable(*RaceOptions.from_query(query))
     options: RaceOptions = st.session_state[OPENED]
     return options
 
 
 def race_form(opened: RaceOptions, on_rate: Callable[[], None]) -> Form:
     """The controls; `on_rate` is called when the learning rate is moved."""
-    values: dict[str, Any] = {"backbone": opened.backbone}
+    if WISH in st.session_state:
+        st.session_state[key_of("task")] = st.session_state.pop(WISH)
+    values: dict[str, Any] = {}
     problems: list[str] = []
 
     def place(name: str, **facts: Any) -> None:
@@ -71,12 +76,17 @@ def race_form(opened: RaceOptions, on_rate: Callable[[], None]) -> Form:
             problems.append(str(error))
 
     values["methods"] = _methods(opened.methods)
-    for name in ("task", "rank", "mlp_width", "data_fraction"):
+    place("task", more=own_tasks())
+    for name in ("rank", "mlp_width", "data_fraction"):
         place(name)
     place("learning_rate", on_change=on_rate)
     place("seeds")
     with st.expander("More"):
         values["methods"] = _baseline(opened.methods, values["methods"])
+        try:
+            values["backbone"] = backbone_control("race", opened.backbone, values["task"])
+        except UserError as error:
+            problems.append(str(error))
         for group in MORE:
             for name in group:
                 place(name)
@@ -87,6 +97,11 @@ def race_form(opened: RaceOptions, on_rate: Callable[[], None]) -> Form:
         return Form(chosen, chosen.race())
     except SpecError as error:
         return Form(problem=str(error))
+
+
+def ask_for_task(task: str) -> None:
+    """Have the form hold this task when it is next drawn."""
+    st.session_state[WISH] = task
 
 
 def rate_asked() -> float:

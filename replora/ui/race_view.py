@@ -18,6 +18,8 @@ from replora.summary import summarize
 from replora.ui.board import board, machine_line, verdict_line
 from replora.ui.charts import show_figure
 from replora.ui.engine import WatchedEngine, watch
+from replora.ui.look_inside import adapter_downloads, inside_links
+from replora.ui.race_result import race_result
 from replora.ui.race_session import RaceSession
 from replora.ui.recorded import recorded_race
 from replora.ui.words import count, duration, listing, plain, unlike
@@ -70,9 +72,14 @@ def race_view(session: RaceSession, engine: WatchedEngine, form: Race | None, dr
     picture = shown.picture
     st.html(board(picture.spec, picture.events))
     st.html(f'<p class="verdict">{escape(verdict_line(picture.events))}</p>')
-    _figures(race_figures(picture))
+    figures = race_figures(picture)
+    _figures(figures)
     st.html(f'<p class="footnote">{escape(_footnote(picture))}</p>')
     _numbers(picture)
+    own = session.job if session.job and not picture.recorded else ""
+    inside_links(picture.spec.task, own, page="race")
+    adapters = adapter_downloads(engine, own, picture.spec) if own else ()
+    race_result(picture, figures, own, adapters)
 
 
 def choose(session: RaceSession, ready: bool, form: Race | None) -> Shown:

@@ -9,16 +9,18 @@ from typing import Any, get_args
 
 import streamlit as st
 
-from replora.config import METHOD_TITLES, STUDENT_TITLES, SpecError, format_value, kind_of, options
+from replora.config import METHOD_TITLES, STUDENT_TITLES, SpecError, UserError, format_value, kind_of, options
 from replora.studies.spec import Grid
-from replora.ui.links import embedded_only
+from replora.ui.backbone_control import backbone_control
+from replora.ui.links import servable
+from replora.ui.own_session import own_tasks
 from replora.ui.theory_form import place_controls
 from replora.ui.words import value_text
 
 METHODS = ("lora", "replora", "head")
 REPLORA_ONLY = {"mlp_width", "activation", "sharing", "layer_sharing", "residual"}
 MORE = (
-    "steps", "batch_size", "mlp_width", "test_examples", "validation_examples", "activation", "sharing",
+    "backbone", "steps", "batch_size", "mlp_width", "test_examples", "validation_examples", "activation", "sharing",
     "layer_sharing", "residual", "alpha", "adapted_blocks", "head_start", "head_learning_rate", "warmup_fraction",
     "weight_decay", "clip_norm", "device", "precision",
 )  # fmt: skip
@@ -42,7 +44,7 @@ def open_study(form: StudyForm, query: Mapping[str, str]) -> tuple[Grid, list[st
     """What this session's first link asked for, and the sentences about what it could not have."""
     key = form.key("opened")
     if key not in st.session_state:
-        st.session_state[key] = embedded_only(*form.spec_type.from_query(query))
+        st.session_state[key] = servable(*form.spec_type.from_query(query))
     opened: tuple[Grid, list[str]] = st.session_state[key]
     return opened
 
@@ -65,10 +67,18 @@ def study_form(form: StudyForm, opened: Grid) -> tuple[Grid | None, str]:
             values[name] = _tuned(form, bool(getattr(opened, name)))
         elif name == "students":
             values[name] = _students(form, opened)
+        elif name == "backbone":
+            try:
+                values[name] = backbone_control(form.page, opened.backbone, values["task"])
+            except UserError as error:
+                problems.append(str(error))
         elif name == "teacher":
             values[name] = _teacher(form, getattr(opened, name))
         else:
-            problem = place_controls(form.spec_type, [name], opened, form.page, values, show=value_text, idle=idle)
+            more = {"task": own_tasks()}
+            problem = place_controls(
+                form.spec_type, [name], opened, form.page, values, show=value_text, idle=idle, more=more
+            )
             problems.extend([problem] if problem else [])
 
     for name in form.first:

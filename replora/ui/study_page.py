@@ -15,10 +15,12 @@ from replora.studies.fairness import FairnessItem
 from replora.ui.charts import show_figure
 from replora.ui.engine import WatchedEngine, engine, watch
 from replora.ui.frame import STYLE
+from replora.ui.look_inside import study_adapters
 from replora.ui.plot_numbers import Download, plot_numbers
 from replora.ui.study_buttons import study_buttons
 from replora.ui.study_fairness import badge, fairness_list
 from replora.ui.study_form import StudyForm, open_study, study_form
+from replora.ui.study_result import study_result
 from replora.ui.study_session import StudySession, poll_seconds, pulse
 from replora.ui.study_shown import Shown, SummaryOf, Viewer, Wanted, choose, standing_html
 from replora.ui.theory_form import write_query
@@ -94,7 +96,11 @@ def _view(
         st.warning(plain(session.status.notice))
     figures = page.draw(shown, wanted)
     st.html(f'<p class="footnote">{shown.label or "&nbsp;"}</p>')
-    plot_numbers(figures, page.form.page, _downloads(page, shown))
+    downloads = _downloads(page, shown)
+    plot_numbers(figures, page.form.page, downloads)
+    job = session.job if session.job and not shown.recorded else ""
+    adapters = study_adapters(jobs, job, shown.whole) if job and not session.active else ()
+    study_result(shown, job, figures, downloads, page.form.page, adapters)
 
 
 def figures_and_fairness(

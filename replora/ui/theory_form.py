@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import streamlit as st
@@ -32,10 +33,11 @@ def place_controls(
     *,
     show: Callable[[str, Any], str] = lambda name, value: format_value(value),
     idle: Collection[str] = (),
+    more: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> str:
     """Draws the controls and notes their values; the first sentence about a text that cannot be read, or ''.
 
-    show: a value as its control shows it. idle: those that would change nothing.
+    show: a value as its control shows it. idle: those that would change nothing. more: names beside the choices.
     """
     problem = ""
     for name in names:
@@ -47,6 +49,7 @@ def place_controls(
                 opened=getattr(opened, name),
                 show=partial(show, name),
                 disabled=name in idle,
+                more=more.get(name, ()),
             )
         except SpecError as error:
             problem = problem or str(error)

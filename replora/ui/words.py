@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
-from replora.catalog import TASKS
 from replora.config import METHOD_TITLES, Option, Race, RaceOptions, Run, Training, format_value, options
+from replora.tasks import TaskError, task_card
 
 MINUS, NARROW_SPACE = "\u2212", "\u202f"
 
@@ -37,10 +37,18 @@ def plain(text: str) -> str:
     return re.sub(r"([\\`*_{}\[\]()#+.!|<>~$:-])", r"\\\1", text)
 
 
+def task_title(name: str) -> str:
+    """The title of a task; own data may be gone while a run on them is still shown."""
+    try:
+        return task_card(name).title
+    except TaskError:
+        return "Yours: no longer kept"
+
+
 def value_text(name: str, value: Any) -> str:
     """A setting's value as the form shows it."""
     if name == "task":
-        return TASKS[value].title
+        return task_title(value)
     if name == "methods":
         return " and ".join(METHOD_TITLES[each] for each in value)
     if name == "data_fraction":

@@ -73,7 +73,7 @@ def test_pictures_follow_the_slider_in_place(visit: Open) -> None:
     slider.focus()
     page.keyboard.press("ArrowRight")
     expect(card).to_contain_text("δ = 1.21")
-    page.get_by_role("button", name="Sweep δ").click()
+    page.get_by_role("button", name="Sweep split δ").click()
     expect(card).not_to_contain_text("δ = 1.21")
 
 

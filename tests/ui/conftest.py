@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 import streamlit as st
 
-from replora.catalog import TASKS
 from replora.config import Race, RaceOptions
 from replora.events import (
     Diverged,
@@ -29,6 +28,7 @@ from replora.jobs.engine import Action, JobRefused, JobState, JobStatus, Unknown
 from replora.studies.events import CellFinished, MethodFacts, Progress, StudyEvent, StudyFinished, StudyStarted
 from replora.studies.events import to_line as study_line
 from replora.studies.spec import Study, study_from_dict
+from replora.tasks import task_card
 from replora.ui import engine as ui_engine
 from replora.ui import recorded
 
@@ -41,7 +41,7 @@ def synthetic_race(
     """The events of a plausible race. diverge: run -> the step it is lost at; rates: step -> new learning rate."""
     diverge, rates = diverge or {}, rates or {}
     noise = random.Random(0)
-    classes = TASKS[spec.task].classes
+    classes = task_card(spec.task).classes
     yield Started(
         spec=spec,
         facts=tuple(
@@ -145,6 +145,9 @@ class FakeEngine:
     def status(self, job: str) -> JobStatus:
         found = self._job(job)
         return JobStatus(job, "race", found.state, found.spec, found.told, self.position, found.message)
+
+    def folder(self, job: str) -> Path:
+        return Path("jobs") / job
 
     def watch(self, job: str, viewer: str) -> None:
         self._job(job).viewers.add(viewer)
@@ -280,6 +283,9 @@ class StudyEngine:
         if job not in self.scripts:
             raise UnknownJob(job)
         return JobStatus(job, self.kind, self.state, self.specs[job], self.told, message=self.message)
+
+    def folder(self, job: str) -> Path:
+        return Path("jobs") / job
 
     def watch(self, job: str, viewer: str) -> None:
         self.watched.append(job)

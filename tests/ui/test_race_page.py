@@ -83,7 +83,7 @@ def test_every_option_of_the_form_is_there_and_six_are_in_sight(app: Open) -> No
         ]
     }
     options = set(RaceOptions.__dataclass_fields__)
-    assert keys == options - {"backbone"} | {"head"}
+    assert keys == options | {"head"}
     hidden = {
         each.key.removeprefix("race.")
         for box in test.sidebar.expander

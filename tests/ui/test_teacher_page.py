@@ -139,7 +139,7 @@ def test_six_controls_are_in_sight_and_all_options_are_there(app: Open) -> None:
         *(side.segmented_control, side.pills),
     )
     keys = {each.key.removeprefix(f"{PAGE}.") for kind in kinds for each in kind}
-    assert keys == set(options(TeacherStudy)) - {"backbone"}
+    assert keys == set(options(TeacherStudy))
     box = side.expander[0]
     hidden = (box.select_slider, box.selectbox, box.number_input, box.text_input, box.toggle)
     assert len(keys) - sum(len(kind) for kind in hidden) == 6

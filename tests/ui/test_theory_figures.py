@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import altair
@@ -139,7 +140,7 @@ def test_a_histogram_holds_all_replicates() -> None:
 
 def test_events_survive_the_way_through_lines_and_come_n_by_n() -> None:
     spec = dataclasses.replace(QUICK, replicates=2)
-    lines = list(monte_carlo_lines(spec.to_dict(), lambda: None))
+    lines = list(monte_carlo_lines(spec.to_dict(), lambda: None, Path()))
     events = [from_line(line) for line in lines]
     assert [to_line(each) for each in events] == lines
     assert [type(each).__name__ for each in events] == ["MonteCarloStarted", *["Estimated"] * 6, "MonteCarloFinished"]

@@ -40,7 +40,7 @@ class ScriptedEngine:
         assert kind == "theory"
         name = f"theoryjob{len(self.scripts)}"
         quick = {**spec, "replicates": 3}
-        self.scripts[name], self.specs[name] = list(monte_carlo_lines(quick, lambda: None)), spec
+        self.scripts[name], self.specs[name] = list(monte_carlo_lines(quick, lambda: None, Path())), spec
         self.told, self.state = 0, JobState.RUNNING
         return name
 

@@ -1,0 +1,111 @@
+"""The pictures below an attention head read as experts: its parts layer by layer, and the KL of its gates by token."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from replora.figures.chart import Figure
+from replora.figures.plot import Axis, Plot
+
+Numbers = Sequence[float]
+NOTHING = "None of these runs has an update."
+LABELLED = 0.74  # of the width of a plot; names stand in the rest
+FEW_TOKENS = 40  # up to so many each has a dot
+
+
+@dataclass(frozen=True)
+class RunParts:
+    """One run: routing, expert (layers with an update): mean over heads of the part's share of the base output;
+    kl (tokens,): of the chosen head, in nats. series: of `replora.figures.theory_style.SERIES_STYLES`."""
+
+    series: str
+    title: str
+    routing: Numbers
+    expert: Numbers
+    kl: Numbers
+
+
+@dataclass(frozen=True)
+class ExpertsPicture:
+    """Layers (those with an update), layer, head and query count from 0."""
+
+    layers: Sequence[int]
+    layer: int
+    head: int
+    tokens: Sequence[str]
+    query: int
+    runs: Sequence[RunParts]
+
+
+def experts_figures(picture: ExpertsPicture) -> list[Figure]:
+    """Both."""
+    return [parts_figure(picture), kl_figure(picture)]
+
+
+def parts_figure(picture: ExpertsPicture) -> Figure:
+    """Routing part and expert part of the change of the output, layer by layer."""
+    roles = ("thin", "main", "ring", "dot", "label", "message")
+    layers = picture.layers
+    values = [100 * value for run in picture.runs for value in (*run.routing, *run.expert)]
+    roof = 1.08 * max([*values, 1e-9]) if values else 1.0
+    first, last = (layers[0] + 1, layers[-1] + 1) if layers else (1, 1)
+    reach = max(last - first, 0.5) / LABELLED
+    axis = Axis("layer", format="d", grid=False, ticks=min(max(len(layers), 1), 6))
+    plot = Plot((first - 0.05 * reach, first + reach), (-0.02 * roof, roof), roles, axis, Axis(positive=True))
+    wanted = []
+    for place, run in enumerate(picture.runs if layers else ()):
+        parts = (("experts", "main", "dot", run.expert), ("routing", "thin", "ring", run.routing))
+        for part, line, point, shares in parts:
+            points = [(layer + 1.0, 100 * share) for layer, share in zip(layers, shares, strict=True)]
+            plot.line(line, run.series, points, f"{place} {run.title}, {part}")
+            for x, y in points:
+                plot.point(point, run.series, x, y, f"{run.title}, {part}, layer {x:.0f}: {y:.3g} %")
+            wanted.append((run.series, f"{run.title}, {part}", points[-1][1]))
+    if wanted:
+        plot.labels(wanted, last, gap=min(0.1, 0.94 / len(wanted)))
+    else:
+        plot.text("message", NOTHING, first, roof / 2)
+    return Figure(
+        key="parts",
+        title="Routing part and expert part",
+        unit="size against the base output in %, mean over heads",
+        description="Line chart over the layers that have an update: the thick line of a run is the part of the change "
+        "that moved experts make, the thin one the part that moved gates make.",
+        spec=plot.spec(),
+        data=plot.data(),
+    )
+
+
+def kl_figure(picture: ExpertsPicture) -> Figure:
+    """How far the gates of each query moved, on the chosen head; a rule at the chosen query."""
+    roles = ("x", "thin", "small", "dot", "label", "corner", "message")
+    count = len(picture.tokens)
+    values = [value for run in picture.runs for value in run.kl]
+    roof = 1.1 * max([*values, 1e-9])
+    axis = Axis("token, in the order the model reads them", format="d", grid=False, ticks=6)
+    reach = max(count - 1, 1) / 0.86
+    plot = Plot((1 - 0.02 * reach, 1 + reach), (-0.02 * roof, roof), roles, axis, Axis(positive=True, format="~g"))
+    if values:
+        plot.rule("x", picture.query + 1)
+    wanted = []
+    for place, run in enumerate(picture.runs if values else ()):
+        points = [(token + 1.0, value) for token, value in enumerate(run.kl)]
+        plot.line("thin", run.series, points, f"{place} {run.title}")
+        for token, (x, y) in zip(picture.tokens, points, strict=True):
+            role = "dot" if count <= FEW_TOKENS else "small"
+            plot.point(role, run.series, x, y, f"{run.title}, {token}: {y:.3g} nats")
+        wanted.append((run.series, run.title, points[-1][1]))
+    if wanted:
+        plot.labels(wanted, count)
+    else:
+        plot.text("message", NOTHING, 1, roof / 2)
+    return Figure(
+        key="kl",
+        title="How far the gates moved",
+        unit=f"KL(after \u2016 before) of each query in nats, layer {picture.layer + 1}, head {picture.head + 1}",
+        description="Line chart over the tokens of the example: the divergence of each query's gates from those the "
+        "head would have without its update; a dashed rule marks the chosen query.",
+        spec=plot.spec(),
+        data=plot.data(),
+    )

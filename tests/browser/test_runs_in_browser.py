@@ -1,0 +1,103 @@
+"""The Runs page in a real browser, on two recorded races that were kept before the server started."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+from replora.catalog import ASSETS
+from replora.events import Started, read_events, to_line
+from replora.jobs.digest import row_of
+from replora.jobs.engine import JobState, JobStatus
+from replora.jobs.history import History
+from replora.jobs.store import Store
+
+Open = Callable[..., Page]
+SETTLED = '[data-testid="stApp"][data-test-connection-state="CONNECTED"][data-test-script-state="notRunning"]'
+KEPT = {"kept_digits": "digits", "kept_topics": "wordnet_topics"}
+
+
+@pytest.fixture(scope="module")
+def address(
+    cold_server: Callable[[Path], AbstractContextManager[str]], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """A server whose data folder holds two finished races."""
+    folder = tmp_path_factory.mktemp("history")
+    store, history = Store(folder), History(folder)
+    for number, (job, task) in enumerate(KEPT.items(), start=1):
+        events = read_events(ASSETS / "recorded" / f"race_{task}.jsonl")
+        started = next(each for each in events if isinstance(each, Started))
+        lines = [to_line(each) for each in events]
+        status = JobStatus(job, "race", JobState.FINISHED, started.spec.to_dict(), len(lines))
+        store.save(status)
+        for line in lines:
+            store.append(job, line)
+        history.record(row_of(status, lines, created=f"2026-01-0{number}T00:00:00Z"))
+    with cold_server(folder) as server:
+        yield server
+
+
+@pytest.fixture
+def visit(browser: Browser, address: str) -> Iterator[Open]:
+    contexts: list[BrowserContext] = []
+
+    def start(width: int = 1440, height: int = 900, **facts: Any) -> Page:
+        contexts.append(browser.new_context(viewport={"width": width, "height": height}, **facts))
+        page = contexts[-1].new_page()
+        page.set_default_timeout(20_000)
+        page.goto(f"{address}/runs")
+        expect(page.get_by_text("2 runs")).to_be_visible(timeout=60_000)
+        page.wait_for_selector(SETTLED, timeout=60_000)
+        return page
+
+    yield start
+    for context in contexts:
+        context.close()
+
+
+def select(page: Page, *rows: int) -> None:
+    """Ticks rows of the table, which is a canvas: by the places of its cells."""
+    box = page.locator("[data-testid=stDataFrame]").bounding_box()
+    assert box is not None
+    for row in rows:
+        page.mouse.click(box["x"] + 18, box["y"] + 36 + 35 * (row + 0.5))
+        page.wait_for_timeout(300)
+
+
+def test_a_run_is_opened_by_its_link_and_shows_its_race(visit, address):
+    page = visit()
+    select(page, 0)
+    opened = page.get_by_role("link", name="Open")
+    expect(opened).to_have_attribute("href", re.compile("run=kept_topics"))
+    target = opened.get_attribute("href") or ""
+    page.goto(f"{address}/{target.lstrip('/')}")
+    expect(page.get_by_text("Finished: 100 steps")).to_be_visible(timeout=60_000)
+
+
+def test_two_runs_are_compared_and_the_filter_narrows_the_list(visit):
+    page = visit()
+    select(page, 0, 1)
+    expect(page.get_by_text("2 runs selected")).to_be_visible()
+    expect(page.locator(".stVegaLiteChart svg").first).to_be_visible()
+    page.get_by_role("textbox", name="Search").fill("kept_digits")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("1 run", exact=True)).to_be_visible()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("width", "height"), [(1440, 900), (390, 844)])
+def test_the_page_fits_the_screen(visit, width, height, scheme):
+    page = visit(width=width, height=height, color_scheme=scheme)
+    select(page, 0, 1)
+    page.wait_for_timeout(1000)
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    expect(page.locator("[data-testid=stException]")).to_have_count(0)
+    if folder := os.environ.get("REPLORA_SCREENSHOTS"):
+        page.screenshot(path=Path(folder) / f"runs_{width}_{scheme}.png", full_page=True)

@@ -1,0 +1,223 @@
+"""The page 'Attention as experts' without a browser, on answers computed from the recorded races."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import streamlit as st
+from PIL import Image
+from streamlit.testing.v1 import AppTest
+
+from replora.catalog import ASSETS
+from replora.config import RaceOptions, UserError
+from replora.events import read_events, to_line
+from replora.jobs.engine import JobState, JobStatus, NoAnswer, UnknownJob
+from replora.lens.service import answer
+from replora.tasks import load_task
+from replora.ui import engine as ui_engine
+
+ROOT = Path(__file__).resolve().parents[2]
+Open = Callable[..., AppTest]
+
+
+class LensEngine:
+    """An engine that answers in this process; it knows one finished race of topics, without a head-only run."""
+
+    ready = True
+
+    def __init__(self) -> None:
+        self.asked: list[Mapping[str, Any]] = []
+        self.problem = ""
+        self.spec = RaceOptions(task="wordnet_topics").race()
+
+    def ask(self, question: Mapping[str, Any], *, patience: float = 20.0) -> Mapping[str, Any]:
+        self.asked.append(question)
+        if self.problem:
+            raise NoAnswer(self.problem)
+        try:
+            return answer(question)
+        except UserError as error:
+            raise NoAnswer(str(error)) from error
+
+    def status(self, job: str) -> JobStatus:
+        if job != "ownrace1":
+            raise UnknownJob(f"No run {job!r} is known here.")
+        return JobStatus(job, "race", JobState.FINISHED, self.spec.to_dict(), 3)
+
+    def events(self, job: str, since: int = 0) -> Sequence[str]:
+        return [to_line(each) for each in read_events(ASSETS / "recorded" / "race_wordnet_topics.jsonl")][since:]
+
+    def folder(self, job: str) -> Path:
+        return ASSETS / "recorded" / "lens_wordnet_topics"
+
+    def close(self) -> None:
+        self.asked.clear()
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[LensEngine]:
+    fake = LensEngine()
+    st.cache_resource.clear()
+    monkeypatch.setattr(ui_engine, "connect", lambda: fake)
+    yield fake
+    st.cache_resource.clear()
+
+
+@pytest.fixture
+def visit(engine: LensEngine) -> Open:
+    """`visit(**query)`: the page, once it has run."""
+
+    def start(**query: str) -> AppTest:
+        test = AppTest.from_file(str(ROOT / "pages" / "experts.py"), default_timeout=60)
+        for name, value in query.items():
+            test.query_params[name] = value
+        test.run()
+        assert not test.exception
+        return test
+
+    return start
+
+
+def said(test: AppTest) -> str:
+    """All HTML and Markdown on the page."""
+    return " ".join([*(each.value for each in test.markdown), *(each.proto.body for each in test.get("html"))])
+
+
+def warned(test: AppTest) -> list[str]:
+    """The warnings, without the marks that keep Markdown from reading them."""
+    return [each.value.replace("\\", "") for each in test.warning]
+
+
+def test_it_opens_on_the_first_recorded_race_with_what_all_three_methods_say(visit, engine):
+    test = visit()
+    page = said(test)
+    for name in ("Head only", "LoRA", "RepLoRA"):
+        assert name in page
+    task = load_task("digits")
+    assert f"Test example 0: {task.classes[int(task.test.labels[0])]}" in page
+    assert "rounding" in page
+    assert not test.warning
+
+
+def test_one_interaction_is_one_question(visit, engine):
+    test = visit()
+    engine.asked.clear()
+    test.number_input(key="experts.example").set_value(7).run()
+    assert not test.exception
+    assert len(engine.asked) == 1
+    assert engine.asked[0]["example"]["index"] == 7
+    engine.asked.clear()
+    test.number_input(key="experts.example").set_value(0).run()
+    assert engine.asked == []  # known from before
+
+
+def test_a_link_shows_its_race_example_layer_head_and_step(visit, engine):
+    test = visit(run="recorded:wordnet_topics", example="3", layer="1", head="5", token="2", step="50")
+    assert not test.warning
+    last = engine.asked[-1]
+    assert (last["layer"], last["head"], last["step"]) == (0, 4, 50)
+    assert last["example"]["index"] == 3
+    assert test.query_params["step"] == "50"
+    assert test.query_params["run"] == "recorded:wordnet_topics"
+
+
+def test_ones_own_race_is_looked_into_and_lacks_what_it_lacks(visit, engine):
+    test = visit(run="ownrace1")
+    assert not test.warning
+    assert "not in this race" in said(test)
+    assert engine.asked[-1]["folder"].endswith("lens_wordnet_topics")
+
+
+@pytest.mark.parametrize(
+    ("query", "sentence"),
+    [
+        ({"run": "nosuchrun"}, "run must be a race known here, got 'nosuchrun'. The recorded one is shown instead."),
+        ({"layer": "many"}, "layer must be a whole number from 0 to 256, got 'many'. The default is used instead."),
+    ],
+)
+def test_what_a_link_cannot_have_is_a_sentence(visit, query, sentence):
+    test = visit(**query)
+    assert warned(test) == [sentence]
+
+
+def test_a_head_that_this_model_lacks_falls_back_to_the_first(visit, engine):
+    test = visit(run="recorded:digits", layer="2", head="12")
+    assert not test.warning
+    assert (engine.asked[-1]["layer"], engine.asked[-1]["head"]) == (-1, 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "noted"),
+    [
+        ("word " * 3000, "128"),
+        ("🦄 שלום مرحبا", "unknown"),
+        ("a bird\x00that sings", ""),
+    ],
+    ids=["long", "strange", "control characters"],
+)
+def test_a_sentence_of_ones_own_is_answered(visit, engine, text, noted):
+    test = visit(run="recorded:wordnet_topics")
+    test.segmented_control[0].set_value("Write").run()
+    test.text_area(key="experts.sentence").set_value(text).run()
+    assert not test.exception
+    assert engine.asked[-1]["example"]["sentence"]
+    assert "Your sentence" in said(test)
+    assert noted in said(test)
+
+
+@pytest.mark.parametrize("text", ["   ", "x" * 30_000], ids=["blank", "too long"])
+def test_a_sentence_that_is_none_is_refused_and_the_example_before_stays(visit, engine, text):
+    test = visit(run="recorded:wordnet_topics")
+    test.segmented_control[0].set_value("Write").run()
+    engine.asked.clear()
+    test.text_area(key="experts.sentence").set_value(text).run()
+    assert not test.exception
+    assert len(test.warning) == 1
+    assert warned(test)[0].startswith("text must")
+    assert "Test example 0" in said(test)
+
+
+def upload(test: AppTest, name: str, data: bytes) -> AppTest:
+    test.segmented_control[0].set_value("Upload").run()
+    return test.file_uploader[0].set_value((name, data, "image/png")).run()
+
+
+def png(size: tuple[int, int]) -> bytes:
+    sink = io.BytesIO()
+    Image.new("RGB", size, (200, 30, 30)).save(sink, "PNG")
+    return sink.getvalue()
+
+
+def test_a_picture_of_ones_own_is_answered(visit, engine):
+    test = upload(visit(run="recorded:fashion"), "mine.png", png((300, 200)))
+    assert not test.exception
+    assert engine.asked[-1]["example"]["picture"]
+    assert "Your picture" in said(test)
+    assert "square" in said(test)
+
+
+@pytest.mark.parametrize(
+    "data", [b"not a picture", png((300, 200))[:200], b""], ids=["no picture", "truncated", "empty"]
+)
+def test_a_picture_that_is_none_is_refused_and_the_example_before_stays(visit, engine, data):
+    test = upload(visit(run="recorded:fashion"), "mine.png", data)
+    assert not test.exception
+    assert len(test.warning) == 1
+    assert "Test example 0" in said(test)
+
+
+def test_no_answer_is_a_sentence(visit, engine):
+    engine.problem = "The process that answers crashed with signal 11 (SIGSEGV)."
+    test = visit()
+    assert warned(test) == [engine.problem]
+
+
+def test_the_model_as_it_was_can_stand_beside(visit, engine):
+    test = visit()
+    test.multiselect[0].set_value([-1, 2]).run()
+    assert not test.exception
+    assert engine.asked[-1]["runs"] == [-1, 2, 0, 1]

@@ -1,0 +1,450 @@
+"""Inside the reparameterization, run headless: its pictures, what a hand may do, structures, links, and merging."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlparse
+
+import numpy as np
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "lens"))
+
+from synthetic_inside import parameters, synthetic_inside, synthetic_merge
+
+from replora.config import RaceOptions, UserError
+from replora.events import to_line
+from replora.figures.quick_maps import common_scale, map_uri, strongest
+from replora.jobs.engine import JobState, JobStatus, NoAnswer, UnknownJob
+from replora.lens.answers import InsideAnswer, Tensor2d
+from replora.lens.questions import MOST_EDITS, QUESTIONS, Edit, InsideQuestion
+from replora.ui import engine as ui_engine
+from replora.ui import lens_source
+from replora.ui.inside_edits import FULL, Bench, applied
+from replora.ui.matrix_board import board_html, inside_cards, lanes_html, moved, shown_note
+from replora.ui.matrix_editor import Grip, Held, grip_of
+
+ROOT = Path(__file__).resolve().parents[2]
+LATENT = "g_a.0.latent"
+Open = Callable[..., AppTest]
+
+
+class AskedEngine:
+    """An engine that has no jobs and answers out of thin air."""
+
+    ready = True
+
+    def __init__(self) -> None:
+        self.asked: list[Any] = []
+        self.problem = ""
+        self.steps = [100]  # of the answers to come; the last one stays
+        self.live: list[str] = []  # the events of a race that is on
+
+    @property
+    def last(self) -> InsideQuestion:
+        """The last question about the inside that was not for a tensor's values."""
+        found = [each for each in self.asked if isinstance(each, InsideQuestion) and not each.tensor]
+        return found[-1]
+
+    def ask(self, question: Mapping[str, Any], *, patience: float = 20) -> Mapping[str, Any]:
+        asked = QUESTIONS[question["kind"]].from_dict(json.loads(json.dumps(question)))
+        self.asked.append(asked)
+        if self.problem:
+            raise NoAnswer(self.problem)
+        try:
+            step = self.steps.pop(0) if len(self.steps) > 1 else self.steps[0]
+            answer = synthetic_inside(asked, step=step) if isinstance(asked, InsideQuestion) else synthetic_merge()
+        except UserError as error:
+            raise NoAnswer(str(error)) from error
+        plain: dict[str, Any] = json.loads(json.dumps(answer.to_dict()))
+        return plain
+
+    def status(self, job: str) -> JobStatus:
+        if job != "live" or not self.live:
+            raise UnknownJob(job)
+        return JobStatus(job, "race", JobState.RUNNING, json.loads(self.live[0])["spec"], len(self.live))
+
+    def events(self, job: str, since: int = 0) -> list[str]:
+        return self.live[since:]
+
+    def folder(self, job: str) -> Path:
+        return Path("jobs") / job
+
+    def close(self) -> None:
+        self.asked.clear()
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, told: Any) -> Iterator[AskedEngine]:
+    """The app talks to this engine and has one recorded race: head only, LoRA, RepLoRA."""
+    folder = tmp_path / "recorded" / "lens_digits"
+    folder.mkdir(parents=True)
+    lines = (to_line(each) + "\n" for each in told(RaceOptions(methods=("head", "lora", "replora")).race()))
+    (folder / "events.jsonl").write_text("".join(lines), encoding="utf-8")
+    fake = AskedEngine()
+    st.cache_resource.clear()
+    monkeypatch.setattr(ui_engine, "connect", lambda: fake)
+    monkeypatch.setattr(lens_source, "ASSETS", tmp_path)
+    yield fake
+    st.cache_resource.clear()
+
+
+@pytest.fixture
+def app(asked: AskedEngine) -> Open:
+    def start(*, warm: bool = False, **query: str) -> AppTest:
+        test = AppTest.from_file(str(ROOT / ("app.py" if warm else "pages/inside.py")), default_timeout=30)
+        if warm:
+            test.run()
+            test.switch_page("pages/inside.py")
+        test.query_params.update(query)
+        return test.run()
+
+    return start
+
+
+def html(test: AppTest) -> str:
+    return " ".join(each.value for each in test.html)
+
+
+def said(test: AppTest) -> list[str]:
+    return [each.value.replace("\\", "") for each in [*test.warning, *test.error]]
+
+
+def sent(test: AppTest) -> dict[str, Any]:
+    """What the editor in the browser gets."""
+    return json.loads(test.get("bidi_component")[0].proto.json)
+
+
+def turn(test: AppTest, serial: int = 1, **report: Any) -> AppTest:
+    """The browser reports a grip."""
+    whole = {"token": sent(test)["token"], "act": "settled", "scope": "entry", "row": 1, "column": 5, "amount": 0.5}
+    test.session_state["inside.editor"] = {"grip": {**whole, "serial": serial, **report}}
+    return test.run()
+
+
+@pytest.mark.parametrize("warm", [False, True])
+def test_the_page_opens_cold_and_warm_with_all_its_pictures(app: Open, asked: AskedEngine, warm: bool) -> None:
+    test = app(warm=warm)
+    assert not test.exception
+    assert not said(test)
+    charts = test.get("vega_lite_chart")
+    assert len(charts) == 3
+    assert all(len(each.proto.alt) > 60 for each in charts)
+    page = html(test)
+    assert page.count("<h3") == 3  # as trained, now, LoRA
+    assert "Every 2nd row and column of delta_weight is shown" in page
+    assert "Nothing changed" in page
+    assert asked.last.run == 2
+    assert asked.last.beside == 1
+    assert asked.last.edits == ()
+    assert {each.tensor for each in asked.asked if isinstance(each, InsideQuestion)} >= {"", LATENT}
+
+
+def test_the_editor_gets_the_trained_values_and_the_picture_waits_for_none(app: Open, asked: AskedEngine) -> None:
+    test = app()
+    data = sent(test)
+    assert (data["rows"], data["columns"], data["title"]) == (4, 48, "Latent A_0")
+    assert data["reach"] == pytest.approx(4 * np.abs(parameters(2, 2)[LATENT]).max())
+    before = len(asked.asked)
+    turn(test, act="moving")
+    assert [each.tensor for each in asked.asked[before:]] == ["", ""]  # the look of a whole run, and the picture
+    assert sent(test)["edits"] == []  # while it moves the browser knows better
+    assert 'data-grip="1"' in html(test)
+
+
+def test_edits_accumulate_move_and_are_undone(app: Open, asked: AskedEngine) -> None:
+    test = turn(app())
+    assert asked.last.edits == (Edit(tensor=LATENT, row=1, column=5, value=0.5),)
+    assert sent(test)["edits"] == [[1, 5, 0.5]]
+    assert "1 place changed" in html(test)
+    turn(test, 2, amount=-0.25)  # the same place again
+    turn(test, 3, scope="row", row=2, column=None, amount=2.0)
+    turn(test, 4, scope="all", row=None, column=None, amount=0.5)
+    assert [(each.row, each.column) for each in asked.last.edits] == [(None, None), (2, None), (1, 5)]
+    assert asked.last.edits[-1].value == -0.25
+    test.run()  # the same report is not taken twice
+    assert len(asked.last.edits) == 3
+    turn(test, 5, act="undo", scope="row", row=2, column=None)
+    assert [(each.row, each.column) for each in asked.last.edits] == [(None, None), (1, 5)]
+    turn(test, 6, act="undo_all")
+    assert asked.last.edits == ()
+    assert "Nothing changed" in html(test)
+
+
+def test_what_moves_may_go_back_and_a_factor_of_one_is_no_edit(app: Open, asked: AskedEngine) -> None:
+    test = turn(app(), act="moving")
+    assert len(asked.last.edits) == 1
+    turn(test, 2, scope="row", column=None, amount=1.0)
+    assert asked.last.edits == ()
+
+
+def test_edits_belong_to_their_layer(app: Open, asked: AskedEngine) -> None:
+    test = turn(app())
+    test.select_slider(key="inside.layer").set_value(1).run()
+    assert asked.last.layer == 0
+    assert asked.last.edits == ()
+    test.select_slider(key="inside.layer").set_value(3).run()
+    assert len(asked.last.edits) == 1
+
+
+def test_another_tensor_can_be_taken_hold_of(app: Open, asked: AskedEngine) -> None:
+    test = turn(app())
+    token = sent(test)["token"]
+    test.selectbox(key="inside.tensor").set_value("g_b.0.first_weight").run()
+    assert sent(test)["title"] == "g_B, first weights"
+    assert sent(test)["token"] != token
+    assert sent(test)["edits"] == []
+    assert sent(test)["total"] == 1
+    turn(test, 2, row=40, column=3)
+    assert [each.tensor for each in asked.last.edits] == [LATENT, "g_b.0.first_weight"]
+
+
+def test_another_structure_reaches_the_question_and_the_link(app: Open, asked: AskedEngine) -> None:
+    test = app()
+    test.selectbox(key="inside.activation").set_value("identity").run()
+    test.selectbox(key="inside.sharing").set_value("tied").run()
+    test.selectbox(key="inside.residual").set_value("on").run()
+    test.selectbox(key="inside.layer_sharing").set_value("one").run()
+    graft = asked.last.graft
+    assert (graft.activation, graft.sharing, graft.residual, graft.layer_sharing) == ("identity", "tied", True, "one")
+    assert "it was not trained that way" in html(test)
+    address = urlparse(test.get("link_button")[0].proto.url)
+    assert address.path == "race"
+    asked_for, problems = RaceOptions.from_query({key: value[0] for key, value in parse_qs(address.query).items()})
+    assert not problems
+    assert (asked_for.activation, asked_for.sharing, asked_for.residual) == ("identity", "tied", True)
+    assert asked_for.methods == ("head", "lora", "replora")
+
+
+def test_values_are_asked_for_once_and_again_only_where_the_structure_has_others(app: Open, asked: AskedEngine) -> None:
+    def values() -> list[str]:
+        return [each.tensor for each in asked.asked if isinstance(each, InsideQuestion) and each.tensor]
+
+    test = app()
+    assert len(values()) == len(set(values())) == 8
+    test.selectbox(key="inside.activation").set_value("tanh").run()
+    assert len(values()) == 8
+    test.selectbox(key="inside.sharing").set_value("tied").run()
+    assert len(values()) == 8 + 6
+
+
+def test_edits_that_another_structure_has_no_place_for_wait(app: Open, asked: AskedEngine) -> None:
+    test = app()
+    test.selectbox(key="inside.tensor").set_value("g_a.0.last_weight_1").run()
+    turn(test)
+    test.selectbox(key="inside.sharing").set_value("tied").run()
+    assert asked.last.edits == ()
+    assert not said(test)
+    test.selectbox(key="inside.sharing").set_value("as trained").run()
+    assert len(asked.last.edits) == 1
+
+
+def test_a_link_opens_where_it_was_made(app: Open, asked: AskedEngine) -> None:
+    test = app(layer="2", head="3", example="12", run="recorded:digits")
+    assert (asked.last.layer, asked.last.head, asked.last.example.index) == (1, 2, 12)
+    query = {name: value if isinstance(value, str) else value[-1] for name, value in test.query_params.items()}
+    assert query == {"run": "recorded:digits", "layer": "2", "head": "3", "example": "12"}
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "x", "1e9", "\u0663\u0663\u0663\u0663"])
+def test_nonsense_in_a_link_becomes_a_sentence(app: Open, value: str) -> None:
+    test = app(layer=value)
+    assert not test.exception
+    assert [each for each in said(test) if each.startswith("layer must be a whole number from 1 to 256")]
+    assert "data-grip" in html(test)
+
+
+def test_a_layer_or_head_beyond_the_last_is_the_last(app: Open, asked: AskedEngine) -> None:
+    app(layer="200", head="200")
+    assert (asked.last.layer, asked.last.head) == (2, 2)
+
+
+def test_no_answer_is_one_sentence_and_the_last_picture_stays(app: Open, asked: AskedEngine) -> None:
+    test = turn(app())
+    test.number_input(key="inside.example").set_value(5000).run()
+    assert not test.exception
+    assert "example must be a whole number from 0 to 999, got 5000." in html(test)
+    assert "data-grip" in html(test)
+    asked.problem = "Others are asking too: no answer within 20 seconds; try again."
+    test.run()
+    assert not test.exception
+    assert said(test) == [asked.problem]
+    assert "data-grip" in html(test)
+    asked.problem = ""
+    test.button(key="inside.again").click().run()
+    assert not said(test)
+
+
+def test_before_any_answer_there_is_a_sentence_and_a_way_to_try_again(app: Open, asked: AskedEngine) -> None:
+    asked.problem = "The models were not ready within 20 seconds; try again."
+    test = app()
+    assert not test.exception
+    assert said(test) == [asked.problem]
+    assert test.button(key="inside.again")
+
+
+def test_a_race_without_replora_is_said(app: Open, asked: AskedEngine, tmp_path: Path, told: Any) -> None:
+    lines = (to_line(each) + "\n" for each in told(RaceOptions(methods=("lora",)).race()))
+    path = tmp_path / "recorded" / "lens_digits" / "events.jsonl"
+    path.write_text("".join(lines), encoding="utf-8")
+    test = app()
+    assert not test.exception
+    assert said(test) == ["This race has no RepLoRA run; choose another one."]
+    assert not asked.asked
+
+
+def test_a_race_that_is_on_is_followed(app: Open, asked: AskedEngine, told: Any) -> None:
+    asked.live = [to_line(each) for each in told(RaceOptions(seeds=(0, 1)).race(), 50)]
+    asked.steps = [20, 20, 30]  # the look, the tensor, and then the race has gone on
+    test = app(run="live", place="2")
+    assert not test.exception
+    assert not said(test)
+    assert (asked.last.run, asked.last.beside) == (3, 2)
+    assert asked.last.folder.endswith("live")
+    assert "RepLoRA, seed 1 after step 30" in html(test)
+    assert "LoRA, seed 1" in html(test)
+    test.selectbox(key="inside.run.live").set_value(1).run()
+    assert (asked.last.run, asked.last.beside) == (1, 0)
+
+
+def test_merging_is_measured_when_asked_for(app: Open, asked: AskedEngine) -> None:
+    test = app()
+    assert "Nothing measured yet" in str(test.get("vega_lite_chart")[2].proto)
+    test.button(key="inside.merge").click().run()
+    assert asked.asked[-1].kind == "merge"
+    page = html(test)
+    assert "6.1\u00b710\u207b\u2076" in page
+    assert "32<small> of 32</small>" in page
+    assert "10\u202f888\u202f704" in page
+    asked.problem = "The answerer ended."
+    test.button(key="inside.merge").click().run()
+    assert "The answerer ended." in said(test)
+
+
+HELD = Held(Tensor2d(LATENT, "Latent A_0", 4, 6, np.linspace(-1, 1, 24, dtype=np.float32).reshape(4, 6)), "token")
+GOOD = {"token": "token", "act": "settled", "scope": "entry", "row": 1, "column": 5, "amount": 0.5, "serial": 7}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"token": "other"},
+        {"act": "explode"},
+        {"scope": "column"},
+        {"scope": ["entry"]},
+        {"row": 4},
+        {"row": -1},
+        {"row": 0.5},
+        {"row": None},
+        {"row": True},
+        {"column": "5"},
+        {"column": 10**400},
+        {"column": float("nan")},
+        {"amount": "0.5"},
+        {"amount": None},
+        {"amount": float("nan")},
+        {"amount": float("inf")},
+        {"amount": True},
+        {"amount": {}},
+        {"serial": 10**400},
+        {"serial": None},
+        {"serial": -1},
+        {"serial": 2**60},
+        {"serial": "7"},
+    ],
+)
+def test_nonsense_from_a_browser_is_no_grip(change: dict[str, Any]) -> None:
+    assert grip_of(GOOD, HELD) == Grip(7, Edit(tensor=LATENT, row=1, column=5, value=0.5))
+    assert grip_of({**GOOD, **change}, HELD) is None
+
+
+@pytest.mark.parametrize("state", [None, 3, "grip", [], {}, {"token": "token"}])
+def test_no_report_is_no_grip(state: object) -> None:
+    assert grip_of(state, HELD) is None
+
+
+def test_amounts_are_held_within_bounds() -> None:
+    far = grip_of({**GOOD, "amount": 10**400}, HELD)
+    low = grip_of({**GOOD, "scope": "row", "amount": -50, "act": "moving"}, HELD)
+    assert far is not None
+    assert low is not None
+    assert far.edit.value == pytest.approx(4.0)
+    assert (low.edit.factor, low.edit.value, low.moving) == (-2.0, None, True)
+    assert Held(Tensor2d("b", "b", 1, 2, np.zeros((1, 2), np.float32)), "t").largest == 1.0
+
+
+def test_places_too_many_are_refused_with_a_sentence() -> None:
+    bench = Bench()
+    for place in range(MOST_EDITS + 1):
+        bench.take(Grip(place, Edit(tensor="t", row=0, column=place, value=1.0)))
+    assert bench.problem == FULL
+    assert len(bench.settled) == MOST_EDITS
+    bench.take(Grip(200, Edit(tensor="t", row=0, column=3, value=2.0)))  # one that is there already
+    assert not bench.problem
+    bench.take(Grip(201, Edit(tensor="t"), undo="all"))
+    assert not bench.settled
+
+
+def test_edits_act_on_a_copy_as_the_host_applies_them() -> None:
+    values = np.ones((2, 3), np.float32)
+    row, entry = Edit(tensor="t", row=1, factor=-1.0), Edit(tensor="t", row=0, column=2, value=9)
+    assert applied(values, [Edit(tensor="t", factor=2.0), row, entry]).tolist() == [[2, 2, 9], [-2, -2, -2]]
+    assert values.tolist() == [[1, 1, 1], [1, 1, 1]]
+
+
+@pytest.fixture
+def answer() -> InsideAnswer:
+    edits = (Edit(tensor=LATENT, factor=0.0),)
+    return synthetic_inside(InsideQuestion(folder="", run=2, beside=1, edits=edits))
+
+
+def test_the_board_names_what_it_shows(answer: InsideAnswer) -> None:
+    assert "200 test examples" in inside_cards(answer)
+    board = board_html(answer, "LoRA, <b>seed</b> 0", 12)
+    assert "<b>seed" not in board
+    assert 'data-grip="12"' in board
+    assert board.count("<img") == 3 * 7  # A, B and delta_weight twice, and gates
+    assert board.count('decoding="sync"') == board.count("<img")
+    assert board.count('role="img"') == 3
+    assert moved(answer) > 0.5
+    alone = synthetic_inside(InsideQuestion(folder="", run=2))
+    assert board_html(alone, "", 0).count("<h3") == 2
+    assert moved(alone) == 0
+
+
+def test_a_zero_update_is_drawn_as_well(answer: InsideAnswer) -> None:
+    zero = synthetic_inside(
+        InsideQuestion(folder="", run=2, edits=tuple(Edit(tensor=each.name, factor=0.0) for each in answer.tensors))
+    )
+    assert zero.now.effective_rank == (0.0, 0.0)
+    assert "0.0, 0.0" in inside_cards(zero)
+    assert "nan" not in board_html(zero, "LoRA", 0)
+
+
+def test_lanes_mark_what_is_held_and_what_has_changed() -> None:
+    weights = {name: each for name, each in parameters(2, 0).items() if "bias" not in name}
+    tensors = {name: Tensor2d(name, name, *each.shape, each) for name, each in weights.items()}
+    lanes = lanes_html(tensors, {"g_b.0.latent": np.zeros((4, 48), np.float32)}, LATENT)
+    assert lanes.count('class="lane"') == 2
+    assert lanes.count("chosen") == 1
+    assert lanes.count("changed") == 1
+
+
+def test_maps_keep_the_strongest_and_share_a_scale() -> None:
+    matrix = np.array([[1, -9, 2, 0, 0], [3, 4, 0, 0, -5]], np.float32)
+    assert strongest(matrix, 1, 3).tolist() == [[-9, 2, -5]]
+    assert strongest(matrix, 8, 8).tolist() == matrix.tolist()
+    assert common_scale() == 1.0
+    assert common_scale(np.zeros((2, 2), np.float32)) == 1.0
+    assert map_uri(matrix, 9.0) == map_uri(matrix.copy(), 9.0)
+    assert map_uri(np.full((2, 2), np.nan, np.float32), 1.0).startswith("data:image/png;base64,")
+
+
+def test_the_note_says_which_entries_are_shown(answer: InsideAnswer) -> None:
+    assert shown_note(answer).startswith("Every 2nd row and column of delta_weight is shown")

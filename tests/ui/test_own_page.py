@@ -1,0 +1,283 @@
+"""The page Your data, run headless; and own tasks in the forms of the other pages."""
+
+from __future__ import annotations
+
+import io
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import streamlit as st
+from PIL import Image
+from streamlit.testing.v1 import AppTest
+
+from replora.own.examples import choose_columns, guess_columns
+from replora.own.keeper import Keeper
+from replora.own.limits import Limits
+from replora.own.split import SplitOptions, split_task
+from replora.own.store import is_kept, is_saved, keep_task, save_task
+from replora.own.table import Table
+from replora.own.upload import read_upload
+from replora.ui.own_session import Holder
+
+ROOT = Path(__file__).resolve().parents[2]
+GONE = "own:" + "x" * 22
+CSV = b"text,label\n" + b"".join(b"rain and sun %d,weather\nbank loan %d,money\n" % (each, each) for each in range(10))
+
+
+@pytest.fixture(autouse=True)
+def data(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
+    """The data folder; not there before something is kept in it."""
+    folder = tmp_path / "data"
+    monkeypatch.setenv("REPLORA_DATA", str(folder))
+    yield folder
+    st.cache_resource.clear()  # while the folder is this one
+
+
+@pytest.fixture
+def app(engine: Any, recordings: Path) -> Callable[..., AppTest]:
+    def start(page: str = "your_data", **query: str) -> AppTest:
+        test = AppTest.from_file(str(ROOT / "app.py"), default_timeout=20)
+        if page != "race":
+            test.run()
+            test.switch_page(f"pages/{page}.py")
+        test.query_params.update(query)
+        return test.run()
+
+    return start
+
+
+def own_name(title: str = "topics") -> str:
+    """An own task, kept."""
+    table = read_upload(CSV, "a.csv", Limits())
+    assert isinstance(table, Table)
+    examples = choose_columns(table, *guess_columns(table), Limits())
+    return keep_task(split_task(examples, SplitOptions(title=title)), Limits())
+
+
+def zip_bytes() -> bytes:
+    sink = io.BytesIO()
+    with zipfile.ZipFile(sink, "w") as archive:
+        for place in range(10):
+            for label, shade in (("dark", 40), ("light & <i>", 220)):
+                file = io.BytesIO()
+                Image.new("RGB", (16, 16), (shade, shade, shade)).save(file, "PNG")
+                archive.writestr(f"{label}/{place}.png", file.getvalue())
+    return sink.getvalue()
+
+
+def upload(test: AppTest, name: str, content: bytes) -> AppTest:
+    return test.file_uploader(key="own.file").upload(name, content, "application/octet-stream").run()
+
+
+def html(test: AppTest) -> str:
+    return " ".join(each.value for each in test.html)
+
+
+def said(test: AppTest) -> list[str]:
+    return [each.value.replace("\\", "") for each in [*test.warning, *test.error]]
+
+
+def labels(test: AppTest) -> list[str]:
+    return [each.label for each in test.button]
+
+
+def press(test: AppTest, label: str) -> AppTest:
+    return next(each for each in test.button if each.label == label).click().run()
+
+
+def query(test: AppTest) -> dict[str, str]:
+    return {name: value if isinstance(value, str) else value[-1] for name, value in test.query_params.items()}
+
+
+def test_the_page_opens_with_an_uploader_and_says_what_it_takes(app: Callable[..., AppTest], data: Path) -> None:
+    test = app()
+    assert not test.exception
+    assert "at most 5\u202f000 examples" in test.file_uploader(key="own.file").label
+    assert labels(test) == []
+    assert not data.exists()
+
+
+def test_a_table_is_previewed_and_nothing_is_kept_before_it_is_used(app: Callable[..., AppTest], data: Path) -> None:
+    test = upload(app(), "my topics.csv", CSV)
+    assert not test.exception
+    assert not said(test)
+    assert "20 texts in 2 classes" in html(test)
+    assert "16 to train on, 4 to test on" in html(test)
+    assert len(test.get("vega_lite_chart")) == 1
+    assert [each.value for each in test.selectbox] == ["text", "label"]
+    assert test.text_input[0].value == "my topics"
+    assert list(test.dataframe[-1].value.columns) == ["text", "class", "split"]
+    assert not data.exists()
+
+
+def test_use_makes_a_task_once_a_choice(app: Callable[..., AppTest], data: Path) -> None:
+    test = press(upload(app(), "topics.csv", CSV), "Use it")
+    assert not test.exception
+    assert len(list((data / "tasks").iterdir())) == 1
+    assert {"In your tasks, below", "Race with it", "Save", "Delete"} == set(labels(test))
+    assert test.button(key="own.use").disabled
+    test.number_input(key="own.split_seed").set_value(1).run()
+    assert not test.button(key="own.use").disabled
+    press(test, "Use it")
+    assert len(list((data / "tasks").iterdir())) == 2
+
+
+def test_other_columns_can_be_chosen_and_wrong_ones_are_a_sentence(app: Callable[..., AppTest]) -> None:
+    test = upload(app(), "topics.csv", CSV)
+    test.selectbox[1].select("text").run()
+    assert said(test) == ["text_column and label_column must differ, got 'text' for both."]
+    assert test.button(key="own.use").disabled
+    test.selectbox[0].select("label").run()
+    assert "every class needs 2 examples" in said(test)[0]
+    assert not test.exception
+
+
+def test_pictures_are_shown_with_their_classes_as_text(app: Callable[..., AppTest]) -> None:
+    test = upload(app(), "shades.zip", zip_bytes())
+    assert not test.exception
+    assert "20 pictures in 2 classes" in html(test)
+    assert html(test).count("data:image/png;base64,") == 20
+    assert "<figcaption>light &amp; &lt;i&gt;</figcaption>" in html(test)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("a.csv", b"", "a.csv is empty."),
+        ("a.csv", b"text,label\ncaf\xe9,a\n", "a.csv is not UTF-8: byte 14 (line 2) is 0xe9; save it as UTF-8."),
+        ("a.zip", b"PK", "a.zip is no zip file that can be read (File is not a zip file)."),
+        ("a.parquet", b"PAR1", "a.parquet is no Parquet file that can be read ("),
+        ("a.csv", b"x" * (5 * 2**20 + 1), "a.csv has 5.0 MB, more than the 5 MB that are taken."),
+        ("![](http://x).csv", b"text,label\nx,a\n", "x).csv must have 2 to 100 classes, got 1, 'a'."),
+    ],
+)
+def test_a_file_that_is_not_taken_is_a_sentence_and_leaves_nothing(
+    app: Callable[..., AppTest], data: Path, name: str, content: bytes, sentence: str
+) -> None:
+    test = upload(app(), name, content)
+    assert not test.exception
+    assert said(test)[0].startswith(sentence)
+    assert all(each.disabled for each in test.button)
+    assert not data.exists()
+
+
+def test_a_wrong_setting_of_the_server_is_a_sentence(
+    app: Callable[..., AppTest], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REPLORA_MAX_EXAMPLES", "many")
+    test = app()
+    assert not test.exception
+    assert said(test) == [
+        "This server is set up wrongly: REPLORA_MAX_EXAMPLES must be a whole number from 10 to 1,000,000, got 'many'."
+    ]
+    assert not app("race").exception
+
+
+def test_race_with_it_opens_the_race_page_with_the_task(app: Callable[..., AppTest], engine: Any) -> None:
+    test = press(upload(app(), "topics.csv", CSV), "Use it")
+    name = next(each.key for each in test.button if each.label == "Race with it").removeprefix("own.race.")
+    press(test, "Race with it")
+    assert not test.exception
+    assert test.selectbox(key="race.task").value == name
+    assert "Yours: topics" in test.selectbox(key="race.task").options
+    assert "There is no recorded run of this task yet" in html(test)
+    test.button(key="race.play").click().run()
+    assert engine.last.spec["task"] == name
+    assert query(test)["task"] == name
+
+
+@pytest.mark.parametrize("page", ["race", "data_efficiency", "learning_rate", "recover_update"])
+def test_a_link_to_own_data_opens_every_page_that_takes_a_task(app: Callable[..., AppTest], page: str) -> None:
+    name = own_name()
+    test = app(page, task=name)
+    assert not test.exception
+    assert not said(test)
+    box = test.selectbox(key=f"{page}.task")
+    assert box.value == name
+    assert box.options[-1] == "Yours: topics"
+    assert query(test)["task"] == name
+
+
+@pytest.mark.parametrize("page", ["race", "data_efficiency", "learning_rate", "recover_update"])
+def test_a_link_to_data_that_are_gone_is_a_sentence_and_the_default(app: Callable[..., AppTest], page: str) -> None:
+    test = app(page, task=GONE)
+    assert not test.exception
+    assert said(test) == [
+        f"task {GONE} is not kept here: own data last for a session unless they are saved. The default is used instead."
+    ]
+    assert query(test) == {}
+
+
+def test_data_that_go_while_they_are_chosen_leave_the_form_at_its_default(app: Callable[..., AppTest]) -> None:
+    test = AppTest.from_file(str(ROOT / "app.py"), default_timeout=20)
+    test.session_state["race.task"] = GONE
+    test.run()
+    assert not test.exception
+    assert test.selectbox(key="race.task").value == "digits"
+
+
+def test_save_and_delete(app: Callable[..., AppTest], data: Path) -> None:
+    test = press(press(upload(app(), "topics.csv", CSV), "Use it"), "Save")
+    name = next(each.key for each in test.button if each.label == "Race with it").removeprefix("own.race.")
+    assert is_saved(name)
+    assert "saved: its links keep working" in html(test)
+    assert test.button(key=f"own.save.{name}").disabled
+    press(test, "Delete")
+    assert not test.exception
+    assert list((data / "tasks").iterdir()) == []
+    assert "Use it" in labels(test)
+
+
+def test_others_saved_data_are_listed_only_where_the_server_is_one_s_own(
+    app: Callable[..., AppTest], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = own_name()
+    save_task(name)
+    assert labels(app()) == []
+    by_link = app("race", task=name)
+    assert by_link.selectbox(key="race.task").value == name
+    monkeypatch.setenv("REPLORA_LIST_SAVED", "true")
+    test = app()
+    assert labels(test) == ["Race with it", "Saved", "Delete"]
+    press(test, "Delete")
+    assert not is_kept(name)
+
+
+def test_who_only_has_the_link_cannot_delete(app: Callable[..., AppTest]) -> None:
+    name = own_name()
+    test = app("race", task=name)
+    test.switch_page("pages/your_data.py").run()
+    assert labels(test) == ["Race with it", "Save", "Take off the list"]
+    assert test.button(key=f"own.save.{name}").disabled
+    press(test, "Take off the list")
+    assert labels(test) == []
+    assert is_kept(name)
+
+
+def test_a_full_disk_is_a_sentence(app: Callable[..., AppTest], data: Path) -> None:
+    data.write_text("no folder")
+    test = press(upload(app(), "topics.csv", CSV), "Use it")
+    assert not test.exception
+    assert said(test) == ["The data could not be kept: Not a directory."]
+
+
+def test_a_session_that_ends_lets_its_data_go(data: Path) -> None:
+    name, saved = own_name(), own_name("kept")
+    save_task(saved)
+    keeper = Keeper(grace=0.05)
+    here, there = Holder(keeper), Holder(keeper)
+    here.hold([name, saved])
+    there.hold([name])
+    here.close()
+    time.sleep(0.2)
+    assert is_kept(name)
+    there.hold([])
+    end = time.monotonic() + 5
+    while is_kept(name) and time.monotonic() < end:
+        time.sleep(0.01)
+    assert not is_kept(name)
+    assert is_kept(saved)
