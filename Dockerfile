@@ -8,6 +8,7 @@ ENV PATH=/home/user/.local/bin:$PATH \
     HF_HOME=/home/user/.cache/huggingface \
     REPLORA_DATA=/home/user/data \
     REPLORA_DOWNLOADS=suggested \
+    REPLORA_DELETE_RUNS=false \
     PYTHONUNBUFFERED=1
 
 COPY --chown=user requirements.txt ./

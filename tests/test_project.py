@@ -12,6 +12,7 @@ import pytest
 from replora.config import format_value
 from replora.hub.download import Downloads
 from replora.own.limits import Limits
+from replora.ui.runs_actions import RunSettings
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -52,7 +53,7 @@ def test_readme_has_every_setting_of_the_environment_with_its_default():
     told = {}
     for names, defaults in rows:
         told |= dict(zip(re.findall("`(.+?)`", names), [each.strip() for each in defaults.split(",")], strict=False))
-    for settings in (Limits, Downloads):
+    for settings in (Limits, Downloads, RunSettings):
         for name, value in settings().to_dict().items():
             assert told[f"REPLORA_{name.upper()}"] == format_value(value)
 

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import streamlit as st
 
+from replora.config import SpecError, option
 from replora.jobs.history import History, HistoryError, HistoryFilter, RunRow
+from replora.settings import Settings
 from replora.ui.run_kinds import link_to
-from replora.ui.words import count
+from replora.ui.words import count, plain
 
 SAID = "runs.said"  # what the last action did, and whether it could not
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSettings(Settings):
+    """What visitors may do with the runs of others."""
+
+    delete_runs: bool = option(True, "Delete runs", "Whether visitors may delete runs: not where strangers share them.")
 
 
 def runs_actions(history: History, selected: Sequence[RunRow], wanted: HistoryFilter, listed: int) -> None:
@@ -18,7 +28,8 @@ def runs_actions(history: History, selected: Sequence[RunRow], wanted: HistoryFi
     link = link_to(selected[0].kind, selected[0].spec, selected[0].id) if len(selected) == 1 else ""
     with st.container(horizontal=True, key="runs.actions", gap="small", vertical_alignment="center"):
         st.link_button("Open", link or "#", icon=":material/open_in_new:", disabled=not link)
-        _delete(history, selected)
+        if _may_delete():
+            _delete(history, selected)
         st.download_button(
             "Download CSV",
             lambda: history.to_csv(wanted),
@@ -50,6 +61,15 @@ def _hint(selected: Sequence[RunRow]) -> str:
     if len(selected) == 1:
         return "1 run selected. Select a second one to compare."
     return f"{runs_in_words(len(selected))} selected"
+
+
+def _may_delete() -> bool:
+    """Whether this server lets visitors delete; no, and a sentence, where its setting cannot be read."""
+    try:
+        return RunSettings.from_environment().delete_runs
+    except SpecError as error:
+        st.error(plain(str(error)))
+        return False
 
 
 def _delete(history: History, selected: Sequence[RunRow]) -> None:

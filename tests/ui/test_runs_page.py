@@ -199,6 +199,15 @@ def test_delete_asks_and_says_how_many(app: Open, kept: History, folder: Path) -
     assert said(test) == []
 
 
+def test_a_server_may_forbid_to_delete(app: Open, kept: History, monkeypatch: pytest.MonkeyPatch) -> None:
+    for value, errors in (("false", 0), ("perhaps", 1)):
+        monkeypatch.setenv("REPLORA_DELETE_RUNS", value)
+        test = select(app(), "failed_run")
+        assert not test.exception
+        assert len(test.error) == errors
+        assert not [each for each in test.button if each.key == "runs.delete.sure"]
+
+
 def test_what_is_on_is_not_deleted(app: Open, kept: History, engine: Any) -> None:
     job = engine.submit("race", RaceOptions().race().to_dict())
     kept.record(row_of(engine.status(job)))
