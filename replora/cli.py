@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, TextIO, TypeVar, get_args, get_origin
+from typing import Any, TextIO
 
 import click
 from click.core import ParameterSource
@@ -20,49 +20,16 @@ from replora.card import read_race
 from replora.cli_own import data_options, own_task
 from replora.cli_study import study_command
 from replora.cli_theory import theory_command
-from replora.config import METHOD_TITLES, RaceOptions, SpecError, UserError, format_value, kind_of, options, parse_value
+from replora.cli_values import Command, spec_option
+from replora.config import METHOD_TITLES, RaceOptions, SpecError, UserError, options
 from replora.events import Diverged, Evaluated, Event, Started, Step, to_line
 from replora.summary import RaceSummary, summarize, verdict
-
-Command = TypeVar("Command", bound=Callable[..., Any])
-
-
-class OptionValue(click.ParamType[Any]):
-    """A value of a field of `RaceOptions`, parsed and checked as everywhere else."""
-
-    def __init__(self, field: str) -> None:
-        self.field = field
-        self.kind = kind_of(RaceOptions, field)
-        self.facts = options(RaceOptions)[field]
-        item = get_args(self.kind)[0] if get_origin(self.kind) is tuple else self.kind
-        self.name = {int: "integer", float: "number", bool: "boolean"}.get(item, "text")
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if not isinstance(value, str):
-            return value
-        try:
-            return parse_value(self.field, value, self.kind, self.facts)
-        except SpecError as error:
-            self.fail(str(error), param, ctx)
 
 
 def race_options(command: Command) -> Command:
     """Adds an option for each field of `RaceOptions`, --data-fraction for data_fraction."""
-    default = RaceOptions()
-    for name, facts in reversed(options(RaceOptions).items()):
-        value = OptionValue(name)
-        item = get_args(value.kind)[0] if get_origin(value.kind) is tuple else value.kind
-        many = "comma-separated, each " if item is not value.kind and get_origin(value.kind) is tuple else ""
-        command = click.option(
-            f"--{name.replace('_', '-')}",
-            *facts.flags,
-            name,
-            type=value,
-            default=format_value(getattr(default, name)),
-            show_default=True,
-            metavar=value.name.upper(),
-            help=f"{facts.help} [{many}{facts.allowed(item)}]",
-        )(command)
+    for name in reversed(options(RaceOptions)):
+        command = spec_option(RaceOptions, name)(command)
     return command
 
 

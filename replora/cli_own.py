@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
-from replora.config import SpecError, format_value, kind_of, options, parse_value
+from replora.cli_values import Command, spec_option
 from replora.own.examples import Examples, choose_columns, guess_columns
 from replora.own.limits import Limits, OwnError
 from replora.own.split import LONGEST_TITLE, SplitOptions, split_task
@@ -20,39 +20,11 @@ SPLIT = ("split_seed", "test_share")
 OURS = (*SPLIT, "data", "text_column", "label_column")
 LOCAL: Mapping[str, Any] = {"max_upload_mb": 1000, "max_examples": 1_000_000}  # on a machine of one's own
 
-Command = TypeVar("Command", bound=Callable[..., Any])
-
-
-class SplitValue(click.ParamType[Any]):
-    """A value of a field of `SplitOptions`."""
-
-    def __init__(self, field: str) -> None:
-        self.field = field
-        self.name = {int: "integer", float: "number"}[kind_of(SplitOptions, field)]
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if not isinstance(value, str):
-            return value
-        try:
-            return parse_value(self.field, value, kind_of(SplitOptions, self.field), options(SplitOptions)[self.field])
-        except SpecError as error:
-            self.fail(str(error), param, ctx)
-
 
 def data_options(command: Command) -> Command:
     """Adds --data, the columns of a table, and an option for each field of the split."""
-    default = SplitOptions()
     for name in reversed(SPLIT):
-        facts, value = options(SplitOptions)[name], SplitValue(name)
-        command = click.option(
-            f"--{name.replace('_', '-')}",
-            name,
-            type=value,
-            default=format_value(getattr(default, name)),
-            show_default=True,
-            metavar=value.name.upper(),
-            help=f"Of --data: {facts.help} [{facts.allowed(kind_of(SplitOptions, name))}]",
-        )(command)
+        command = spec_option(SplitOptions, name, of="Of --data: ")(command)
     for name in ("label", "text"):
         words = f"Of --data: the column of {name}s; guessed without it."
         command = click.option(f"--{name}-column", metavar="NAME", help=words)(command)

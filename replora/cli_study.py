@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich import box
@@ -16,15 +16,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from replora.cli_own import data_options, own_task
+from replora.cli_values import Command, flag_of, spec_option
 from replora.config import (
     METHOD_TITLES,
     STUDENT_TITLES,
-    SpecError,
     UserError,
-    format_value,
+    default_of,
     kind_of,
     options,
-    parse_value,
 )
 from replora.studies.events import CellFinished, StudentFinished, StudyEvent, StudyStarted, to_line
 from replora.studies.events import Progress as ProgressTold
@@ -36,32 +35,9 @@ if TYPE_CHECKING:
 
 TITLES = {**METHOD_TITLES, **STUDENT_TITLES}
 
-Command = TypeVar("Command", bound=Callable[..., Any])
-
-
-class StudyValue(click.ParamType[Any]):
-    """A value of a study's field, parsed and checked as everywhere else."""
-
-    def __init__(self, spec: type[Grid], field: str) -> None:
-        self.field = field
-        self.kind = kind_of(spec, field)
-        self.facts = options(spec)[field]
-        self.many = get_origin(self.kind) is tuple
-        self.item = get_args(self.kind)[0] if self.many else self.kind
-        self.name = {int: "integer", float: "number", bool: "boolean"}.get(self.item, "text")
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if not isinstance(value, str):
-            return value
-        try:
-            return parse_value(self.field, value, self.kind, self.facts)
-        except SpecError as error:
-            self.fail(str(error), param, ctx)
-
 
 def study_options(spec: type[Grid]) -> Callable[[Command], Command]:
     """Adds an option for each field of a study, a plain flag for `tuned`, and where results go."""
-    default = spec()
 
     def add(command: Command) -> Command:
         command = click.option("--json", "as_json", is_flag=True, help="Print one object as the last line.")(command)
@@ -70,23 +46,12 @@ def study_options(spec: type[Grid]) -> Callable[[Command], Command]:
             file = click.Path(dir_okay=False, path_type=Path)
             command = click.option(f"--{name}", f"{name}_file", type=file, help=words)(command)
         for name, facts in reversed(options(spec).items()):
-            value = StudyValue(spec, name)
-            flag = f"--{name.replace('_', '-')}"
-            if value.kind is bool:
-                command = click.option(f"{flag}/--no-{flag[2:]}", name, default=getattr(default, name),
+            flag = flag_of(name)
+            if kind_of(spec, name) is bool:
+                command = click.option(f"{flag}/--no-{flag[2:]}", name, default=default_of(spec, name),
                                        show_default=True, help=facts.help)(command)  # fmt: skip
-                continue
-            many = "comma-separated, each " if value.many else ""
-            command = click.option(
-                flag,
-                *facts.flags,
-                name,
-                type=value,
-                default=format_value(getattr(default, name)),
-                show_default=True,
-                metavar=value.name.upper(),
-                help=f"{facts.help} [{many}{facts.allowed(value.item)}]",
-            )(command)
+            else:
+                command = spec_option(spec, name)(command)
         return command
 
     return add

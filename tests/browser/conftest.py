@@ -33,17 +33,17 @@ def chromium() -> str:
 
 
 @contextmanager
-def serve(data: Path) -> Iterator[str]:
-    """The address of a fresh, cold server of the app, its jobs kept under `data`."""
+def serve(data: Path, script: Path = ROOT / "app.py") -> Iterator[str]:
+    """The address of a fresh, cold server of the app or another script, its jobs kept under `data`."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port)]
+    command = [sys.executable, "-m", "streamlit", "run", str(script), "--server.port", str(port)]
     command += ["--server.headless", "true", "--server.address", "127.0.0.1", "--server.fileWatcherType", "none"]
     log = data / "server.log"
     data.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as sink:
-        environment = {**os.environ, "REPLORA_DATA": str(data)}
+        environment = {**os.environ, "REPLORA_DATA": str(data), "PYTHONPATH": str(ROOT)}
         server = subprocess.Popen(command, cwd=ROOT, stdout=sink, stderr=sink, env=environment)
         try:
             address = f"http://127.0.0.1:{port}"
@@ -70,7 +70,8 @@ def _wait_for(address: str, server: subprocess.Popen[bytes], log: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def cold_server() -> Callable[[Path], AbstractContextManager[str]]:
+def cold_server() -> Callable[..., AbstractContextManager[str]]:
+    """`cold_server(data)`, or of another script: `cold_server(data, script)`."""
     return serve
 
 
