@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import OrderedDict
+from contextlib import nullcontext
 from html import escape
 from typing import Any
 
@@ -80,9 +81,12 @@ def _looking(chosen: Chosen, opened: ExpertsOptions, following: bool) -> None:
             return
     with right:
         step, at_end = _step(chosen, opened)
-        answer = _answer(chosen, given, opened, LATEST if at_end else step)
+        loading = st.spinner("Loading the models, a few seconds the first time")
+        with nullcontext() if engine().ready else loading:
+            answer = _answer(chosen, given, opened, LATEST if at_end else step)
         if isinstance(answer, str):
             st.warning(plain(answer))
+            st.button("Try again", key=f"{PAGE}.again")
             return
         lacking = [name for name in METHODS if not chosen.source.runs(name)]
         titles = {run: chosen.title(run) for run in chosen.asked}
