@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import OrderedDict
 
 import numpy as np
@@ -90,7 +91,7 @@ class _View:
     ) -> Update:
         """The same as `update`, computed once for what is looked at; the latest few are kept."""
         kept: OrderedDict[object, Update] = self.subject.kept.setdefault("updates", OrderedDict())
-        whole = (*key, self.layer, self.head, self.seen.tokens, _fingerprint(self.seen.inputs))
+        whole = (*key, self.layer, self.head, _fingerprint(self.seen.inputs))
         if whole not in kept:
             kept[whole] = self.update(factors, taken, unlike_at_layer_only)
             if len(kept) > KEPT_UPDATES:
@@ -228,6 +229,9 @@ def _heads(subject: Subject, layer: int) -> int:
     raise LensError(f"{type(attention).__name__} does not say how many heads it has.")
 
 
-def _fingerprint(inputs: Rows) -> float:
-    """Tells examples of the same tokens apart."""
-    return float(sum(float(each.double().sum()) for each in inputs.values()))
+def _fingerprint(inputs: Rows) -> str:
+    """Tells examples apart."""
+    digest = hashlib.sha256()
+    for each in inputs.values():
+        digest.update(each.numpy().tobytes())
+    return digest.hexdigest()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -28,13 +28,14 @@ def trained_factors(subject: Subject, run: int) -> tuple[int, ReparameterizedFac
     step = subject.snapshots.parameters_step()
     kept = subject.kept.setdefault("trained", {})
     if (run, step) not in kept:
+        step, found = subject.snapshots.parameters()
         kept.clear()
-        kept[(run, step)] = _read(subject, run, method)
+        kept[(run, step)] = _of_run(subject, run, method, found)
     return step, kept[(run, step)]
 
 
-def _read(subject: Subject, run: int, method: Method) -> ReparameterizedFactors:
-    found = subject.snapshots.parameters()
+def _of_run(subject: Subject, run: int, method: Method, found: Mapping[str, Tensor]) -> ReparameterizedFactors:
+    """The factors of one run out of the parameters of all."""
     groups = method_groups(subject.spec.runs)
     group, place = list(groups).index(method), groups[method].index(run)
     own = {

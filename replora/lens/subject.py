@@ -77,7 +77,7 @@ class Subject:
     def taken(self, step: int, runs: Sequence[int]) -> Taken:
         """The factors and heads of `runs` after `step`; zeros for the frozen model and runs without an adapter."""
         if step == LATEST:
-            step = self.snapshots.steps()[-1]
+            step = self.snapshots.latest()
         found = dict(self._snapshot(step))
         layers, shape = len(self.sites) - self.first, self.sites[-1]
         if "a_query" not in found:

@@ -32,6 +32,8 @@ STEP_FILE = re.compile(r"step_(\d{6,})\.safetensors")
 MOST_SNAPSHOTS = 25
 MOST_BYTES = 1 << 25  # of all snapshots of a race together; a race of many runs keeps fewer of them
 
+GONE = "This run has no snapshots of its factors: of older runs they are not kept."
+
 log = logging.getLogger(__name__)
 
 
@@ -114,14 +116,24 @@ class Snapshots:
         try:
             self.spec = Race.from_dict(json.loads((folder / RACE_FILE).read_text(encoding="utf-8")))
         except FileNotFoundError:
-            raise SnapshotError("This run has no snapshots of its factors: of older runs they are not kept.") from None
+            raise SnapshotError(GONE) from None
         except (OSError, ValueError) as error:
             raise SnapshotError(f"The snapshots of this run cannot be read: {error}.") from error
 
     def steps(self) -> list[int]:
         """The steps of which there is a snapshot, ascending."""
-        found = (STEP_FILE.fullmatch(each.name) for each in self.folder.iterdir())
-        return sorted(int(each[1]) for each in found if each)
+        try:
+            names = [each.name for each in self.folder.iterdir()]
+        except OSError:
+            raise SnapshotError(GONE) from None
+        return sorted(int(found[1]) for found in map(STEP_FILE.fullmatch, names) if found)
+
+    def latest(self) -> int:
+        """The latest of these steps."""
+        steps = self.steps()
+        if not steps:
+            raise SnapshotError("This race has only just begun: there is no snapshot of it yet.")
+        return steps[-1]
 
     def at(self, step: int) -> dict[str, Tensor]:
         """The tensors of one step in float32."""
@@ -138,9 +150,14 @@ class Snapshots:
         except (OSError, KeyError, ValueError, SafetensorError) as error:
             raise SnapshotError(f"The parameters of this run cannot be read ({type(error).__name__}).") from error
 
-    def parameters(self) -> dict[str, Tensor]:
-        """What the factors arise from, in float32, after the latest step."""
-        return self._load(PARAMETERS_FILE)
+    def parameters(self) -> tuple[int, dict[str, Tensor]]:
+        """What the factors arise from, in float32, and after which step; of one moment, though the race goes on."""
+        try:
+            with safe_open(self.folder / PARAMETERS_FILE, "pt") as file:
+                step = int((file.metadata() or {})["step"])
+                return step, {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
+        except (OSError, KeyError, ValueError, SafetensorError) as error:
+            raise SnapshotError(f"The parameters of this run cannot be read ({type(error).__name__}).") from error
 
     def _load(self, name: str) -> dict[str, Tensor]:
         try:

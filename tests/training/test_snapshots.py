@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -72,8 +73,8 @@ def test_a_job_leaves_snapshots_in_its_folder_whose_norms_are_those_it_told(tmp_
 def test_the_parameters_make_the_factors_of_the_latest_snapshot(tmp_path):
     list(race(SPEC, snapshots=SnapshotWriter(tmp_path / "run", SPEC)))
     snapshots = Snapshots(tmp_path / "run")
-    parameters = snapshots.parameters()
-    assert snapshots.parameters_step() == 4
+    step, parameters = snapshots.parameters()
+    assert snapshots.parameters_step() == step == 4
     method = SPEC.runs[2].method
     shape = AttentionShape(1, 384, 384, 384)
     factors = make_factors(method, shape, [9])
@@ -132,6 +133,15 @@ def test_a_race_of_heads_alone_has_snapshots_too(tmp_path):
 def test_what_is_missing_or_broken_is_a_sentence(tmp_path):
     with pytest.raises(SnapshotError, match="no snapshots of its factors"):
         Snapshots(tmp_path / "nothing")
+    young = tmp_path / "young"
+    young.mkdir()
+    (young / "race.json").write_text(json.dumps(SPEC.to_dict()), encoding="utf-8")
+    with pytest.raises(SnapshotError, match="only just begun"):
+        Snapshots(young).latest()
+    begun = Snapshots(young)
+    shutil.rmtree(young)
+    with pytest.raises(SnapshotError, match="of older runs they are not kept"):
+        begun.latest()
     factors, heads = small_stack()
     keeper = writer(tmp_path / "run")
     keeper.offer(0, factors, heads)
