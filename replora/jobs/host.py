@@ -16,6 +16,7 @@ import os
 import signal
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -59,7 +60,8 @@ class Host:
         self._threads = threads
         self._children: dict[str, Child] = {}
         self._answerer: Child | None = None
-        self._asked = -1  # the number of the last question that was passed on
+        self._waiting: deque[Mapping[str, Any]] = deque()  # questions the answerer has not been given yet
+        self._asked: int | None = None  # the number of the question it works on
         # Apple's frameworks do not survive a fork, Windows has none.
         method = settings.start_method or ("fork" if sys.platform == "linux" else "spawn")
         self._context: Any = multiprocessing.get_context(method)
@@ -92,10 +94,11 @@ class Host:
                 child.late = True
                 child.kill()
         if self._answerer is not None:
-            if self._answerer.connection in ready:
-                self._relay(self._answerer)
+            if self._answerer.connection in ready and self._relay(self._answerer):
+                self._asked = None  # it has answered
             if self._answerer.process.exitcode is not None:
                 self._bury_answerer(self._answerer)
+            self._ask_next()
         return self._obey(decode(self._web.recv_bytes())) if self._web in ready else True
 
     def _patience(self) -> float | None:
@@ -122,9 +125,13 @@ class Host:
         del self._children[job]
         self._web.send_bytes(encode(job=job, exit=exit_code, late=child.late))
 
-    def _bury_answerer(self, answerer: Child) -> None:
+    def _bury_answerer(self, answerer: Child, *, hung: bool = False) -> None:
+        """Tells who asked last, if there is no answer, that there will be none; the others are asked anew."""
         self._answerer = None
-        self._web.send_bytes(encode(answerer_exit=self._closed(answerer), last=self._asked))
+        exit_code = self._closed(answerer)
+        if self._asked is not None:
+            self._web.send_bytes(encode(ask=self._asked, answerer_exit=exit_code, hung=hung))
+        self._asked = None
 
     def _closed(self, child: Child) -> int | None:
         """Passes on what a dead process still told and lets go of it: its exit code."""
@@ -148,11 +155,15 @@ class Host:
             case "end" if child is not None:
                 child.kill()
             case "ask":
-                self._ask(message)
+                self._waiting.append(message)
+                self._ask_next()
+            case "forget":
+                self._waiting = deque(each for each in self._waiting if each["ask"] != message["ask"])
             case "end_answerer" if self._answerer is not None:
                 self._answerer.kill()
                 self._answerer.process.join()
-                self._bury_answerer(self._answerer)  # before the next question is passed on
+                self._bury_answerer(self._answerer, hung=True)
+                self._ask_next()
             case "stop":
                 return False
         return True
@@ -170,8 +181,14 @@ class Host:
             return
         self._children[job] = Child(process, connection, time.monotonic() + message["time_limit"])
 
-    def _ask(self, message: Mapping[str, Any]) -> None:
-        """Passes a question on to the answerer, which is started if there is none."""
+    def _ask_next(self) -> None:
+        """Gives the answerer, which is started if there is none, the next question once it has done with the last.
+
+        An idle answerer reads, so the host never waits for it here.
+        """
+        if self._asked is not None or not self._waiting:
+            return
+        message = self._waiting.popleft()
         try:
             if self._answerer is None:
                 started = self._process("replora-answerer", run_answerer, self._settings.answerer)
@@ -179,6 +196,7 @@ class Host:
             self._asked = message["ask"]
             self._answerer.connection.send_bytes(encode(ask=message["ask"], question=message["question"]))
         except OSError as error:
+            self._asked = None
             log.exception("No question could be asked.")
             reason = f"There is no answer: {error.strerror or type(error).__name__}."
             self._web.send_bytes(encode(ask=message["ask"], problem=reason))

@@ -45,6 +45,7 @@ CLOSE_SECONDS = 3.0  # for the host to end by itself
 SPIN_COUNT = "1000"  # how long torch's threads wait awake for each other; `benchmarks.contention` says what it is worth
 
 HOST_LOST = "The process that runs the jobs ended unexpectedly, and this job with it."
+CUT_SHORT = "This took too long and was given up; ask again."
 QUESTION_LOST = "The process that runs the jobs ended unexpectedly, and this question with it; ask again."
 HOST_BROKEN = "The process that runs the jobs ended several times in a row; see the log, then restart the app."
 CLOSED = "The app is closing and takes no more jobs."
@@ -418,11 +419,11 @@ class LocalEngine:
 
     def _heed(self, message: Mapping[str, Any]) -> None:
         if "ask" in message:
+            if "answerer_exit" in message:
+                code = message["answerer_exit"]
+                problem = CUT_SHORT if message["hung"] else why(code, False, 0.0, "The process that answers")
+                message = {"ask": message["ask"], "problem": problem}
             self._questions.heed(message)
-            return
-        if "answerer_exit" in message:
-            problem = why(message["answerer_exit"], False, 0.0, "The process that answers")
-            self._questions.lost(problem, message["last"])
             return
         with self._lock:
             if "ready" in message:

@@ -3,12 +3,13 @@
 web to host   {"do": "start", "job", "kind", "spec", "folder", "time_limit", "control"}   run a job in its own process
               {"do": "control", "job", "control"}   passed on to the job's process
               {"do": "end", "job"}                  kill it
-              {"do": "ask", "ask", "question"}      passed on to the answerer, which is started for the first
+              {"do": "ask", "ask", "question"}      for the answerer, which is given one at a time
+              {"do": "forget", "ask"}               nobody waits for this answer any more
               {"do": "end_answerer"}                kill it: it hangs
               {"do": "stop"}                        kill all of them and end
 host to web   {"ready": process id}
               {"job", "exit", "late"}               its process is gone; late: killed at its time limit
-              {"answerer_exit", "last"}             the answerer is gone; questions up to number "last" are lost
+              {"ask", "answerer_exit", "hung"}      the answerer is gone, and with it the answer to this question
 job to web    {"job", "line"}                       an event
               {"job", "paused"}                     true: it waits; false: it goes on
               {"job", "heard": true}                it has read the last control

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -14,8 +15,11 @@ from replora.jobs.messages import encode
 
 Send = Callable[[bytes], None]
 
+LOADING_SHARE = 6  # times a patience that an answerer may take for its very first answer
+
 HUNG = "This took longer than {:g} seconds and was given up; the models are read anew for the next question."
 NOT_READY = "The models were not ready within {:g} seconds; try again."
+LOADING = "The models for this are still being read after {:g} seconds; try again in a moment."
 BUSY = "Others are asking too: no answer within {:g} seconds; try again."
 
 
@@ -26,6 +30,7 @@ class _Asked:
     answer: Mapping[str, Any] | None = None
     problem: str = ""
     sent: bool = False
+    since: float = 0.0  # when it was sent
 
 
 class Questions:
@@ -38,6 +43,8 @@ class Questions:
         self._send: Send | None = None
         self._over = ""  # why there will be no host any more
         self._heard = time.monotonic()  # when the answerer last gave an answer
+        self._answered = False  # whether the present one ever has
+        self._first = math.inf  # when it was first asked
 
     def ask(self, question: Mapping[str, Any], patience: float = PATIENCE) -> Mapping[str, Any]:
         """The answer, or `NoAnswer` with a sentence; waits at most `patience` seconds."""
@@ -51,7 +58,7 @@ class Questions:
         if not asked.done.wait(patience):
             with self._lock:
                 if self._waiting.pop(number, None) is not None:
-                    asked.problem = self._gave_up(asked, patience)
+                    asked.problem = self._gave_up(number, asked, patience)
         if asked.answer is None:
             raise NoAnswer(asked.problem)
         return asked.answer
@@ -60,6 +67,8 @@ class Questions:
         """A host is ready, `send` takes messages for it."""
         with self._lock:
             self._send = send
+            self._answered, self._first = False, math.inf
+            self._heard = time.monotonic()
             for asked in self._waiting.values():
                 self._pass_on(asked)
 
@@ -70,15 +79,11 @@ class Questions:
             self._over = problem if for_good else ""
             self._fail(problem, [each for each, asked in self._waiting.items() if asked.sent or for_good])
 
-    def lost(self, problem: str, last: int) -> None:
-        """The answerer is gone, and with it the questions up to number `last`; the host starts another for the rest."""
-        with self._lock:
-            self._fail(problem, [each for each in self._waiting if each <= last])
-
     def heed(self, message: Mapping[str, Any]) -> None:
         """An answer, or why there is none."""
         with self._lock:
             self._heard = time.monotonic()
+            self._answered = True
             asked = self._waiting.pop(message["ask"], None)
             if asked is not None:  # else it came too late
                 asked.answer, asked.problem = message.get("answer"), message.get("problem", "")
@@ -88,7 +93,8 @@ class Questions:
 
     def _pass_on(self, asked: _Asked) -> None:
         if self._send is not None and not asked.sent:
-            asked.sent = True
+            asked.sent, asked.since = True, time.monotonic()
+            self._first = min(self._first, asked.since)
             self._send(asked.message)
 
     def _fail(self, problem: str, numbers: Sequence[int]) -> None:
@@ -97,12 +103,17 @@ class Questions:
             asked.problem = problem
             asked.done.set()
 
-    def _gave_up(self, asked: _Asked, patience: float) -> str:
-        """Why nobody waits any longer; an answerer that has been silent all the while is ended."""
-        if not asked.sent:
+    def _gave_up(self, number: int, asked: _Asked, patience: float) -> str:
+        """Why nobody waits any longer. An answerer that was silent all the while is ended, if it has ever answered:
+        one that still reads its first model may go on, for the next one who asks."""
+        if not asked.sent or self._send is None:
             return NOT_READY.format(patience)
-        if time.monotonic() - self._heard < patience:
+        self._send(encode(do="forget", ask=number))
+        now = time.monotonic()
+        if now - max(self._heard, asked.since) < patience:
             return BUSY.format(patience)
-        if self._send is not None:
-            self._send(encode(do="end_answerer"))
+        if not self._answered and now - self._first < LOADING_SHARE * patience:
+            return LOADING.format(patience)
+        self._answered, self._first = False, now
+        self._send(encode(do="end_answerer"))
         return HUNG.format(patience)

@@ -92,10 +92,14 @@ class Store:
 
     def trim(self, keep: int = KEPT_FOLDERS) -> None:
         """Removes what jobs left beside their lines, the `keep` latest aside; OSError where the disk refuses."""
-        folders = [each for each in self._folder.iterdir() if each.is_dir()]
-        folders.sort(key=lambda each: each.stat().st_mtime, reverse=True)
-        for each in folders[keep:]:
-            shutil.rmtree(each)
+        found: list[tuple[float, Path]] = []
+        for each in self._folder.iterdir():
+            with suppress(FileNotFoundError):  # it is being deleted
+                if each.is_dir():
+                    found.append((each.stat().st_mtime, each))
+        for _, each in sorted(found, reverse=True)[keep:]:
+            with suppress(FileNotFoundError):
+                shutil.rmtree(each)
 
     def delete(self, job: str) -> None:
         """Removes all that is stored of a job, if anything is; OSError where the disk does not allow it."""

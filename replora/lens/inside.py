@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections import OrderedDict
 
@@ -39,7 +40,7 @@ def answer_inside(subject: Subject, question: InsideQuestion) -> InsideAnswer:
     head = within("head", question.head, heads)
     seen = subject.see(question.example)
     as_shown = _View(subject, seen, layer, head)
-    own = subject.taken(step, [question.run])
+    own = dataclasses.replace(subject.taken(step, [question.run]), pair=factors.generate())
     trained = as_shown.kept_update(("trained", question.run, step), factors, own)
     now_factors = edited(grafted(factors, question.graft), layer, question.edits)
     now = trained

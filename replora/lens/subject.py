@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import copy
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -60,7 +61,7 @@ class Subject:
         self.snapshots = Snapshots(folder)
         self.spec = self.snapshots.spec
         self.task: Task = load_task(self.spec.task)
-        self.backbone: Backbone = backbone_for(self.spec, self.task)
+        self.backbone: Backbone = _plain(backbone_for(self.spec, self.task))
         self.sites: list[AttentionSite] = find_attention(self.backbone.model)
         self.first = self.backbone.blocks - self.spec.adapted_blocks
         places = nested_subset(self.task.test.labels, min(ACCURACY_EXAMPLES, len(self.task.test)), TEST_SEED)
@@ -113,7 +114,6 @@ class Subject:
         if key not in _adapted:
             factors = GivenFactors(pair, scaling.tolist())
             model = attach_factors(self.backbone.model, factors, range(self.first, self.backbone.blocks))
-            use_plain_attention(model)
             _adapted[key] = (self.backbone.with_model(model), factors)
             if len(_adapted) > MOST_MODELS:
                 _adapted.popitem(last=False)
@@ -174,6 +174,13 @@ class Subject:
         if unknown:
             notes.append(f"{unknown} of {len(ids)} tokens are unknown to this model.")
         return Seen(inputs, tuple(tokenizer.convert_ids_to_tokens(ids)), 0, (), label, tuple(notes))
+
+
+def _plain(backbone: Backbone) -> Backbone:
+    """The backbone with the attention of races, so that base, adapted and merged differ in nothing else."""
+    model = copy.deepcopy(backbone.model)
+    use_plain_attention(model)
+    return backbone.with_model(model)
 
 
 def repeated(inputs: Rows, runs: int) -> Rows:

@@ -99,7 +99,7 @@ def _unpacked(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, name: str) -> by
     """The bytes of an entry, never more than it declares."""
     try:
         return archive.read(entry)
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError, RuntimeError) as error:
         raise OwnError(f"{name}: {shown(entry.filename, 80)} is damaged ({error}).") from None
 
 

@@ -54,9 +54,15 @@ def choose_columns(table: Table, text: str, label: str, limits: Limits) -> Examp
             raise OwnError(f"{option} must be one of {known} for {table.name}, got {shown(column)}.")
     if text == label:
         raise OwnError(f"text_column and label_column must differ, got {shown(text)} for both.")
-    whole = [" ".join((each or "").split()) for each in table.columns[text]]
-    texts = [" ".join(each.split(" ", MOST_WORDS)[:MOST_WORDS])[:LONGEST_TEXT] for each in whole]
-    labels = [clean_label(each or "") for each in table.columns[label]]
+    # Each distinct value once: a small file may repeat a long text in every row.
+    cleaned = {each: " ".join((each or "").split()) for each in set(table.columns[text])}
+    shortened = {
+        each: " ".join(each.split(" ", MOST_WORDS)[:MOST_WORDS])[:LONGEST_TEXT] for each in set(cleaned.values())
+    }
+    labelled = {each: clean_label(each or "") for each in set(table.columns[label])}
+    whole = [cleaned[each] for each in table.columns[text]]
+    texts = [shortened[each] for each in whole]
+    labels = [labelled[each] for each in table.columns[label]]
     for column, values in ((text, texts), (label, labels)):
         empty = [place for place, each in enumerate(values, start=1) if not each]
         if empty:

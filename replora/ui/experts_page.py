@@ -28,7 +28,7 @@ from replora.ui.experts_form import (
     test_example,
 )
 from replora.ui.experts_formula import formula
-from replora.ui.experts_view import experts_picture, experts_view
+from replora.ui.experts_view import experts_picture, experts_view, whole_place
 from replora.ui.frame import STYLE
 from replora.ui.lens_source import RUN, ask
 from replora.ui.live_slider import live_slider
@@ -43,6 +43,7 @@ HEADER = (
 )
 ANSWERS, LAST = f"{PAGE}.answers", f"{PAGE}.last"
 KEPT_ANSWERS = 48
+MOST_PLACES = 256  # layers, or heads of one, that a browser may name
 FOLLOW_SECONDS = 1.5  # how often a race that is on is asked for new snapshots
 METHODS = ("head", "lora", "replora")
 
@@ -151,7 +152,8 @@ def _answer(chosen: Chosen, given: Given, opened: ExpertsOptions, step: int) -> 
         folder=chosen.source.folder, step=step, runs=chosen.asked, example=given.example, layer=layer, head=head
     )
     kept: OrderedDict[HeadQuestion, HeadAnswer] = st.session_state.setdefault(ANSWERS, OrderedDict())
-    if question in kept and not _is_on(chosen):
+    growing = _is_on(chosen)  # as it was before asking: what is answered now may not be the last of it
+    if question in kept and not growing:
         return kept[question]
     found = ask(engine(), question)
     if isinstance(found, str) and (layer, head) != (LATEST, 0):
@@ -159,7 +161,8 @@ def _answer(chosen: Chosen, given: Given, opened: ExpertsOptions, step: int) -> 
     if isinstance(found, str):
         return found
     answer = HeadAnswer.from_dict(found)
-    kept[question] = answer
+    if not growing:
+        kept[question] = answer
     if len(kept) > KEPT_ANSWERS:
         kept.popitem(last=False)
     key = f"{PAGE}.steps.{chosen.source.key}"
@@ -176,8 +179,9 @@ def _place(chosen: Chosen, opened: ExpertsOptions) -> tuple[int, int]:
     """The layer and head that were chosen in the view, or those of the link."""
     state = st.session_state.get(_view_key(chosen))
     cell = state.get("cell") if isinstance(state, dict) else None
-    if isinstance(cell, dict) and all(isinstance(cell.get(each), (int, float)) for each in ("layer", "head")):
-        return int(cell["layer"]), int(cell["head"])
+    places = [whole_place(cell.get(each), MOST_PLACES) for each in ("layer", "head")] if isinstance(cell, dict) else []
+    if places and places[0] is not None and places[1] is not None:
+        return places[0], places[1]
     return opened.layer - 1, opened.head - 1
 
 

@@ -76,8 +76,8 @@ def experts_view(
 def chosen_of(cell: object, token: object, answer: HeadAnswer, query: int) -> Chosen:
     """What a browser says was chosen; where it says anything impossible, the answer's own head and `query`."""
     layer, head = (cell.get("layer"), cell.get("head")) if isinstance(cell, Mapping) else (None, None)
-    places = _place(layer, answer.layers), _place(head, answer.heads)
-    at = _place(token, len(answer.tokens))
+    places = whole_place(layer, answer.layers), whole_place(head, answer.heads)
+    at = whole_place(token, len(answer.tokens))
     return Chosen(
         *(places if None not in places else (answer.layer, answer.head)),  # type: ignore[arg-type]
         query if at is None else at,
@@ -170,7 +170,7 @@ def _largest(arrays: Any) -> float:
     return max((float(each.max()) for each in arrays if each.size), default=0.0) or 1.0
 
 
-def _place(value: object, count: int) -> int | None:
+def whole_place(value: object, count: int) -> int | None:
     """A whole number from 0 to below `count`, None for anything else; JSON may write 3 as 3.0."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < count or value != int(value):
         return None

@@ -97,7 +97,7 @@ def _moving(chosen: Chosen, seen: InsideAnswer, pace: float | None) -> None:
     if gone_on and bench.moving is None:
         st.rerun()  # a race that is on trains while one looks
     problem = answer if isinstance(answer, str) else bench.problem
-    shown = st.session_state.get(LAST, seen) if isinstance(answer, str) else answer
+    shown = seen if isinstance(answer, str) else answer
     st.session_state[LAST] = shown
     beside = chosen.source.run_title(chosen.beside) if chosen.beside >= 0 else ""
     with cards:

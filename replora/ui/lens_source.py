@@ -19,6 +19,8 @@ from replora.ui.words import plain, task_title
 
 RECORDED = "recorded:"
 RACE_SESSION = "race.session"  # of the Race page
+LINKED = "lens.linked"  # what the link said when it was last looked at
+LAST = "lens.race"  # the race that was looked into last
 RUN = "run"  # in the query string: a job, or recorded:TASK
 
 
@@ -47,32 +49,33 @@ class LensSource:
 def lens_source(engine: Engine, *, key: str) -> LensSource | None:
     """A select box of the races at hand and the one chosen; None, with a warning, where it cannot be read.
 
-    The first choice is the race of the link (`?run=`), else the one on the Race page, else the first recorded one.
+    At first the race of the link (`?run=`), else the one that was looked into last, on whichever page, else the one on
+    the Race page, else the first recorded one.
     """
     choices = _choices(engine)
-    asked = st.query_params.get(RUN, "")
-    if asked and asked not in choices:
-        try:
-            status = engine.status(asked)
-            choices = {asked: f"Run {asked[:8]}: {_about(status.spec)}", **choices}
-        except (UnknownJob, SpecError):
-            st.warning(f"run must be a race known here, got {asked[:40]!r}. The recorded one is shown instead.")
-    shown = f"{key}.shown"  # what the link says once this page has written it
-    if asked in choices and asked != st.session_state.get(shown):
-        st.session_state[key] = asked
-    elif st.session_state.get(key) not in choices:
-        st.session_state.pop(key, None)
-    opened = asked if asked in choices else next(iter(choices))
-    chosen = st.selectbox(
+    asked, last = st.query_params.get(RUN, ""), str(st.session_state.get(LAST, ""))
+    for name in (last, asked):
+        if name and name not in choices:
+            try:
+                choices = {name: f"Run {name[:8]}: {_about(engine.status(name).spec)}", **choices}
+            except (UnknownJob, UserError):
+                if name == asked:
+                    said = f"run must be a race known here, got {asked[:40]!r}. Another one is shown instead."
+                    st.warning(plain(said))
+    # The page writes the link at its end: until then it still names the race before.
+    new_link = asked in choices and asked not in (last, st.session_state.get(LINKED))
+    st.session_state[LINKED] = asked
+    wanted = asked if new_link else st.session_state.get(key, last)
+    # Without an index: the widget would begin anew each time that changes, and drop what was just chosen.
+    st.session_state[key] = wanted if wanted in choices else next(iter(choices))
+    chosen: str = st.selectbox(
         "Race to look into",
         list(choices),
-        list(choices).index(opened),
         format_func=lambda name: choices.get(name, name),
         key=key,
-        persist_state="session",
         help="Recorded races are at hand at once; a race of your own appears here once it has begun.",
     )
-    st.session_state[shown] = chosen
+    st.session_state[LAST] = chosen
     try:
         return _recorded(chosen) if chosen.startswith(RECORDED) else _of_job(engine, chosen, choices[chosen])
     except (UnknownJob, UserError) as error:
@@ -112,8 +115,10 @@ def _of_job(engine: Engine, job: str, title: str) -> LensSource:
     if status.kind != "race":
         raise SpecError(f"run must be a race, got {status.kind or 'nothing'}.")
     events = tuple(from_line(line) for line in engine.events(job))
-    spec = Race.from_dict(status.spec)
-    return LensSource(job, title, str(engine.folder(job)), spec, events, recorded=False)
+    spec, folder = Race.from_dict(status.spec), engine.folder(job)
+    if status.state.final and not folder.is_dir():
+        raise SpecError("This run has nothing left to look into: it was deleted, or is one of many older ones.")
+    return LensSource(job, title, str(folder), spec, events, recorded=False)
 
 
 def _folder(task: str) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -65,8 +66,15 @@ def live_slider(
         on_moving_change=_note,
         on_settled_change=_note,
     )
-    moving, settled = (min(max(float(each), low), high) for each in (found.moving, found.settled))
+    moving, settled = (_within(each, value, low, high) for each in (found.moving, found.settled))
     return Slid(moving, settled)
+
+
+def _within(told: object, value: float, low: float, high: float) -> float:
+    """What a browser told, if it is a number, within the bounds; `value` for anything else."""
+    if isinstance(told, bool) or not isinstance(told, (int, float)) or not math.isfinite(told):
+        return value
+    return min(max(float(told), low), high)
 
 
 def _note() -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import streamlit as st
 
+from replora.card import options_of
 from replora.config import METHOD_TITLES, Race, RaceOptions, SpecError, UserError
 from replora.ui.backbone_control import backbone_control
 from replora.ui.controls import control
@@ -44,10 +45,13 @@ class Form:
     problem: str = ""
 
 
-def open_form(query: Mapping[str, str]) -> RaceOptions:
-    """The options of this session's first URL; defaults where it has none."""
+def open_form(query: Mapping[str, str], shown: Race | None) -> RaceOptions:
+    """The options of this session's first URL; where it names a run and nothing else, those of that race, `shown`."""
     if OPENED not in st.session_state:
-        st.session_state[OPENED], st.session_state[PROBLEMS] = servable(*RaceOptions.from_query(query))
+        found, problems = RaceOptions.from_query(query)
+        if shown is not None and set(query) == {RUN}:
+            found = options_of(shown) or found
+        st.session_state[OPENED], st.session_state[PROBLEMS] = servable(found, problems)
     options: RaceOptions = st.session_state[OPENED]
     return options
 

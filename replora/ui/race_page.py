@@ -12,6 +12,7 @@ from replora.ui.transport import transport
 from replora.ui.words import plain
 
 SESSION = "race.session"
+LINKED = "race.linked"  # the run that the link asked for, if it could be had
 HEADER = (
     "<header class='page'><h1>Race</h1><p>One frozen model, the same batches, two ways to make A and B.</p></header>"
 )
@@ -19,8 +20,8 @@ HEADER = (
 
 def race_page() -> None:
     """Controls, buttons, view; the URL follows them."""
-    opened = open_form(st.query_params)
     session = _session(st.query_params.get(RUN))
+    opened = open_form(st.query_params, session.spec)
     jobs = engine()
 
     st.html(HEADER)
@@ -29,7 +30,7 @@ def race_page() -> None:
     session.poll(jobs)
     write_link(form.chosen, session.job)
 
-    if session.job or form.chosen != opened:
+    if session.job != st.session_state[LINKED] or form.chosen != opened:
         st.session_state[PROBLEMS] = []  # the link has had its say
     for problem in [*st.session_state[PROBLEMS], session.problem, form.problem]:
         if problem:
@@ -45,5 +46,6 @@ def _session(run: str | None) -> RaceSession:
         st.session_state[SESSION] = RaceSession()
         if run:
             st.session_state[SESSION].attach(engine(), run)
+        st.session_state[LINKED] = st.session_state[SESSION].job
     session: RaceSession = st.session_state[SESSION]
     return session

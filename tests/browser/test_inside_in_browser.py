@@ -17,6 +17,10 @@ HOST_SECONDS = 90_000  # until a cold host has read its first models, on a busy 
 ANSWER_SECONDS = 30_000  # until a few questions are answered there; at rest each takes a fifth of a second
 FIGURES = 3
 PROBES = "_stcore"  # Streamlit asks for these below the path of a deep link first
+HEIGHTS = """() => {
+  const board = Math.round(document.querySelector('.matrices')?.getBoundingClientRect().height ?? 0);
+  return board && [board, document.querySelector('[data-testid=stMain]').scrollHeight];
+}"""
 QUERY = ".product.{} img:last-child"
 
 
@@ -58,8 +62,8 @@ def sources(page: Page, column: str) -> list[str | None]:
 
 
 def heights(page: Page) -> tuple[int, int]:
-    board: int = page.locator(".matrices").evaluate("each => Math.round(each.getBoundingClientRect().height)")
-    whole: int = page.locator("[data-testid=stMain]").evaluate("each => each.scrollHeight")
+    """Of the board and of the whole page, once the board is there: it is exchanged while it is drawn anew."""
+    board, whole = page.wait_for_function(HEIGHTS).json_value()
     return board, whole
 
 

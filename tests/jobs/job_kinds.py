@@ -211,4 +211,7 @@ def answer(question: Mapping[str, Any]) -> Mapping[str, Any]:
             os.kill(os.getpid(), signal.SIGKILL)
         case "wait":
             time.sleep(question["seconds"])
+        case "large":
+            time.sleep(question["seconds"])
+            return {"large": "x" * 1_000_000}
     return {}

@@ -65,6 +65,50 @@ def test_a_hanging_answer_is_given_up_and_its_process_ended(engine):
     wait_for(lambda: not alive(before))
 
 
+def test_large_questions_behind_a_large_answer_block_neither_answers_nor_jobs(engine):
+    job = engine.submit("count", {"steps": 60, "seconds": 0.02})
+    found: list[Any] = []
+
+    def ask(question: dict[str, Any]) -> None:
+        found.append(engine.ask(question))
+
+    asked = [{"what": "large", "seconds": 0.3}]
+    asked += [{"what": "sum", "values": [1], "picture": "y" * 200_000} for _ in range(6)]
+    threads = [threading.Thread(target=ask, args=(each,), daemon=True) for each in asked]
+    for each in threads:
+        each.start()
+        time.sleep(0.02)
+    for each in threads:
+        each.join(15)
+    assert len(found) == len(asked)
+    wait_for(lambda: engine.status(job).state.final)
+    assert engine.status(job).events > 60
+
+
+def test_who_waits_behind_a_hanging_question_is_answered_by_the_next_process(engine):
+    engine.ask({"what": "sum", "values": []})
+    found: list[Any] = []
+
+    def hang() -> None:
+        with pytest.raises(NoAnswer) as caught:
+            engine.ask({"what": "hang"}, patience=0.5)
+        found.append(str(caught.value))
+
+    first = threading.Thread(target=hang)
+    first.start()
+    time.sleep(0.1)
+    assert engine.ask({"what": "sum", "values": [3]}, patience=15)["sum"] == 3
+    first.join()
+    assert "took longer than 0.5 seconds" in found[0]
+
+
+def test_a_process_that_has_not_answered_yet_may_take_longer_to_read_its_models(engine):
+    wait_for(lambda: engine.ready)
+    with pytest.raises(NoAnswer, match="still being read"):
+        engine.ask({"what": "large", "seconds": 1.0}, patience=0.4)
+    assert engine.ask({"what": "sum", "values": [3]}, patience=15)["sum"] == 3
+
+
 def test_waiting_behind_others_ends_nobody(engine):
     before = engine.ask({"what": "sum", "values": []})["pid"]
     others = [

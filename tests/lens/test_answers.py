@@ -16,7 +16,7 @@ from replora.adapters.attach import adapter_of, attach_factors, delta_weights, m
 from replora.adapters.factors import AttentionShape, DirectFactors, FactorPair
 from replora.adapters.peft import load_peft
 from replora.backbones import load_backbone
-from replora.catalog import TASKS
+from replora.catalog import ASSETS, TASKS
 from replora.config import UserError
 from replora.lens.answers import AdapterAnswer, HeadAnswer, InsideAnswer, MergeAnswer
 from replora.lens.arrays import pack, unpack
@@ -239,6 +239,16 @@ def test_the_accuracy_of_an_edit_is_the_same_whether_or_not_the_rows_before_it_a
     tested = oracle.task.test.take(nested_subset(oracle.task.test.labels, 200, 0))
     right = oracle.logits(merge(oracle.model), tested.examples).argmax(-1).numpy() == tested.labels
     assert quick.now.accuracy == pytest.approx(right.mean(), abs=1e-9)
+
+
+@pytest.mark.parametrize("folder", ["lens_digits", "lens_fashion"])
+@pytest.mark.parametrize("layer", [0, 1, 2])
+def test_setting_an_entry_to_what_it_is_changes_nothing(folder, layer):
+    question = {"folder": str(ASSETS / "recorded" / folder), "run": REPLORA, "layer": layer}
+    before = ask(InsideQuestion(**question, tensor="g_a.0.latent"), InsideAnswer)
+    same = Edit(tensor="g_a.0.latent", row=0, column=0, value=float(before.chosen.values[0, 0]))
+    after = ask(InsideQuestion(**question, edits=(same,)), InsideAnswer)
+    assert after.now.accuracy == after.trained.accuracy
 
 
 def test_grafts_do_what_they_say(folders):

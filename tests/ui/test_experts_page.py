@@ -19,6 +19,7 @@ from replora.jobs.engine import JobState, JobStatus, NoAnswer, UnknownJob
 from replora.lens.service import answer
 from replora.tasks import load_task
 from replora.ui import engine as ui_engine
+from replora.ui.live_slider import _within
 
 ROOT = Path(__file__).resolve().parents[2]
 Open = Callable[..., AppTest]
@@ -135,7 +136,7 @@ def test_ones_own_race_is_looked_into_and_lacks_what_it_lacks(visit, engine):
 @pytest.mark.parametrize(
     ("query", "sentence"),
     [
-        ({"run": "nosuchrun"}, "run must be a race known here, got 'nosuchrun'. The recorded one is shown instead."),
+        ({"run": "nosuchrun"}, "run must be a race known here, got 'nosuchrun'. Another one is shown instead."),
         ({"layer": "many"}, "layer must be a whole number from 0 to 256, got 'many'. The default is used instead."),
     ],
 )
@@ -221,3 +222,25 @@ def test_the_model_as_it_was_can_stand_beside(visit, engine):
     test.multiselect[0].set_value([-1, 2]).run()
     assert not test.exception
     assert engine.asked[-1]["runs"] == [-1, 2, 0, 1]
+
+
+def test_the_first_race_that_is_picked_is_shown_and_known_again(visit, engine):
+    test = visit()
+    test.selectbox[0].set_value("recorded:emoji").run()
+    assert not test.exception
+    assert test.selectbox[0].value == "recorded:emoji"
+    assert engine.asked[-1]["folder"].endswith("lens_emoji")
+    assert test.query_params["run"] == "recorded:emoji"
+
+
+def test_a_run_whose_snapshots_are_gone_is_one_sentence(visit, engine, monkeypatch, tmp_path):
+    monkeypatch.setattr(engine, "folder", lambda job: tmp_path / "gone")
+    assert warned(visit(run="ownrace1")) == [
+        "This run has nothing left to look into: it was deleted, or is one of many older ones."
+    ]
+
+
+@pytest.mark.parametrize("told", ["x", None, [1], {"a": 1}, float("nan"), float("inf"), True])
+def test_a_slider_takes_nothing_but_numbers_from_a_browser(told):
+    assert _within(told, 3.0, 0.0, 10.0) == 3.0
+    assert _within(99, 3.0, 0.0, 10.0) == 10.0
