@@ -12,6 +12,10 @@ from replora.card.hashing import spec_hash
 
 EARLIER = "It was recorded by an earlier build of this app: run again, last digits may differ."
 SAME_STACK = "On the same device with the same precision, threads and versions it gives the same numbers, bit for bit."
+SAME_STUDY = (
+    "On the same device with the same precision, threads and versions it gives the same numbers, up to rounding where "
+    "another number of runs fits into memory at once."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +64,9 @@ class ResultCard:
     @property
     def promise(self) -> str:
         """What can be expected of the command."""
-        return EARLIER if self.recorded else SAME_STACK
+        if self.recorded:
+            return EARLIER
+        return SAME_STACK if self.kind == "race" else SAME_STUDY
 
     def facts(self) -> dict[str, str]:
         """Everything but those compared, the command and the spec, by label, in the order in which it is read."""

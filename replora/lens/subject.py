@@ -19,7 +19,7 @@ from replora.adapters.factors import FactorPair, GivenFactors
 from replora.backbones import Backbone, Rows, use_plain_attention
 from replora.config import Run
 from replora.lens.questions import ACCURACY_EXAMPLES, FROZEN, LATEST, Example, LensError
-from replora.tasks import Split, Task, load_task, nested_subset
+from replora.tasks import Split, Task, TaskError, load_task, nested_subset, task_card
 from replora.training.race import TEST_SEED
 from replora.training.snapshots import MOST_SNAPSHOTS, Snapshots
 from replora.training.stack import backbone_for
@@ -209,7 +209,16 @@ _adapted: OrderedDict[tuple[str, int, int], tuple[Backbone, GivenFactors]] = Ord
 
 
 def subject(folder: str) -> Subject:
-    """The race in `folder`, read once; the ones not asked about for longest are let go."""
+    """The race in `folder`, read once; the ones not asked about for longest are let go, and those whose own data are.
+
+    Raises `TaskError` where the data of its task are no longer kept.
+    """
+    if folder in _subjects:
+        try:
+            task_card(_subjects[folder].spec.task)
+        except TaskError:
+            del _subjects[folder]
+            raise
     if folder not in _subjects:
         _subjects[folder] = Subject(Path(folder))
         if len(_subjects) > MOST_SUBJECTS:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import streamlit as st
 
+from replora.catalog import TASKS
 from replora.config import Linked, option
 from replora.lens.inputs import digit, picture, sentence
 from replora.lens.questions import FROZEN, MOST_RUNS, Example
@@ -157,7 +158,11 @@ def _as_picture(png: bytes) -> Example:
     return Example(picture=base64.b64encode(png).decode("ascii"))
 
 
-@st.cache_resource(show_spinner=False, max_entries=8)
 def known_task(name: str) -> Task:
-    """A task's examples, read once; `TaskError` where it cannot be read."""
+    """A task's examples; `TaskError` where it cannot be read. Own data are read anew: deleted ones must not stay."""
+    return _embedded(name) if name in TASKS else load_task(name)
+
+
+@st.cache_resource(show_spinner=False, max_entries=8)
+def _embedded(name: str) -> Task:
     return load_task(name)

@@ -17,7 +17,7 @@ from replora.adapters.factors import AttentionShape, DirectFactors, FactorPair
 from replora.adapters.peft import load_peft
 from replora.backbones import load_backbone
 from replora.catalog import ASSETS, TASKS
-from replora.config import UserError
+from replora.config import RaceOptions, UserError
 from replora.lens.answers import AdapterAnswer, HeadAnswer, InsideAnswer, MergeAnswer
 from replora.lens.arrays import pack, unpack
 from replora.lens.questions import (
@@ -31,9 +31,14 @@ from replora.lens.questions import (
     MergeQuestion,
 )
 from replora.lens.service import answer
+from replora.own.examples import Examples
+from replora.own.limits import Limits
+from replora.own.split import SplitOptions, split_task
+from replora.own.store import delete_task, keep_task
 from replora.tasks import load_task, nested_subset
 from replora.theory.attention import head_as_experts, part_sizes
-from replora.training.snapshots import Snapshots
+from replora.training.race import race
+from replora.training.snapshots import Snapshots, SnapshotWriter
 
 HEAD, LORA, REPLORA = 0, 1, 2
 MODALITIES = ["image", "text"]
@@ -354,6 +359,21 @@ def test_a_folder_without_snapshots_and_an_unknown_kind_are_sentences(tmp_path):
         answer(HeadQuestion(folder=str(tmp_path), runs=(0,)).to_dict())
     with pytest.raises(UserError, match="kind must be one of head, inside, merge, adapter, got None"):
         answer({})
+
+
+def test_own_data_that_were_deleted_are_not_shown_any_more(tmp_path, monkeypatch):
+    monkeypatch.setenv("REPLORA_DATA", str(tmp_path))
+    rows = [f"{word} number {place}" for word in ("cat", "dog") for place in range(10)]
+    examples = Examples("text", rows, ["cat"] * 10 + ["dog"] * 10, ())
+    name = keep_task(split_task(examples, SplitOptions()), Limits())
+    spec = RaceOptions(task=name, steps=1, batch_size=2, adapted_blocks=1, device="cpu").race()
+    list(race(spec, snapshots=SnapshotWriter(tmp_path / "run", spec)))
+    question = HeadQuestion(folder=str(tmp_path / "run"), runs=(0,))
+    assert ask(question, HeadAnswer).classes == ("cat", "dog")
+    delete_task(name)
+    for _ in range(2):
+        with pytest.raises(UserError, match="no longer kept"):
+            ask(question, HeadAnswer)
 
 
 def test_arrays_survive_json_bit_for_bit():
