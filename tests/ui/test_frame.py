@@ -64,6 +64,12 @@ def test_users_see_no_tracebacks_and_are_not_counted() -> None:
     assert config["runner"]["postScriptGC"] is False
 
 
+def test_the_server_does_not_watch_files() -> None:
+    """A watcher of the whole folder takes a core: races ran three times as long in a checkout with its environment."""
+    config = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text(encoding="utf-8"))
+    assert config["server"]["fileWatcherType"] == "none"
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_colours_of_text_stand_out(theme: str) -> None:
     colors = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text(encoding="utf-8"))["theme"][theme]
