@@ -1,8 +1,8 @@
 """`python -m benchmarks.contention`: a training step while something else uses a processor.
 
 torch's threads wait for each other awake, and where a browser or another job takes one processor they wait for long.
-The job host has them fall asleep sooner (`replora.jobs.local.SPIN_COUNT`). Both ways are timed in turns, each in a
-process of its own since the setting is read at start, first with the machine as it is, then beside busy processes.
+The job host has them fall asleep sooner (`replora.jobs.host_process.SPIN_COUNT`). Both ways are timed in turns, each
+in a process of its own since the setting is read at start, first with the machine as it is, then beside busy processes.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import click
 from benchmarks.timing import machine
 from replora.config import RaceOptions
 from replora.events import Step
-from replora.jobs.local import SPIN_COUNT
+from replora.jobs.host_process import SPIN_COUNT
 
 STEPS = 30
 SETTINGS = {"default": None, "host": SPIN_COUNT}

@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -30,8 +31,8 @@ def interactions(task: str) -> dict[str, Ask]:
     """What a visitor does, as the question number n of a kind; no two of a kind are alike."""
     folder = str(ASSETS / "recorded" / f"lens_{task}")
 
-    def inside(n: int, layer: int, **facts: object) -> InsideQuestion:
-        return InsideQuestion(folder=folder, run=REPLORA, beside=LORA, layer=layer, **facts)  # type: ignore[arg-type]
+    def inside(n: int, layer: int, **facts: Any) -> InsideQuestion:
+        return InsideQuestion(folder=folder, run=REPLORA, beside=LORA, layer=layer, **facts)
 
     def edit(n: int) -> tuple[Edit, ...]:
         return (Edit(tensor="g_a.0.latent", row=n % 4, factor=1.1 + n / 100),)

@@ -123,6 +123,13 @@ class History:
         with self._open() as database, _transaction(database):
             database.executemany(statement, map(_values, rows))
 
+    def settle(self, row: RunRow, settled: RunRow) -> None:
+        """Replaces `row` by `settled` if it still stands as it was read; `HistoryError` as for `record`."""
+        changes = ", ".join(f"{name} = ?" for name in NAMES)
+        statement = f"UPDATE runs SET {changes} WHERE id = ? AND state = ?"
+        with self._open() as database, _transaction(database):
+            database.execute(statement, [*_values(settled), row.id, row.state.value])
+
     def list(self, wanted: HistoryFilter = ALL, limit: int = 100, offset: int = 0) -> tuple[RunRow, ...]:
         """At most `limit` rows from number `offset` on; `HistoryError` where they cannot be read."""
         return tuple(map(_row, self._plain_rows(wanted, limit, offset)))

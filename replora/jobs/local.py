@@ -11,18 +11,13 @@ import json
 import logging
 import math
 import multiprocessing
-import os
 import secrets
-import signal
-import subprocess
-import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from multiprocessing.connection import Connection
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -30,6 +25,7 @@ from typing import Any
 from replora.config import Run, check_value, options
 from replora.jobs.engine import PATIENCE, Action, JobRefused, JobState, JobStatus
 from replora.jobs.history import History
+from replora.jobs.host_process import HostProcess, start_process, why
 from replora.jobs.kinds import ANSWERER, KINDS
 from replora.jobs.messages import Control, HostSettings, decode, encode
 from replora.jobs.questions import Questions
@@ -41,8 +37,6 @@ HOST_STARTS = 4  # how often in a row a host may end without any job's end befor
 STEADY_SECONDS = 600.0  # a host that lived this long ended by accident
 HOST_READY_SECONDS = 300.0  # a cold disk is slow
 CLOSE_SECONDS = 3.0  # for the host to end by itself
-
-SPIN_COUNT = "1000"  # how long torch's threads wait awake for each other; `benchmarks.contention` says what it is worth
 
 HOST_LOST = "The process that runs the jobs ended unexpectedly, and this job with it."
 CUT_SHORT = "This took too long and was given up; ask again."
@@ -83,16 +77,6 @@ class _Write:
     record: _Record
     line: str | None = None
     last: bool = False
-
-
-@dataclass(eq=False)
-class _Host:
-    """A running host; `outbox` takes messages for it, None ends the thread that sends them."""
-
-    process: subprocess.Popen[bytes]
-    connection: Connection
-    outbox: SimpleQueue[bytes | None] = field(default_factory=SimpleQueue)
-    ready: bool = False
 
 
 class LocalEngine:
@@ -138,7 +122,7 @@ class LocalEngine:
         self._records: dict[str, _Record] = {}
         self._queue: deque[_Record] = deque()
         self._running: set[str] = set()  # jobs whose process may live, ended ones included until it is gone
-        self._host: _Host | None = None
+        self._host: HostProcess | None = None
         self._host_ends = 0  # in a row, since a job's process last ended
         self._broken = False
         self._closing = threading.Event()
@@ -361,7 +345,7 @@ class LocalEngine:
             if self._broken:
                 return
 
-    def _start_host(self) -> _Host | None:
+    def _start_host(self) -> HostProcess | None:
         """A new host, or None where the engine closes; OSError where the system starts none."""
         ours, theirs = multiprocessing.Pipe()
         settings = HostSettings(
@@ -373,33 +357,24 @@ class LocalEngine:
             threads=self._threads,
             start_method=self._start_method,
         )
-        command = [sys.executable, "-P", "-m", "replora.jobs.host", settings.to_json()]
-        environment = {
-            "GOMP_SPINCOUNT": SPIN_COUNT,  # one's own is kept
-            **os.environ,
-            "PYTHONPATH": os.pathsep.join(os.path.abspath(each) for each in sys.path),  # the host sees our modules
-            "OPENBLAS_NUM_THREADS": "1",  # numpy would start threads in the host
-            "JE_ARROW_MALLOC_CONF": "background_thread:false",  # and so would pyarrow
-            "PYTORCH_NVML_BASED_CUDA_CHECK": "1",  # asking for CUDA would make it unusable in forks
-        }
         with self._lock:
             if self._closing.is_set():
                 ours.close()
                 theirs.close()
                 return None
             try:
-                process = _start_process(command, environment, theirs.fileno())
+                process = start_process(settings)
             except OSError:
                 ours.close()
                 raise
             finally:
                 theirs.close()
-            self._host = _Host(process, ours)
+            self._host = HostProcess(process, ours)
             return self._host
 
-    def _listen(self, host: _Host) -> None:
+    def _listen(self, host: HostProcess) -> None:
         """Hears one host out; when this returns, it is gone."""
-        writer = threading.Thread(target=_send_all, args=(host,), name="replora-writer", daemon=True)
+        writer = threading.Thread(target=host.send_all, name="replora-writer", daemon=True)
         writer.start()
         try:
             if not host.connection.poll(HOST_READY_SECONDS):
@@ -501,38 +476,3 @@ class LocalEngine:
             if len(stored) > self._keep:
                 with self._lock:
                     del self._records[stored.popleft()]
-
-
-def _start_process(command: list[str], environment: Mapping[str, str], handle: int) -> subprocess.Popen[bytes]:
-    """A process apart from ours, so that Ctrl-C in the terminal does not reach it, that inherits one connection."""
-    if sys.platform == "win32":
-        os.set_handle_inheritable(handle, True)
-        return subprocess.Popen(
-            command,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            startupinfo=subprocess.STARTUPINFO(lpAttributeList={"handle_list": [handle]}),
-            creationflags=subprocess.CREATE_NEW_PROCESS_GROUP,
-        )
-    return subprocess.Popen(
-        command, env=environment, stdin=subprocess.DEVNULL, pass_fds=[handle], start_new_session=True
-    )
-
-
-def _send_all(host: _Host) -> None:
-    """The writer thread of a host: sends its outbox until None."""
-    for message in iter(host.outbox.get, None):
-        with suppress(OSError):  # it has ended, which the keeper hears
-            host.connection.send_bytes(message)
-
-
-def why(exit_code: int | None, late: bool, time_limit: float, who: str = "The job") -> str:
-    """The sentence for a process that ended without a last word; `exit_code` is minus the signal that ended it."""
-    if late:
-        return f"{who} ran longer than its limit of {time_limit:g} seconds and was ended."
-    if exit_code == -9:
-        return f"{who} was killed by the system, most often because memory ran out."
-    if exit_code is not None and exit_code < 0:
-        names = {int(each): each.name for each in signal.Signals}
-        return f"{who} crashed with signal {-exit_code} ({names.get(-exit_code, 'unknown')})."
-    return f"{who} ended without a result, with exit code {exit_code}."

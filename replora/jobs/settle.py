@@ -28,4 +28,4 @@ def settle(history: History, engine: Engine) -> None:
             settled = dataclasses.replace(row_of(status, lines, created=row.created), ended="")
         else:  # its files are damaged or gone; what the row says of its spec stays
             settled = dataclasses.replace(row, state=status.state, message=status.message)
-        history.record(settled)
+        history.settle(row, settled)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import math
-import re
 import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,9 +30,6 @@ DRAWING_BYTES, DRAWING_PIXELS = MEGABYTE, 1_000_000
 INK = 128  # the least level of a stroke, so that its edge lies where a pixel is half covered
 
 MAX_CHARACTERS = 20_000
-READ_TOKENS = 128  # backbones.MAX_TOKENS, which cannot be imported without torch
-MARK_TOKENS = 2  # of those, one at the start and one at the end
-PIECES = re.compile(r"[\u3400-\u9fff]|[^\W_\u3400-\u9fff]+|[!-/:-@\[-`{-~]")  # each is at least a token
 
 
 class InputError(UserError):
@@ -111,11 +107,7 @@ def sentence(text: str, *, max_characters: int = MAX_CHARACTERS) -> Sentence:
         raise InputError(f"text must have 1 to {max_characters:,} characters that can be seen, got none.")
     removed = len(text) - len(kept)
     plural = "character that is not text was" if removed == 1 else "characters that are not text were"
-    notes = {
-        f"{removed:,} {plural} left out.": removed > 0,
-        f"Long: the model reads the first {READ_TOKENS} tokens only.": _pieces(kept) > READ_TOKENS - MARK_TOKENS,
-    }
-    return Sentence(kept.strip(), tuple(note for note, holds in notes.items() if holds))
+    return Sentence(kept.strip(), (f"{removed:,} {plural} left out.",) if removed else ())
 
 
 @contextmanager
@@ -178,9 +170,3 @@ def _start(mass: npt.NDArray[np.float64], ink: tuple[int, int], unit: float) -> 
     """Where, in pixels of the drawing, the 28 begin along one axis: the mass at their centre, no ink outside."""
     centre = float(mass @ (np.arange(len(mass)) + 0.5) / mass.sum())
     return min(max(centre - MASS_CENTRE * unit, ink[1] - DIGIT_SIDE * unit), ink[0])
-
-
-def _pieces(text: str) -> int:
-    """At least so many tokens: words, Chinese characters and ASCII's punctuation, accents left out as models do."""
-    decomposed = unicodedata.normalize("NFD", text)
-    return len(PIECES.findall("".join(each for each in decomposed if unicodedata.category(each) != "Mn")))

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from replora.adapters.attach import AttentionSite, attach_factors, find_attention
 from replora.adapters.factors import FactorPair, GivenFactors
-from replora.backbones import Backbone, Rows, use_plain_attention
+from replora.backbones import Backbone, Rows, TransformersText, use_plain_attention
 from replora.config import Run
 from replora.lens.questions import ACCURACY_EXAMPLES, FROZEN, LATEST, Example, LensError
 from replora.tasks import Split, Task, TaskError, load_task, nested_subset, task_card
@@ -164,7 +164,8 @@ class Subject:
         return prefix + rows * columns, prefix, (int(rows), int(columns))
 
     def _text(self, inputs: Rows, text: str, label: int) -> Seen:
-        tokenizer: Any = self.backbone.tokenizer  # type: ignore[attr-defined]
+        assert isinstance(self.backbone, TransformersText)
+        tokenizer = self.backbone.tokenizer
         ids = inputs["ids"][0].tolist()
         notes = []
         whole = len(tokenizer(text)["input_ids"])

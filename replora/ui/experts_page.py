@@ -112,7 +112,7 @@ def _given(chosen: Chosen, opened: ExpertsOptions) -> Given:
     try:
         given = given_example(chosen.source, opened)
     except InputError as error:
-        st.warning(plain(str(error)))
+        st.warning(plain(f"{error} Shown is still: {before.title}."))
         return before
     if isinstance(given, str):
         st.caption(given)
@@ -209,7 +209,7 @@ def _link(chosen: Chosen, answer: HeadAnswer, given: Given, query: int, step: in
 def _caption(given: Given, answer: HeadAnswer) -> str:
     notes = " ".join([*given.notes, *answer.notes])
     text = f'<q dir="auto">{escape(given.text)}</q>' if given.text else ""
-    return f'<div class="given"><b>{escape(given.title)}</b>{text}<small>{escape(notes)}</small></div>'
+    return f'<div class="given"><b>{escape(given.title)}</b><small>{escape(notes)}</small>{text}</div>'
 
 
 def _formulas(chosen: Chosen, shown: HeadAnswer, query: int) -> None:

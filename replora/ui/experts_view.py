@@ -76,12 +76,10 @@ def experts_view(
 def chosen_of(cell: object, token: object, answer: HeadAnswer, query: int) -> Chosen:
     """What a browser says was chosen; where it says anything impossible, the answer's own head and `query`."""
     layer, head = (cell.get("layer"), cell.get("head")) if isinstance(cell, Mapping) else (None, None)
-    places = whole_place(layer, answer.layers), whole_place(head, answer.heads)
+    layer, head = whole_place(layer, answer.layers), whole_place(head, answer.heads)
     at = whole_place(token, len(answer.tokens))
-    return Chosen(
-        *(places if None not in places else (answer.layer, answer.head)),  # type: ignore[arg-type]
-        query if at is None else at,
-    )
+    at = query if at is None else at
+    return Chosen(answer.layer, answer.head, at) if layer is None or head is None else Chosen(layer, head, at)
 
 
 def view_data(answer: HeadAnswer, titles: Mapping[int, RunTitle], picture: bytes | None, query: int) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from replora.ui.lens_source import RUN, LensSource, lens_source
 from replora.ui.words import settings
 
 PAGE = "inside"
+GRAFTED = f"{PAGE}.grafted"  # the race that the structure was chosen for
 AS_TRAINED = "as trained"
 STRUCTURE: dict[str, tuple[str, ...]] = {
     "activation": get_args(Activation),
@@ -93,6 +94,8 @@ def inside_form(
     run = _run(source, runs, opened)
     layer = _counted("layer", source.spec.adapted_blocks, opened.layer)
     rest = st.container()
+    if st.session_state.get(GRAFTED) != source.key:  # a structure was tried on one race, not on the next
+        st.session_state.update({GRAFTED: source.key, **{f"{PAGE}.{name}": AS_TRAINED for name in STRUCTURE}})
     st.html('<p class="group">Read under another structure</p>')
     graft = _graft(source.spec.runs[run].method)
     st.link_button(

@@ -201,6 +201,8 @@ def _standing(chosen: Chosen, shown: InsideAnswer, bench: Bench, problem: str) -
     changes = len({*bench.settled, *([place_of(bench.moving)] if bench.moving else [])})
     said = f"{count(changes)} place{'s' if changes != 1 else ''} changed" if changes else "Nothing changed"
     grafts = [named(name, options(Method)[name], value) for name, value in structure_of(chosen.graft).items()]
+    if grafts and not changes:
+        said = "No entry changed"
     if grafts:
         said += f"; read with {listing(grafts)}: it was not trained that way"
     if changes or grafts:

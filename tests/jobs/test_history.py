@@ -474,6 +474,23 @@ def test_jobs_of_a_killed_process_are_settled_as_the_store_says(engines: Engines
     assert history.get(running).state is JobState.RUNNING
 
 
+@pytest.mark.parametrize("meanwhile", ["deleted", "ended"])
+def test_settling_neither_brings_back_nor_overwrites_a_row_that_has_changed_since(
+    tmp_path: Path, meanwhile: str
+) -> None:
+    history = History(tmp_path / "data")
+    read = row(1, id="some_run_id", state=JobState.RUNNING)
+    history.record(read)
+    ended = row(1, id="some_run_id", state=JobState.FINISHED, ended="2026-01-01T00:00:09Z")
+    history.record(ended)
+    if meanwhile == "deleted":
+        history.delete(["some_run_id"])
+    history.settle(read, row(1, id="some_run_id", state=JobState.FAILED))
+    assert [(each.state, each.ended) for each in history.list()] == (
+        [] if meanwhile == "deleted" else [(JobState.FINISHED, "2026-01-01T00:00:09Z")]
+    )
+
+
 class FakeTrackio(types.ModuleType):
     """What trackio's `init` is given, and what its runs are told."""
 

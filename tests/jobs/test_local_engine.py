@@ -19,7 +19,8 @@ from processes import alive, wait_for
 import replora.jobs.local as local
 from replora.config import SpecError
 from replora.jobs.engine import Action, Engine, JobRefused, JobState, UnknownJob
-from replora.jobs.local import SPIN_COUNT, LocalEngine, why
+from replora.jobs.host_process import SPIN_COUNT, why
+from replora.jobs.local import LocalEngine
 from replora.jobs.store import RESTARTED, RESTARTED_IN_QUEUE, Store
 
 FOLDER = Path(__file__).parent

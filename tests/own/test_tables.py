@@ -190,6 +190,14 @@ def test_parquet_that_unpacks_to_too_much_is_refused_unread():
         read(sink.getvalue(), "mine.parquet")
 
 
+def test_a_long_text_that_a_small_file_repeats_is_held_once():
+    text = "word " * 100_000
+    table = Table("small.parquet", {"text": [text] * 400, "label": ["a", "b"] * 200})
+    examples = choose_columns(table, "text", "label", Limits()).examples
+    assert len(examples) == 400
+    assert len({id(each) for each in examples}) == 1
+
+
 def test_damaged_parquet_is_one_sentence():
     whole = parquet_bytes(pa.table({"text": ["one", "two"] * 50, "label": ["a", "b"] * 50}))
     for data in (b"PAR1 this is not parquet PAR1", whole[:-20], b"x"):
