@@ -1,5 +1,5 @@
 """The playground: `streamlit run app.py`."""
 
-from replora.ui.frame import frame
+from replora.ui.shell.frame import frame
 
 frame()

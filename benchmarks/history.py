@@ -18,11 +18,11 @@ from typing import Any
 
 import click
 
-from replora.card import spec_hash
 from replora.catalog import TASKS
 from replora.config import RaceOptions
 from replora.jobs.engine import JobState
 from replora.jobs.history import FILE, History, HistoryFilter, RunRow
+from replora.result_card import spec_hash
 
 PAGE = 100
 BATCH = 500

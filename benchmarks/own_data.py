@@ -25,11 +25,11 @@ from PIL import Image
 from replora.config import RaceOptions
 from replora.jobs.local import LocalEngine
 from replora.jobs.store import Store
-from replora.own.examples import Examples, choose_columns, guess_columns
-from replora.own.limits import Limits
-from replora.own.split import SplitOptions, split_task
-from replora.own.store import delete_task, keep_task
-from replora.own.upload import read_upload
+from replora.own_data.examples import Examples, choose_columns, guess_columns
+from replora.own_data.limits import Limits
+from replora.own_data.split import SplitOptions, split_task
+from replora.own_data.store import delete_task, keep_task
+from replora.own_data.upload import read_upload
 
 EXAMPLES = 5000
 CLASSES = 10

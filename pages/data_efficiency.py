@@ -2,8 +2,9 @@
 
 import streamlit as st
 
-from replora.ui.frame import guard, prose
-from replora.ui.study_data import data_page
+from replora.ui.shell.frame import guard
+from replora.ui.shell.style import prose
+from replora.ui.studies.data_page import data_page
 
 guard()
 data_page()

@@ -2,8 +2,9 @@
 
 import streamlit as st
 
-from replora.ui.experts_page import experts_page
-from replora.ui.frame import guard, prose
+from replora.ui.inside.experts.page import experts_page
+from replora.ui.shell.frame import guard
+from replora.ui.shell.style import prose
 
 guard()
 experts_page()

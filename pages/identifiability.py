@@ -2,8 +2,9 @@
 
 import streamlit as st
 
-from replora.ui.frame import guard, prose
-from replora.ui.identifiability_page import identifiability_page
+from replora.ui.shell.frame import guard
+from replora.ui.shell.style import prose
+from replora.ui.theory.identifiability import identifiability_page
 
 guard()
 identifiability_page()

@@ -2,8 +2,9 @@
 
 import streamlit as st
 
-from replora.ui.frame import guard, prose
-from replora.ui.inside_page import inside_page
+from replora.ui.inside.reparameterization.page import inside_page
+from replora.ui.shell.frame import guard
+from replora.ui.shell.style import prose
 
 guard()
 inside_page()

@@ -2,8 +2,9 @@
 
 import streamlit as st
 
-from replora.ui.frame import guard, prose
-from replora.ui.study_rate import rate_page
+from replora.ui.shell.frame import guard
+from replora.ui.shell.style import prose
+from replora.ui.studies.rate_page import rate_page
 
 guard()
 rate_page()

@@ -2,8 +2,9 @@
 
 import streamlit as st
 
-from replora.ui.frame import guard, prose
-from replora.ui.race_page import race_page
+from replora.ui.race.page import race_page
+from replora.ui.shell.frame import guard
+from replora.ui.shell.style import prose
 
 guard()
 race_page()

@@ -2,8 +2,9 @@
 
 import streamlit as st
 
-from replora.ui.frame import guard, prose
-from replora.ui.rates_page import rates_page
+from replora.ui.shell.frame import guard
+from replora.ui.shell.style import prose
+from replora.ui.theory.rates.page import rates_page
 
 guard()
 rates_page()

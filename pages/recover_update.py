@@ -2,8 +2,9 @@
 
 import streamlit as st
 
-from replora.ui.frame import guard, prose
-from replora.ui.study_teacher import teacher_page
+from replora.ui.shell.frame import guard
+from replora.ui.shell.style import prose
+from replora.ui.studies.teacher_page import teacher_page
 
 guard()
 teacher_page()

@@ -1,7 +1,7 @@
 """The Runs page: the history of all runs."""
 
-from replora.ui.frame import guard
-from replora.ui.runs_page import runs_page
+from replora.ui.runs.page import runs_page
+from replora.ui.shell.frame import guard
 
 guard()
 runs_page()

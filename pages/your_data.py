@@ -2,8 +2,9 @@
 
 import streamlit as st
 
-from replora.ui.frame import guard, prose
-from replora.ui.own_page import own_page
+from replora.ui.own_data.page import own_page
+from replora.ui.shell.frame import guard
+from replora.ui.shell.style import prose
 
 guard()
 own_page()

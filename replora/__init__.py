@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from replora.adapters.attach import attach, delta_weights, detach, find_attention, merge
     from replora.adapters.factors import DirectFactors, Factors, ReparameterizedFactors
     from replora.adapters.peft import load_peft, save_peft
-    from replora.config import Method, Race, Run, SpecError
+    from replora.config import Method, Race, Run
+    from replora.options import SpecError
     from replora.training.race import race
 
 __version__ = "0.1.0"

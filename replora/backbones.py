@@ -24,9 +24,9 @@ from torch import Tensor, nn
 
 from replora.adapters.attach import find_attention
 from replora.catalog import ASSETS, BACKBONES, Modality
-from replora.config import UserError
 from replora.hub.download import Downloads, reachable
 from replora.hub.names import is_downloaded
+from replora.options import UserError
 
 Rows = dict[str, Tensor]
 

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
-from replora.config import Race, UserError
+from replora.config import Race
+from replora.options import UserError
 
 PerRun = tuple[float | None, ...]
 

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any, Self
 
-from replora.config import Spec, kind_of, options, parse_value
+from replora.options import Spec, kind_of, options, parse_value
 
 
 def data_folder() -> Path:

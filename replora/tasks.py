@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from replora.catalog import ASSETS, FITTING, OWN_PREFIX, OWN_TASK, TASKS, Modality, TaskCard
-from replora.config import UserError
+from replora.options import UserError
 from replora.seeding import stream
 from replora.settings import data_folder
 

@@ -14,7 +14,7 @@ import click
 import pdoc
 
 import replora
-from replora.config import Spec, kind_of, options
+from replora.options import Spec, kind_of, options
 
 
 def describe(spec: type[Spec]) -> None:

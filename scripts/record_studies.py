@@ -19,7 +19,7 @@ import click
 
 from replora.catalog import ASSETS, TASKS
 from replora.studies.events import to_line
-from replora.studies.spec import DataStudy, Grid, TeacherStudy, command
+from replora.studies.spec import DataStudy, Study, TeacherStudy, command
 from replora.studies.study import study
 from replora.studies.summary import summarize_study
 from replora.studies.teacher_spec import StudentName, Teacher
@@ -31,7 +31,7 @@ TEACHERS: tuple[Teacher, ...] = ("tied", "untied")
 STUDENTS: tuple[StudentName, ...] = ("lora", "lora_tied", "trunk", "tied", "separate")
 
 
-def full_size() -> Iterator[tuple[str, Grid]]:
+def full_size() -> Iterator[tuple[str, Study]]:
     """The recorded studies by the name of their file."""
     for task in TASKS:
         yield (
@@ -66,7 +66,7 @@ def full_size() -> Iterator[tuple[str, Grid]]:
         )
 
 
-def record(name: str, spec: Grid, folder: Path) -> str:
+def record(name: str, spec: Study, folder: Path) -> str:
     """Record one study; its verdict. The file is replaced once the study is whole."""
     path = folder / f"{name}.jsonl"
     draft = path.with_suffix(".part")

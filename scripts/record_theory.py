@@ -13,9 +13,9 @@ from pathlib import Path
 
 import click
 
-from replora.lab.events import Estimated, to_line
-from replora.lab.job import run_monte_carlo
-from replora.lab.specs import MonteCarlo
+from replora.simulation.events import Estimated, to_line
+from replora.simulation.job import run_monte_carlo
+from replora.simulation.specs import MonteCarlo
 from replora.theory import SHARINGS, sample_sizes
 
 FILES = {"rates_exact": 2, "rates_over": 3}

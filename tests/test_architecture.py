@@ -5,7 +5,9 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from collections import defaultdict
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -13,62 +15,64 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "replora"
 
-LIGHT = {"catalog", "config", "events", "seeding", "summary"}  # each may import the ones named before it
-MAY_IMPORT: dict[str, set[str]] = {
-    "catalog": set(),
-    "config": {"catalog"},
-    "settings": {"config"},
-    "seeding": set(),
-    "events": {"config"},
-    "summary": {"config", "events"},
-    "adapters": {"config", "seeding"},
-    "tasks": {"catalog", "config", "seeding", "settings"},
-    "own": {"catalog", "config", "settings", "tasks"},
-    "hub": {"catalog", "config", "events", "settings"},
-    "backbones": {"catalog", "config", "adapters", "hub"},
-    "training": {"__init__", *LIGHT, "adapters", "backbones", "tasks"},
-    "studies": {*LIGHT, "adapters", "backbones", "tasks", "training"},
-    "theory": {"config"},
-    "lab": {"config", "events", "theory"},
-    "lens": {*LIGHT, "adapters", "backbones", "tasks", "theory", "training"},
-    "figures": {"lab", "config", "events", "summary", "theory"},
-    "card": {*LIGHT, "studies"},
-    "jobs": {*LIGHT, "settings", "card", "lab", "studies"},
-    "ui": {*LIGHT, "card", "hub", "own", "settings", "tasks", "figures", "jobs", "lab", "lens", "theory", "studies"},
-    "cli": {*LIGHT, "card", "training", "studies", "cli_own", "cli_study", "cli_theory", "cli_values"},
-    "cli_own": {"config", "own", "cli_values"},
-    "cli_values": {"config"},
-    "cli_study": {*LIGHT, "studies", "cli_own", "cli_values"},
-    "cli_theory": {"config", "theory"},
-    "__main__": {"cli"},
-    "__init__": {"config", "adapters", "training"},
+# What each room imports of others: no more, and all of it. A room is a file or folder of the package.
+ROOMS: dict[str, str] = {
+    "catalog": "",
+    "options": "",
+    "seeding": "",
+    "theory": "",
+    "config": "catalog options",
+    "settings": "options",
+    "adapters": "config options seeding",
+    "events": "config options",
+    "tasks": "catalog options seeding settings",
+    "hub": "catalog events options settings",
+    "own_data": "catalog options settings tasks",
+    "simulation": "events options theory",
+    "summary": "config events",
+    "backbones": "adapters catalog hub options",
+    "figures": "config events options",
+    "training": "__init__ adapters backbones catalog config events options seeding tasks",
+    "lens": "adapters backbones config options tasks training",
+    "studies": "adapters backbones config events options seeding summary tasks training",
+    "result_card": "catalog config events options studies summary",
+    "jobs": "catalog config events options result_card settings simulation studies summary",
+    "cli": "config events options own_data result_card studies summary theory training",
+    "ui": "catalog config events figures hub jobs lens options own_data result_card settings simulation studies "
+    "summary tasks",
+    "__init__": "",
+    "__main__": "cli",
 }
+UI_ROOMS: dict[str, str] = {
+    "visitor": "",
+    "shell": "visitor",
+    "parts": "shell",
+    "components": "shell",
+    "live": "",
+    "forms": "live parts visitor",
+    "race": "forms live parts visitor",
+    "studies": "forms live parts race shell visitor",
+    "inside": "components forms live parts race shell",
+    "theory": "components forms live parts shell",
+    "own_data": "forms parts race shell visitor",
+    "runs": "live parts shell",
+}
+TABLES = {"replora": ROOMS, "replora.ui": UI_ROOMS}
+
 HEAVY = {"torch", "timm", "transformers", "torchvision", "peft"}
-TORCH_FREE = [
-    *("card", "catalog", "config", "events", "seeding", "settings", "summary", "hub", "own", "tasks", "theory", "lab"),
-    *("figures", "ui"),
-]
-# The one file of a torch-free room that needs torch: it reads the heads of real models. Nothing torch-free imports it.
-READS_MODELS = PACKAGE / "theory" / "attention.py"
-
-
+WITH_TORCH = {"adapters", "backbones", "training", "studies", "lens", "jobs", "cli"}
 # Of the lens the web process knows what can be asked, what is answered, and which examples of one's own are taken.
 LENS_FOR_WEB = {"questions", "answers", "arrays", "inputs"}
-
-
-def room(path: Path) -> str:
-    """The top-level module or folder of a file: training for replora/training/race.py."""
-    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
 def imports(path: Path) -> Iterator[str]:
     """Full names of all modules a file imports, inside functions too; those for type checkers only are left out."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     skipped = {
-        each
+        inner
         for node in ast.walk(tree)
         if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
-        for each in ast.walk(node)
+        for inner in ast.walk(node)
     }
     for node in ast.walk(tree):
         if node in skipped:
@@ -79,29 +83,67 @@ def imports(path: Path) -> Iterator[str]:
             yield node.module
 
 
+def modules_of(folder: Path) -> list[str]:
+    """The full names of all modules below a folder of the package."""
+    names = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in sorted(folder.rglob("*.py"))]
+    assert names
+    return [name.removesuffix(".__init__") for name in names]
+
+
+def edges(package: str) -> dict[str, set[str]]:
+    """Which rooms of a package each of its rooms imports."""
+    folder = ROOT.joinpath(*package.split("."))
+    found: dict[str, set[str]] = defaultdict(set)
+    for path in folder.rglob("*.py"):
+        here = path.relative_to(folder).parts[0].removesuffix(".py")
+        for name in imports(path):
+            if name == package or name.startswith(f"{package}."):
+                there = name.removeprefix(package).strip(".").split(".")[0] or "__init__"
+                if there != here:
+                    found[here].add(there)
+    return found
+
+
+@pytest.mark.parametrize("package", TABLES)
+def test_the_rooms_import_what_the_table_says_and_nothing_else(package: str) -> None:
+    table = {room: set(allowed.split()) for room, allowed in TABLES[package].items()}
+    folder = ROOT.joinpath(*package.split("."))
+    rooms = {path.stem for path in folder.glob("*.py")} | {path.parent.name for path in folder.glob("*/*.py")}
+    assert rooms - {"__init__"} == set(table) - {"__init__"}
+    found = edges(package)
+    for room, allowed in table.items():
+        assert found[room] == allowed, room
+
+
+@pytest.mark.parametrize("package", TABLES)
+def test_no_room_imports_one_that_comes_after_it(package: str) -> None:
+    table = {room: set(allowed.split()) for room, allowed in TABLES[package].items()}
+    assert list(TopologicalSorter(table).static_order())  # raises where there is a circle
+    known = {"__init__"}
+    for room, allowed in table.items():
+        assert allowed <= known, f"{room} stands before {allowed - known}"
+        known.add(room)
+
+
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_imports_go_one_way(path):
-    here = room(path)
-    allowed = MAY_IMPORT[here] | ({"adapters"} if path == READS_MODELS else set())
+def test_torch_and_streamlit_stay_in_their_rooms(path: Path) -> None:
+    room = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    light = room not in WITH_TORCH or (room == "lens" and path.stem in LENS_FOR_WEB)
     for name in imports(path):
         top, _, rest = name.partition(".")
-        if top == "replora":
-            there = rest.split(".")[0] or "__init__"
-            assert there == here or there in allowed, f"{here} imports {there}"
-            if there == "lens" and (here == "ui" or (here == "lens" and path.stem in LENS_FOR_WEB)):
-                assert rest.split(".")[1] in LENS_FOR_WEB, f"{path.name} imports {name}, which needs torch"
         if top == "streamlit":
-            assert here == "ui"
-        if (here in TORCH_FREE and path != READS_MODELS) or (here == "lens" and path.stem in LENS_FOR_WEB):
-            assert top not in HEAVY, f"{here} imports {top}"
-            assert name != "replora.theory.attention", f"{here} imports {name}, which needs torch"
+            assert room == "ui"
+        if light and room != "__init__":
+            assert top not in HEAVY, f"{path.name} imports {name}"
+        if light and rest.startswith("lens."):
+            assert rest.split(".")[1] in LENS_FOR_WEB, f"{path.name} imports {name}, which needs torch"
 
 
 @pytest.mark.parametrize("path", [ROOT / "app.py", *sorted((ROOT / "pages").glob("*.py"))], ids=lambda path: path.name)
-def test_pages_see_only_the_user_interface(path):
+def test_pages_see_only_the_user_interface(path: Path) -> None:
     for name in imports(path):
         assert name.split(".")[0] in {"streamlit", "__future__"} or name.startswith("replora.ui")
 
@@ -109,22 +151,23 @@ def test_pages_see_only_the_user_interface(path):
 @pytest.mark.parametrize(
     "modules",
     [
-        ["replora", "replora.config", "replora.events", "replora.summary", "replora.tasks", "replora.theory"],
+        ["replora", *(f"replora.{room}" for room in ROOMS if room not in WITH_TORCH and not room.startswith("__"))],
         ["replora.jobs.local", "replora.jobs.kinds"],
         [f"replora.lens.{name}" for name in sorted(LENS_FOR_WEB)],
-        ["replora.cli"],
-        [f"replora.ui.{path.stem}" for path in sorted((PACKAGE / "ui").glob("*.py"))],
-        [f"replora.figures.{path.stem}" for path in sorted((PACKAGE / "figures").glob("*.py"))],
+        modules_of(PACKAGE / "cli"),
+        modules_of(PACKAGE / "ui"),
+        modules_of(PACKAGE / "figures"),
+        modules_of(PACKAGE / "theory"),
     ],
-    ids=["light", "jobs", "lens", "cli", "ui", "figures"],
+    ids=["light", "jobs", "lens", "cli", "ui", "figures", "theory"],
 )
-def test_these_modules_leave_torch_out(modules):
+def test_these_modules_leave_torch_out(modules: list[str]) -> None:
     code = f"import sys, {', '.join(modules)}; print(sorted({HEAVY!r} & set(sys.modules)))"
     found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
 
 
-def test_heavy_names_come_lazily_and_all_is_sorted_and_complete():
+def test_heavy_names_come_lazily_and_all_is_sorted_and_complete() -> None:
     code = (
         "import sys, replora; assert 'torch' not in sys.modules; replora.attach; assert 'torch' in sys.modules; "
         "[getattr(replora, name) for name in replora.__all__]; print(replora.__all__ == sorted(replora.__all__))"
@@ -133,7 +176,7 @@ def test_heavy_names_come_lazily_and_all_is_sorted_and_complete():
     assert found.stdout.strip() == "True"
 
 
-def test_an_unknown_name_is_an_attribute_error():
+def test_an_unknown_name_is_an_attribute_error() -> None:
     import replora
 
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from replora.config import format_value
 from replora.hub.download import Downloads
-from replora.own.limits import Limits
-from replora.ui.runs_actions import RunSettings
+from replora.options import format_value
+from replora.own_data.limits import Limits
+from replora.ui.runs.actions import RunSettings
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

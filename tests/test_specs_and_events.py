@@ -7,9 +7,10 @@ import json
 
 import pytest
 
-from replora.config import Method, Race, RaceOptions, Run, SpecError, format_value, kind_of, options, parse_value
+from replora.config import Method, Race, RaceOptions, Run
 from replora.events import Diverged, Evaluated, EventError, Finished, RunFacts, Started, Step, from_line, read_events
 from replora.events import to_line as line_of
+from replora.options import SpecError, format_value, kind_of, options, parse_value
 from replora.summary import paired_differences, summarize, verdict
 
 ODD = RaceOptions(

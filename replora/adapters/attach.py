@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from replora.adapters.factors import AttentionShape, Factors, make_factors
 from replora.adapters.linear import FusedLinear, LowRankLinear, QueryLinear, ValueLinear
-from replora.config import Method, SpecError, UserError
+from replora.config import Method
+from replora.options import SpecError, UserError
 
 Model = TypeVar("Model", bound=nn.Module)
 

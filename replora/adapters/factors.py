@@ -18,7 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from replora.config import Method, SpecError
+from replora.config import Method
+from replora.options import SpecError
 from replora.seeding import stream_seed
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {

@@ -32,7 +32,8 @@ from replora.adapters.attach import (
 )
 from replora.adapters.factors import DirectFactors, FactorPair, Factors, ReparameterizedFactors, make_factors
 from replora.adapters.linear import LowRankLinear
-from replora.config import Method, SpecError, UserError
+from replora.config import Method
+from replora.options import SpecError, UserError
 
 Model = TypeVar("Model", bound=nn.Module)
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from replora.figures.curves import Point
+from replora.figures.race.curves import Point
 from replora.figures.style import INK, NEUTRAL, STYLES, title_of
 
 Row = dict[str, Any]

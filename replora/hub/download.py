@@ -14,9 +14,9 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from replora.catalog import HUB
-from replora.config import Spec, option
 from replora.events import EventError
 from replora.hub.names import HubError, check_name, repository, wanted_files
+from replora.options import Spec, option
 from replora.settings import Settings
 
 REACH_SECONDS = 5.0  # for a connection

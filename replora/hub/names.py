@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from replora.catalog import HUB
-from replora.config import UserError
+from replora.options import UserError
 
 WEIGHTS = "model.safetensors"  # the only weights that are downloaded: never a pickle
 CONFIG = "config.json"

@@ -1,0 +1,1 @@
+"""Jobs in processes of their own: the engine and its host, the store, the history."""

@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from replora.config import UserError
 from replora.jobs.engine import JobState, UnknownJob
 from replora.jobs.history_csv import history_csv
 from replora.jobs.store import Store, data_folder, reason
+from replora.options import UserError
 
 FILE = "history.sqlite"
 VERSION = 1  # of the table, in the file's user_version
@@ -46,7 +46,8 @@ class RunRow:
 
     kind: 'race', 'study data', 'study rate', 'study teacher' or 'theory'. created, ended: UTC to the second, ended ''
     where it has not, or nobody knows when. methods: or students, or ways of sharing. device: what it ran on, '' before
-    it has started. spec_hash: see `replora.card.spec_hash`. verdict: what came out, in a sentence; summary: in numbers.
+    it has started. spec_hash: see `replora.result_card.spec_hash`. verdict: what came out, in a sentence; summary: in
+    numbers.
     """
 
     id: str

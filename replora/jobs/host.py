@@ -26,7 +26,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-from replora.jobs.child import LOG_FORMAT, run_answerer, run_job
+from replora.jobs.job_process import LOG_FORMAT, run_answerer, run_job
 from replora.jobs.messages import HostSettings, decode, encode
 
 LOOK_SECONDS = 1.0  # how often the host looks whether a silent child still lives

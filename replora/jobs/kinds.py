@@ -17,7 +17,7 @@ JobFunction = Callable[[Mapping[str, Any], Callable[[], float | None], Path], It
 
 KINDS: dict[str, str] = {
     "race": "replora.training.race:race_lines",
-    "theory": "replora.lab.job:monte_carlo_lines",
+    "theory": "replora.simulation.job:monte_carlo_lines",
     "study": "replora.studies.study:study_lines",
     "download": "replora.hub.download:download_lines",
 }

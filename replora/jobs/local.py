@@ -22,15 +22,16 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
-from replora.config import Run, check_value, options
+from replora.config import Run
 from replora.jobs.engine import PATIENCE, Action, JobRefused, JobState, JobStatus
 from replora.jobs.history import History
+from replora.jobs.history_writer import HistoryWriter
 from replora.jobs.host_process import HostProcess, start_process, why
 from replora.jobs.kinds import ANSWERER, KINDS
 from replora.jobs.messages import Control, HostSettings, decode, encode
 from replora.jobs.questions import Questions
-from replora.jobs.recorder import Recorder
 from replora.jobs.store import RESTARTED, RESTARTED_IN_QUEUE, Store, reason
+from replora.options import check_value, options
 
 PRELOAD = ("torch", "timm", "transformers", "replora.training.race:preload")
 HOST_STARTS = 4  # how often in a row a host may end without any job's end before the engine gives up
@@ -114,7 +115,7 @@ class LocalEngine:
         self._answerer = answerer
         self._preload = tuple(preload)
         self._store = store or Store()
-        self._recorder = Recorder(History(self._store.data))
+        self._recorder = HistoryWriter(History(self._store.data))
         self._start_method = start_method
         self._keep = keep
 

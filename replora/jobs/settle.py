@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 
-from replora.jobs.digest import row_of
 from replora.jobs.engine import Engine, JobState, JobStatus, UnknownJob
 from replora.jobs.history import History
+from replora.jobs.history_rows import row_of
 
 GONE = "Nothing is stored of this run."
 

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from importlib import import_module
 from typing import Any
 
-from replora.card import spec_hash
 from replora.events import Evaluated, Event, PerRun, Started, Step, from_line
+from replora.result_card import spec_hash
 
 VARIABLE = "REPLORA_TRACKIO"
 

@@ -55,7 +55,7 @@ class RunHead(Answer):
     """One run's view of one example.
 
     probabilities (classes,), empty for the frozen model, which has no head. routing, expert, change, base_output
-    (layers, heads): root mean square over tokens of the norms of `replora.theory.attention.PartSizes`, zero where a
+    (layers, heads): root mean square over tokens of the norms of `replora.lens.attention.PartSizes`, zero where a
     layer has no update. The rest is of the chosen head: gates, base_gates (tokens, tokens), row i weighing the experts
     for token i; per token (tokens,): expert_norms, base_expert_norms ||expert_j||, shifts ||expert_j - base expert_j||,
     routing_norms, expert_part_norms, change_norms, base_output_norms of the output's row i; effective,

@@ -7,9 +7,7 @@ from torch import Tensor
 
 from replora.adapters.attach import is_adapted
 from replora.lens.answers import HeadAnswer, RunHead
-from replora.lens.questions import FROZEN, LATEST, MOST_RUNS, HeadQuestion, LensError
-from replora.lens.subject import Seen, Subject, Taken, logits, repeated, whole_forward
-from replora.theory.attention import (
+from replora.lens.attention import (
     HeadExperts,
     LayerExperts,
     effective_experts,
@@ -18,6 +16,8 @@ from replora.theory.attention import (
     load,
     read_forward,
 )
+from replora.lens.questions import FROZEN, LATEST, MOST_RUNS, HeadQuestion, LensError
+from replora.lens.subject import ModelInput, RunsSnapshot, Subject, logits, repeated, whole_forward
 
 
 @torch.no_grad()
@@ -69,7 +69,7 @@ def within(name: str, value: int, count: int) -> int:
     return value
 
 
-def _probabilities(features: Tensor, taken: Taken, runs: tuple[int, ...], seen: Seen) -> list[Tensor]:
+def _probabilities(features: Tensor, taken: RunsSnapshot, runs: tuple[int, ...], seen: ModelInput) -> list[Tensor]:
     """Probabilities (classes,) of each run, empty for the frozen model."""
     shares = logits(features, taken)[:, 0].softmax(dim=-1)  # (runs, classes)
     return [shares[place, :0] if run == FROZEN else shares[place] for place, run in enumerate(runs)]

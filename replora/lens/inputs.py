@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from replora.config import UserError
+from replora.options import UserError
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")  # no other decoder ever runs
 FORMAT_NAMES = "PNG, JPEG, WebP, GIF or BMP"

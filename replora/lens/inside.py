@@ -13,12 +13,12 @@ from torch import Tensor
 from replora.adapters.factors import FactorPair, Factors
 from replora.backbones import Rows
 from replora.lens.answers import InsideAnswer, Update
+from replora.lens.attention import read_forward
 from replora.lens.heads import within
 from replora.lens.parameters import edited, grafted, tensor_at, tensors_at, trained_factors
 from replora.lens.questions import FROZEN, InsideQuestion, LensError
-from replora.lens.subject import Seen, Subject, Taken, logits, whole_forward
+from replora.lens.subject import ModelInput, RunsSnapshot, Subject, logits, whole_forward
 from replora.tasks import Indices
-from replora.theory.attention import read_forward
 from replora.training.cache import autocast
 from replora.training.device import choose_dtype
 
@@ -80,14 +80,14 @@ def answer_inside(subject: Subject, question: InsideQuestion) -> InsideAnswer:
 class _View:
     """What is looked at: an example, a layer (among the adapted ones) and a head."""
 
-    def __init__(self, subject: Subject, seen: Seen, layer: int, head: int) -> None:
+    def __init__(self, subject: Subject, seen: ModelInput, layer: int, head: int) -> None:
         self.subject, self.seen, self.layer, self.head = subject, seen, layer, head
 
     def kept_update(
         self,
         key: tuple[object, ...],
         factors: Factors | None,
-        taken: Taken,
+        taken: RunsSnapshot,
         unlike_at_layer_only: int | None = None,
     ) -> Update:
         """The same as `update`, computed once for what is looked at; the latest few are kept."""
@@ -100,7 +100,7 @@ class _View:
         kept.move_to_end(whole)
         return kept[whole]
 
-    def update(self, factors: Factors | None, taken: Taken, unlike_at_layer_only: int | None) -> Update:
+    def update(self, factors: Factors | None, taken: RunsSnapshot, unlike_at_layer_only: int | None) -> Update:
         """What these factors (None: those of `taken`) make.
 
         unlike_at_layer_only: a run whose factors they are, but for this view's layer; what comes before is known then.
@@ -135,7 +135,9 @@ class _View:
             probabilities=logits(features, taken)[0, 0].softmax(dim=-1).numpy(),
         )
 
-    def _accuracy(self, pair: FactorPair, scaling: Tensor, taken: Taken, unlike_at_layer_only: int | None) -> float:
+    def _accuracy(
+        self, pair: FactorPair, scaling: Tensor, taken: RunsSnapshot, unlike_at_layer_only: int | None
+    ) -> float:
         """Share of the tested examples that these factors have right."""
         subject = self.subject
         first, parts = subject.first, self._rows_before(subject.first, None, ())
@@ -150,7 +152,7 @@ class _View:
                 right += int((answers == subject.tested.labels[places]).sum())
         return right / len(subject.tested)
 
-    def _rows_before(self, layer: int, taken: Taken | None, key: tuple[int, ...]) -> list[tuple[Indices, Rows]]:
+    def _rows_before(self, layer: int, taken: RunsSnapshot | None, key: tuple[int, ...]) -> list[tuple[Indices, Rows]]:
         """Rows of the tested examples before a layer: of the frozen model, or with the factors of `taken`; kept.
 
         In parts, with the places of their examples; texts of like length together, which saves padding.

@@ -20,7 +20,7 @@ from replora.adapters.peft import save_peft
 from replora.backbones import Backbone, Rows
 from replora.lens.answers import AdapterAnswer, MergeAnswer
 from replora.lens.questions import AdapterQuestion, LensError, MergeQuestion
-from replora.lens.subject import Subject, Taken, logits, parameters_of, whole_forward
+from replora.lens.subject import RunsSnapshot, Subject, logits, parameters_of, whole_forward
 from replora.training.device import device_name
 
 WARM_UP = 2
@@ -74,7 +74,7 @@ def answer_adapter(subject: Subject, question: AdapterQuestion) -> AdapterAnswer
     return AdapterAnswer(taken.step, base64.b64encode(sink.getvalue()).decode("ascii"))
 
 
-def _adapted(subject: Subject, step: int, run: int) -> tuple[Taken, Backbone]:
+def _adapted(subject: Subject, step: int, run: int) -> tuple[RunsSnapshot, Backbone]:
     """The run's factors after `step` on the model; without the padding that runs of other ranks brought along."""
     method = subject.run(run).method
     if method.name == "head":

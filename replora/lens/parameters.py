@@ -10,11 +10,12 @@ import torch
 from torch import Tensor
 
 from replora.adapters.factors import AttentionShape, LatentMlp, ReparameterizedFactors
-from replora.config import Method, SpecError
+from replora.config import Method
 from replora.lens.answers import Tensor2d
 from replora.lens.arrays import Array
 from replora.lens.questions import MOST_EDITS, Edit, Graft, LensError
 from replora.lens.subject import Subject
+from replora.options import SpecError
 from replora.training.groups import method_groups
 
 NOTHING = torch.zeros(0).numpy()

@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, Self
 
-from replora.config import Activation, LayerSharing, Sharing, UserError
+from replora.config import Activation, LayerSharing, Sharing
+from replora.options import UserError
 
 LATEST = -1
 FROZEN = -1

@@ -29,7 +29,7 @@ MOST_MODELS = 6  # adapted copies; one of the kit's models takes 50 MB
 
 
 @dataclass(frozen=True)
-class Taken:
+class RunsSnapshot:
     """A snapshot for some runs beside each other: factors (runs, layers, ...), scaling (runs,), and their heads.
 
     head_weight (runs, classes, width), head_bias (runs, 1, classes); zeros for the frozen model.
@@ -43,7 +43,7 @@ class Taken:
 
 
 @dataclass(frozen=True)
-class Seen:
+class ModelInput:
     """An example as the model takes it: inputs of one row, what its tokens are, its class (-1: one's own)."""
 
     inputs: Rows
@@ -75,7 +75,7 @@ class Subject:
             raise LensError(f"run must be a whole number from 0 to {len(self.spec.runs) - 1}, got {place}.")
         return self.spec.runs[place]
 
-    def taken(self, step: int, runs: Sequence[int]) -> Taken:
+    def taken(self, step: int, runs: Sequence[int]) -> RunsSnapshot:
         """The factors and heads of `runs` after `step`; zeros for the frozen model and runs without an adapter."""
         if step == LATEST:
             step = self.snapshots.latest()
@@ -97,7 +97,7 @@ class Subject:
             return torch.stack(rows)
 
         pair = FactorPair(*(chosen(name) for name in FactorPair._fields))
-        return Taken(step, pair, chosen("scaling"), chosen("head_weight"), chosen("head_bias"))
+        return RunsSnapshot(step, pair, chosen("scaling"), chosen("head_weight"), chosen("head_bias"))
 
     def _snapshot(self, step: int) -> dict[str, Tensor]:
         """The tensors of a step; the latest few are kept."""
@@ -122,7 +122,7 @@ class Subject:
         factors.pair, factors.scaling, factors.rank = pair, scaling, pair.a_query.shape[2]
         return backbone
 
-    def see(self, example: Example) -> Seen:
+    def see(self, example: Example) -> ModelInput:
         """The example, encoded; `LensError` or `InputError` for one that cannot be had."""
         own = example.picture if self.task.modality == "image" else example.sentence
         if not own and (example.picture or example.sentence):
@@ -141,14 +141,14 @@ class Subject:
             return self._image(inputs, label)
         return self._text(inputs, raw, label)
 
-    def _image(self, inputs: Rows, label: int) -> Seen:
+    def _image(self, inputs: Rows, label: int) -> ModelInput:
         tokens, prefix, grid = self._patches()
         names = ["class token", *(f"register {place}" for place in range(1, prefix))][:prefix]
         if grid:
             names += [f"patch {row + 1},{column + 1}" for row in range(grid[0]) for column in range(grid[1])]
         else:
             names += [f"token {place}" for place in range(prefix, tokens)]
-        return Seen(inputs, tuple(names), prefix, grid, label)
+        return ModelInput(inputs, tuple(names), prefix, grid, label)
 
     def _patches(self) -> tuple[int, int, tuple[int, ...]]:
         """How many tokens an image makes, how many of them are no patches, and the grid of the patches."""
@@ -163,7 +163,7 @@ class Subject:
             prefix = 1
         return prefix + rows * columns, prefix, (int(rows), int(columns))
 
-    def _text(self, inputs: Rows, text: str, label: int) -> Seen:
+    def _text(self, inputs: Rows, text: str, label: int) -> ModelInput:
         assert isinstance(self.backbone, TransformersText)
         tokenizer = self.backbone.tokenizer
         ids = inputs["ids"][0].tolist()
@@ -174,7 +174,7 @@ class Subject:
         unknown = sum(each == tokenizer.unk_token_id for each in ids)
         if unknown:
             notes.append(f"{unknown} of {len(ids)} tokens are unknown to this model.")
-        return Seen(inputs, tuple(tokenizer.convert_ids_to_tokens(ids)), 0, (), label, tuple(notes))
+        return ModelInput(inputs, tuple(tokenizer.convert_ids_to_tokens(ids)), 0, (), label, tuple(notes))
 
 
 def _plain(backbone: Backbone) -> Backbone:
@@ -194,7 +194,7 @@ def whole_forward(backbone: Backbone, inputs: Rows) -> Tensor:
     return backbone.features(backbone.prefix(inputs, 0), 0)
 
 
-def logits(features: Tensor, taken: Taken) -> Tensor:
+def logits(features: Tensor, taken: RunsSnapshot) -> Tensor:
     """Logits (runs, examples, classes) of features (runs * examples, width)."""
     runs = len(taken.scaling)
     return torch.baddbmm(taken.head_bias, features.float().view(runs, -1, features.shape[-1]), taken.head_weight.mT)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from replora.events import EventError
-from replora.studies.spec import Grid, study_from_dict, study_to_dict
+from replora.studies.spec import Study, study_from_dict, study_to_dict
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class MethodFacts:
 class StudyStarted:
     """The first batch is about to take its first step. `test_examples`: how many there are in fact."""
 
-    spec: Grid
+    spec: Study
     runs: int
     batches: int
     methods: tuple[MethodFacts, ...]

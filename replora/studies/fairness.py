@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from replora.config import options
+from replora.options import options
+from replora.studies.base import RATES, Study
 from replora.studies.events import MethodFacts
-from replora.studies.grid import RATES, Grid
 from replora.summary import SEEDS_FOR_A_VERDICT
 
 ALIKE = 0.05  # by which share numbers of parameters may differ and still be called equal
 
-AnyStudy = TypeVar("AnyStudy", bound=Grid)
+AnyStudy = TypeVar("AnyStudy", bound=Study)
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ def fix(spec: AnyStudy, item: FairnessItem) -> AnyStudy:
 
 
 def fairness(
-    spec: Grid,
+    spec: Study,
     chosen: Mapping[tuple[str, float], float],
     trials: Mapping[str, Sequence[tuple[float, float, int]]],
     sizes: Sequence[MethodFacts] = (),
@@ -58,7 +58,7 @@ def fairness(
     )
 
 
-def _tuned(spec: Grid) -> FairnessItem:
+def _tuned(spec: Study) -> FairnessItem:
     name = "rates tuned per method"
     if spec.is_tuned:
         text = (
@@ -69,7 +69,7 @@ def _tuned(spec: Grid) -> FairnessItem:
     return FairnessItem(name, False, "All methods have one rate, which may suit one of them better.", _tuning(spec))
 
 
-def _equal_trials(spec: Grid, trials: Mapping[str, Sequence[tuple[float, float, int]]]) -> FairnessItem:
+def _equal_trials(spec: Study, trials: Mapping[str, Sequence[tuple[float, float, int]]]) -> FairnessItem:
     name = "equal grid and trials"
     adapted = [method for method in spec.titles if method != "head"]
     grids = [set(trials.get(method, ())) for method in adapted]
@@ -80,7 +80,7 @@ def _equal_trials(spec: Grid, trials: Mapping[str, Sequence[tuple[float, float, 
     return FairnessItem(name, False, f"The study is not finished; trials so far: {counts}.")
 
 
-def _inside(spec: Grid, chosen: Mapping[tuple[str, float], float]) -> FairnessItem:
+def _inside(spec: Study, chosen: Mapping[tuple[str, float], float]) -> FairnessItem:
     name = "best rate inside the grid"
     if not spec.is_tuned:
         return FairnessItem(name, False, "There is no grid: one rate for all.", _tuning(spec))
@@ -101,7 +101,7 @@ def _inside(spec: Grid, chosen: Mapping[tuple[str, float], float]) -> FairnessIt
     return FairnessItem(name, False, text, _widened(spec, rates[0] in ends, rates[-1] in ends))
 
 
-def _widened(spec: Grid, down: bool, up: bool) -> dict[str, Any]:
+def _widened(spec: Study, down: bool, up: bool) -> dict[str, Any]:
     """The grid with one rate more at each end that needs it, as far off as the end's neighbour; bounds permitting."""
     rates, facts = spec.all_rates, options(spec)["rates"]
     low, high = facts.low or 0.0, facts.high or 1.0
@@ -114,7 +114,7 @@ def _widened(spec: Grid, down: bool, up: bool) -> dict[str, Any]:
     return {} if found == rates else {"rates": found}
 
 
-def _equal_size(spec: Grid, sizes: Sequence[MethodFacts]) -> FairnessItem:
+def _equal_size(spec: Study, sizes: Sequence[MethodFacts]) -> FairnessItem:
     """Equal ranks cost the same once deployed; equal numbers of trained parameters are the other fair way."""
     name = "equal rank or parameters"
     trained = {each.method: each.trained_parameters for each in sizes if each.trained_parameters > 0}
@@ -131,14 +131,14 @@ def _equal_size(spec: Grid, sizes: Sequence[MethodFacts]) -> FairnessItem:
     return FairnessItem(name, False, text, {"lora_rank": 0})
 
 
-def _as_many(spec: Grid, trained: Mapping[str, int]) -> str:
+def _as_many(spec: Study, trained: Mapping[str, int]) -> str:
     """The rank with which LoRA would train as many parameters as RepLoRA, where a study can have it."""
     if not hasattr(spec, "lora_rank") or not {"lora", "replora"} <= set(trained):
         return ""
     return f" (LoRA of rank {round(spec.rank * trained['replora'] / trained['lora'])} would train as many)"
 
 
-def _enough_seeds(spec: Grid) -> FairnessItem:
+def _enough_seeds(spec: Study) -> FairnessItem:
     name = f"at least {SEEDS_FOR_A_VERDICT} seeds"
     count = len(spec.seeds)
     if count >= SEEDS_FOR_A_VERDICT:
@@ -149,7 +149,7 @@ def _enough_seeds(spec: Grid) -> FairnessItem:
     return FairnessItem(name, False, f"{words} an anecdote, not a finding.", {"seeds": seeds})
 
 
-def _tuning(spec: Grid) -> dict[str, Any]:
+def _tuning(spec: Study) -> dict[str, Any]:
     """The change that turns tuning on: the switch where there is one, else the default grid."""
     default = type(spec)()
     fields = options(spec)

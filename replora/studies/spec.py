@@ -1,6 +1,6 @@
 """What a study can be asked for: a grid of runs, as flat specs in the manner of `replora.config`. No torch.
 
-What they have in common is in `replora.studies.grid`; the teacher's is in `replora.studies.teacher_spec`.
+What they have in common is in `replora.studies.base`; the teacher's is in `replora.studies.teacher_spec`.
 """
 
 from __future__ import annotations
@@ -20,21 +20,18 @@ from replora.config import (
     RaceOptions,
     Run,
     Sharing,
-    SpecError,
     Training,
     method_of,
-    option,
-    options,
-    same_as,
 )
-from replora.studies.grid import RATES, Grid, StudyName, in_batches
+from replora.options import SpecError, option, options, same_as
+from replora.studies.base import RATES, Study, StudyName, in_batches
 from replora.studies.teacher_spec import TeacherStudy
 
-__all__ = ["RATES", "STUDIES", "DataStudy", "Grid", "RateStudy", "Study", "StudyName", "TeacherStudy"]
+__all__ = ["RATES", "STUDIES", "DataStudy", "RaceStudy", "RateStudy", "Study", "StudyName", "TeacherStudy"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Study(Grid):
+class RaceStudy(Study):
     """A grid of races: methods, data fractions, rates and seeds on a labelled task."""
 
     methods: tuple[MethodName, ...] = same_as(RaceOptions, "methods")
@@ -107,7 +104,7 @@ class Study(Grid):
 
 
 @dataclass(frozen=True, kw_only=True)
-class DataStudy(Study):
+class DataStudy(RaceStudy):
     """How much data: accuracy against data fraction, with one learning rate for all or with one tuned per method."""
 
     name = "data"
@@ -140,7 +137,7 @@ class DataStudy(Study):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RateStudy(Study):
+class RateStudy(RaceStudy):
     """Which learning rate: accuracy against the adapter's rate, for each method, on one fraction of the data."""
 
     name = "rate"
@@ -165,22 +162,22 @@ class RateStudy(Study):
         return self.rates
 
 
-STUDIES: dict[str, type[Grid]] = {"data": DataStudy, "rate": RateStudy, "teacher": TeacherStudy}
+STUDIES: dict[str, type[Study]] = {"data": DataStudy, "rate": RateStudy, "teacher": TeacherStudy}
 
 
-def study_to_dict(spec: Grid) -> dict[str, Any]:
+def study_to_dict(spec: Study) -> dict[str, Any]:
     """Plain values with the study's name, as `study_from_dict` reads them."""
     return {"study": spec.name, **spec.to_dict()}
 
 
-def study_from_dict(values: Mapping[str, Any]) -> Grid:
+def study_from_dict(values: Mapping[str, Any]) -> Study:
     """The study of `study_to_dict`; `SpecError` where it is none."""
     if not isinstance(values, Mapping) or values.get("study") not in STUDIES:
         raise SpecError(f"study must name one of {', '.join(STUDIES)}.")
     return STUDIES[values["study"]].from_dict({name: value for name, value in values.items() if name != "study"})
 
 
-def command(spec: Grid) -> str:
+def command(spec: Study) -> str:
     """The command line that runs a study: values that are not defaults, in the order of declaration."""
     words = ["python", "-m", "replora", "study", spec.name]
     for name, text in spec.to_query().items():

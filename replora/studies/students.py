@@ -18,7 +18,7 @@ from replora.training.cache import CHUNK
 from replora.training.stack import RunStack
 
 
-class Lesson:
+class StudentBatch:
     """One batch of students, whose prefix the teachers have computed."""
 
     def __init__(self, teachers: Teachers, students: Sequence[Student]) -> None:

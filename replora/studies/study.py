@@ -15,8 +15,11 @@ from typing import Any, Protocol
 
 import torch
 
-from replora.config import Race, SpecError
+from replora.config import Race
 from replora.events import Diverged, Evaluated, Started, Step
+from replora.options import SpecError
+from replora.studies.base import Study, in_batches
+from replora.studies.batch_size import runs_at_once
 from replora.studies.events import (
     CellFinished,
     MethodFacts,
@@ -28,10 +31,8 @@ from replora.studies.events import (
     TeachersDrawn,
     to_line,
 )
-from replora.studies.grid import Grid, in_batches
-from replora.studies.memory import runs_at_once
-from replora.studies.spec import Study, TeacherStudy, study_from_dict
-from replora.studies.students import Lesson
+from replora.studies.spec import RaceStudy, TeacherStudy, study_from_dict
+from replora.studies.students import StudentBatch
 from replora.studies.teacher import Teachers
 from replora.studies.teacher_spec import Student
 from replora.tasks import load_task
@@ -44,7 +45,7 @@ TOLD = 20  # how often a batch tells its progress
 
 
 @dataclass(frozen=True)
-class Begun:
+class BatchFacts:
     """What the first batch knows of the machine and of the sizes of the methods."""
 
     methods: tuple[MethodFacts, ...]
@@ -56,7 +57,7 @@ class Begun:
     versions: Mapping[str, str]
 
 
-Told = Begun | Step | TeachersDrawn | CellFinished | StudentFinished
+Told = BatchFacts | Step | TeachersDrawn | CellFinished | StudentFinished
 
 
 class Batches(Protocol):
@@ -76,7 +77,7 @@ def study_lines(spec: Mapping[str, Any], new_rate: Callable[[], float | None], f
         yield to_line(event)
 
 
-def study(spec: Grid, *, at_once: int | None = None, folder: Path | None = None) -> Iterator[StudyEvent]:
+def study(spec: Study, *, at_once: int | None = None, folder: Path | None = None) -> Iterator[StudyEvent]:
     """Train the grid of `spec`, in as few batches as memory allows.
 
     at_once: runs of a batch at most, instead of what memory allows. A batch that the device has no memory for is
@@ -112,7 +113,7 @@ class _Clock:
         return self.spent + (0.0 if self.since is None else time.perf_counter() - self.since)
 
 
-def _told(kind: Batches, spec: Grid, at_once: int, clock: _Clock) -> Iterator[StudyEvent]:
+def _told(kind: Batches, spec: Study, at_once: int, clock: _Clock) -> Iterator[StudyEvent]:
     pending = in_batches(kind.runs, at_once)
     runs, done, batches = len(kind.runs), 0, len(pending)
     once: set[type] = set()  # what every batch tells and the study tells once
@@ -129,7 +130,7 @@ def _told(kind: Batches, spec: Grid, at_once: int, clock: _Clock) -> Iterator[St
                         yield _progress(done, runs, share, clock.seconds())
                 elif type(event) not in once:
                     once.add(type(event))
-                    if isinstance(event, Begun):
+                    if isinstance(event, BatchFacts):
                         yield StudyStarted(spec=spec, runs=runs, batches=batches, **vars(event))
                     else:
                         yield event
@@ -145,10 +146,10 @@ def _told(kind: Batches, spec: Grid, at_once: int, clock: _Clock) -> Iterator[St
     yield StudyFinished(round(clock.seconds(), 3))
 
 
-def _kind(spec: Grid, device: torch.device, folder: Path | None) -> Batches:
+def _kind(spec: Study, device: torch.device, folder: Path | None) -> Batches:
     if isinstance(spec, TeacherStudy):
         return Lessons(spec, device)
-    if isinstance(spec, Study):
+    if isinstance(spec, RaceStudy):
         return Races(spec, folder)
     raise SpecError(f"study must be one of data, rate, teacher, got {type(spec).__name__}.")
 
@@ -166,20 +167,20 @@ class Lessons:
         with repeatable(self.device):
             if self.teachers is None:
                 self.teachers = Teachers(self.spec, self.device)
-            lesson = Lesson(self.teachers, runs)
+            lesson = StudentBatch(self.teachers, runs)
             yield self._begun(lesson)
             yield self.teachers.drawn()
             for event in lesson.events():
                 if not isinstance(event, Diverged):  # the student's result says so
                     yield event
 
-    def _begun(self, lesson: Lesson) -> Begun:
+    def _begun(self, lesson: StudentBatch) -> BatchFacts:
         assert self.teachers is not None
         sizes = {
             student.name: MethodFacts(student.name, *lesson.stack.adapter_sizes(place))
             for place, student in enumerate(lesson.students)
         }
-        return Begun(
+        return BatchFacts(
             methods=tuple(sizes.values()),
             test_examples=len(self.teachers.test.split),
             backbone=lesson.stack.backbone.name,
@@ -193,7 +194,7 @@ class Lessons:
 class Races:
     """Races of the engine, each evaluated at its end; the frozen prefix is computed once for all."""
 
-    def __init__(self, spec: Study, folder: Path | None) -> None:
+    def __init__(self, spec: RaceStudy, folder: Path | None) -> None:
         self.spec = spec
         self.runs = spec.runs()
         self.prefixes = Prefixes()
@@ -245,12 +246,12 @@ def _cells(batch: Race, started: Started, last: Evaluated, lost: set[int]) -> It
         )
 
 
-def _begun(event: Started) -> Begun:
+def _begun(event: Started) -> BatchFacts:
     sizes = {
         run.method.name: MethodFacts(run.method.name, facts.trained_parameters, facts.deployed_parameters)
         for run, facts in zip(event.spec.runs, event.facts, strict=True)
     }
-    return Begun(
+    return BatchFacts(
         methods=tuple(sizes.values()),
         test_examples=_tested(event.spec),
         backbone=event.backbone,

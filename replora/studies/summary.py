@@ -14,7 +14,7 @@ import numpy as np
 
 from replora.studies.events import CellFinished, Progress, StudyEvent, StudyFinished, StudyStarted
 from replora.studies.fairness import FairnessItem, fairness
-from replora.studies.spec import Study, study_to_dict
+from replora.studies.spec import RaceStudy, study_to_dict
 from replora.studies.statistics import (
     DataNeeded,
     GoodRegion,
@@ -80,7 +80,7 @@ class Comparison:
 class StudySummary:
     """A whole study so far. `data_needed`: both directions, for studies of several fractions."""
 
-    spec: Study
+    spec: RaceStudy
     started: StudyStarted
     runs_done: int
     diverged: int
@@ -148,7 +148,7 @@ def summarize_study(events: Iterable[StudyEvent]) -> StudySummary | None:
     if started is None:
         return None
     spec = started.spec
-    if not isinstance(spec, Study):
+    if not isinstance(spec, RaceStudy):
         raise TypeError(f"A study of {spec.name} has a summary of its own.")
     done = [each for each in events if isinstance(each, CellFinished)]
     clock = next((each for each in reversed(events) if isinstance(each, Progress | StudyFinished)), None)
@@ -189,7 +189,7 @@ def summarize_study(events: Iterable[StudyEvent]) -> StudySummary | None:
     )
 
 
-def compared(spec: Study) -> tuple[str, str] | None:
+def compared(spec: RaceStudy) -> tuple[str, str] | None:
     """Method and reference: RepLoRA and LoRA where both are there, else the second and the first; None for one."""
     if {"lora", "replora"} <= set(spec.methods):
         return "replora", "lora"
@@ -215,7 +215,7 @@ def csv_text(events: Iterable[StudyEvent]) -> str:
 class _Table:
     """The finished runs by method, fraction and rate."""
 
-    def __init__(self, spec: Study, done: Sequence[CellFinished], test_examples: int) -> None:
+    def __init__(self, spec: RaceStudy, done: Sequence[CellFinished], test_examples: int) -> None:
         self.spec = spec
         self.test_examples = test_examples
         self.found: dict[tuple[str, float, float], dict[int, CellFinished]] = {}
@@ -338,7 +338,7 @@ def _needed(table: _Table, chosen: Mapping[tuple[str, float], float], pair: tupl
     return tuple(data_needed(fractions, values[a], values[b], a, b) for a, b in (pair, pair[::-1]))
 
 
-def _regions(spec: Study, cells: Sequence[Cell]) -> dict[str, GoodRegion]:
+def _regions(spec: RaceStudy, cells: Sequence[Cell]) -> dict[str, GoodRegion]:
     """The good region of each adapted method, where one fraction is swept over several rates."""
     found: dict[str, GoodRegion] = {}
     if len(spec.all_fractions) > 1 or len(spec.all_rates) < 2:
@@ -366,7 +366,7 @@ def _trials(done: Sequence[CellFinished]) -> dict[str, list[tuple[float, float, 
 
 
 def _verdict(
-    spec: Study,
+    spec: RaceStudy,
     comparisons: Sequence[Comparison],
     needed: Sequence[DataNeeded],
     lost: Sequence[Lost],

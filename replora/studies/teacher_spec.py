@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from replora.config import STUDENT_TITLES, Activation, Method, SpecError, Training, method_of, option, options, same_as
-from replora.studies.grid import Grid
+from replora.config import STUDENT_TITLES, Activation, Method, Training, method_of
+from replora.options import SpecError, option, options, same_as
+from replora.studies.base import Study
 
 Teacher = Literal["tied", "untied"]
 StudentName = Literal["lora", "lora_tied", "trunk", "tied", "separate"]
@@ -29,7 +30,7 @@ class Student:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TeacherStudy(Grid):
+class TeacherStudy(Study):
     """Students regress the features of a teacher: the same backbone plus a hidden low-rank update of query and value.
 
     Each seed has a teacher of its own. Errors are relative to those of the backbone without any adapter.

@@ -11,7 +11,7 @@ from importlib.metadata import version
 import torch
 
 import replora
-from replora.config import SpecError
+from replora.options import SpecError
 
 
 def choose_device(wanted: str) -> torch.device:

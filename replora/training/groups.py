@@ -8,7 +8,7 @@ from typing import Protocol
 from replora.config import Method
 
 
-class Trained(Protocol):
+class StackedRun(Protocol):
     """What a stack asks of a run: how its factors arise, under which seed, and its peak learning rate."""
 
     @property
@@ -21,7 +21,7 @@ class Trained(Protocol):
     def learning_rate(self) -> float: ...
 
 
-def method_groups(runs: Sequence[Trained]) -> dict[Method, list[int]]:
+def method_groups(runs: Sequence[StackedRun]) -> dict[Method, list[int]]:
     """The places of the runs of each method that has an adapter, in the order in which methods first appear."""
     places: dict[Method, list[int]] = {}
     for place, run in enumerate(runs):

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from replora.backbones import Rows
 from replora.catalog import BACKBONES
-from replora.config import Race, SpecError
+from replora.config import Race
 from replora.events import (
     Evaluated,
     Event,
@@ -31,6 +31,7 @@ from replora.events import (
     Step,
     to_line,
 )
+from replora.options import SpecError
 from replora.tasks import Indices, Split, Task, batches, load_task, nested_subset, subset_size
 from replora.training.cache import CHUNK, PrefixCache, Prefixes
 from replora.training.device import choose_device, device_name, repeatable, versions

@@ -22,7 +22,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from replora.adapters.factors import MixedFactors
-from replora.config import Race, UserError
+from replora.config import Race
+from replora.options import UserError
 from replora.training.head import Heads
 
 RACE_FILE = "race.json"

@@ -18,12 +18,13 @@ from replora.adapters.factors import Factors, MixedFactors, make_factors
 from replora.adapters.linear import LowRankLinear
 from replora.backbones import Backbone, Rows, load_backbone, use_plain_attention
 from replora.catalog import BACKBONES
-from replora.config import AUTO, Method, SpecError, Training
+from replora.config import AUTO, Method, Training
 from replora.events import Diverged, PerRun, Step
+from replora.options import SpecError
 from replora.tasks import Task, task_card
 from replora.training.cache import autocast
 from replora.training.device import choose_dtype
-from replora.training.groups import Trained, method_groups
+from replora.training.groups import StackedRun, method_groups
 from replora.training.optimizer import AdamW, RunParameters, warmup_cosine
 
 LARGEST_UPDATE = 1000.0  # times the norm of the frozen weights; layer norms keep the loss finite far beyond
@@ -43,7 +44,7 @@ class RunStack:
 
     optimizer: AdamW
 
-    def __init__(self, spec: Training, runs: Sequence[Trained], task: Task, device: torch.device) -> None:
+    def __init__(self, spec: Training, runs: Sequence[StackedRun], task: Task, device: torch.device) -> None:
         self.spec = spec
         self.device = device
         self.dtype = choose_dtype(spec.precision, device)
@@ -155,7 +156,7 @@ def on_device(backbone: Backbone, factors: Factors | None, first: int, device: t
     return backbone.with_model(adapted.to(device))
 
 
-def _stack_factors(spec: Training, runs: Sequence[Trained], backbone: Backbone) -> MixedFactors | None:
+def _stack_factors(spec: Training, runs: Sequence[StackedRun], backbone: Backbone) -> MixedFactors | None:
     """The factors of all runs, runs of one method together; None where every run trains its head alone."""
     sites = find_attention(backbone.model)[-spec.adapted_blocks :]
     places = method_groups(runs)

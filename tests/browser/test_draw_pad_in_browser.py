@@ -18,7 +18,7 @@ SCRIPT = """
 import streamlit as st
 
 from replora.lens.inputs import digit
-from replora.ui.draw_pad import draw_pad
+from replora.ui.components.draw_pad import draw_pad
 
 st.session_state.setdefault("runs", 0)
 st.session_state.runs += 1

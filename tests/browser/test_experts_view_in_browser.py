@@ -23,8 +23,8 @@ sys.path[:0] = [{root!r}, {synthetic!r}]
 import streamlit as st
 from synthetic import WORDS, synthetic_head, synthetic_picture
 
-from replora.ui.experts_view import RunTitle, experts_view
-from replora.ui.frame import STYLE
+from replora.ui.inside.experts.view import RunTitle, experts_view
+from replora.ui.shell.frame import STYLE
 
 st.set_page_config(layout="wide")
 st.html(STYLE / "app.css")

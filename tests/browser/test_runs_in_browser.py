@@ -14,9 +14,9 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from replora.catalog import ASSETS
 from replora.events import Started, read_events, to_line
-from replora.jobs.digest import row_of
 from replora.jobs.engine import JobState, JobStatus
 from replora.jobs.history import History
+from replora.jobs.history_rows import row_of
 from replora.jobs.store import Store
 
 Open = Callable[..., Page]

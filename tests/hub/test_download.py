@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from replora.catalog import HUB
-from replora.config import SpecError
 from replora.events import EventError
 from replora.hub.download import (
     OFFLINE,
@@ -23,6 +22,7 @@ from replora.hub.download import (
     to_line,
 )
 from replora.hub.names import HubError, check_name, is_downloaded, repository, wanted_files
+from replora.options import SpecError
 
 NAME = "hf:some/model"
 

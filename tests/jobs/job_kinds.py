@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from replora.config import SpecError
+from replora.options import SpecError
 
 Spec = Mapping[str, Any]
 NewRate = Callable[[], float | None]

@@ -17,19 +17,19 @@ from typing import Any
 import pytest
 from processes import wait_for
 
-from replora.card import spec_hash
 from replora.config import RaceOptions
 from replora.events import Evaluated, Event, Finished, RunFacts, Started, Step, to_line
 from replora.jobs import trackio_sink
-from replora.jobs.digest import OWN, row_of
 from replora.jobs.engine import JobState, JobStatus, UnknownJob
 from replora.jobs.history import FILE, History, HistoryError, HistoryFilter, RunRow
+from replora.jobs.history_rows import OWN, row_of
 from replora.jobs.local import LocalEngine
 from replora.jobs.settle import GONE, settle
 from replora.jobs.store import RESTARTED, Store
-from replora.lab.events import Estimated, MonteCarloFinished, MonteCarloStarted
-from replora.lab.events import to_line as theory_line
-from replora.lab.specs import MonteCarlo
+from replora.result_card import spec_hash
+from replora.simulation.events import Estimated, MonteCarloFinished, MonteCarloStarted
+from replora.simulation.events import to_line as theory_line
+from replora.simulation.specs import MonteCarlo
 from replora.studies.events import CellFinished, MethodFacts, StudyFinished, StudyStarted
 from replora.studies.events import to_line as study_line
 from replora.studies.spec import RateStudy, study_to_dict
@@ -447,7 +447,7 @@ def test_a_summary_that_fails_does_not_stop_the_scribe(
     def broken(status: JobStatus, lines: Any) -> RunRow:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("replora.jobs.recorder.row_of", broken)
+    monkeypatch.setattr("replora.jobs.history_writer.row_of", broken)
     engine = engines()
     job = engine.submit("count", {"steps": 1})
     over(engine, job)
@@ -534,18 +534,18 @@ def test_a_finished_race_is_logged_to_trackio(monkeypatch: pytest.MonkeyPatch) -
 def test_trackio_hears_of_finished_races_only_and_only_where_it_is_asked_for(
     history: History, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from replora.jobs import recorder
+    from replora.jobs import history_writer as recorder
 
     sent: list[tuple[str, str]] = []
     monkeypatch.setattr(recorder, "log_race", lambda project, job, lines: sent.append((project, job)))
     lines = [to_line(each) for each in told_race()]
     race = JobStatus("run00001", "race", JobState.FINISHED, RaceOptions().race().to_dict())
     monkeypatch.delenv("REPLORA_TRACKIO", raising=False)
-    assert recorder.Recorder(history).record(race, lines) == ""
+    assert recorder.HistoryWriter(history).record(race, lines) == ""
     assert sent == []
     monkeypatch.setenv("REPLORA_TRACKIO", "class")
     for status in (replace(race, state=JobState.CANCELLED), replace(race, kind="theory"), race):
-        recorder.Recorder(history).record(status, lines if status.kind == "race" else ())
+        recorder.HistoryWriter(history).record(status, lines if status.kind == "race" else ())
     assert sent == [("class", "run00001")]
 
 

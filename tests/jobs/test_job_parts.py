@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from replora.jobs.child import own_sentence, report
 from replora.jobs.engine import Action, JobState, JobStatus, UnknownJob
 from replora.jobs.host import usable_cpus
+from replora.jobs.job_process import own_sentence, report
 from replora.jobs.kinds import ANSWERER, KINDS, job_function
 from replora.jobs.messages import Control, HostSettings, decode, encode
 from replora.jobs.store import RESTARTED, Store, data_folder

@@ -17,11 +17,11 @@ import pytest
 from processes import alive, wait_for
 
 import replora.jobs.local as local
-from replora.config import SpecError
 from replora.jobs.engine import Action, Engine, JobRefused, JobState, UnknownJob
 from replora.jobs.host_process import SPIN_COUNT, why
 from replora.jobs.local import LocalEngine
 from replora.jobs.store import RESTARTED, RESTARTED_IN_QUEUE, Store
+from replora.options import SpecError
 
 FOLDER = Path(__file__).parent
 ROOT = FOLDER.parents[1]

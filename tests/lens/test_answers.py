@@ -17,9 +17,10 @@ from replora.adapters.factors import AttentionShape, DirectFactors, FactorPair
 from replora.adapters.peft import load_peft
 from replora.backbones import load_backbone
 from replora.catalog import ASSETS, TASKS
-from replora.config import RaceOptions, UserError
+from replora.config import RaceOptions
 from replora.lens.answers import AdapterAnswer, HeadAnswer, InsideAnswer, MergeAnswer
 from replora.lens.arrays import pack, unpack
+from replora.lens.attention import head_as_experts, part_sizes
 from replora.lens.questions import (
     FROZEN,
     AdapterQuestion,
@@ -31,12 +32,12 @@ from replora.lens.questions import (
     MergeQuestion,
 )
 from replora.lens.service import answer
-from replora.own.examples import Examples
-from replora.own.limits import Limits
-from replora.own.split import SplitOptions, split_task
-from replora.own.store import delete_task, keep_task
+from replora.options import UserError
+from replora.own_data.examples import Examples
+from replora.own_data.limits import Limits
+from replora.own_data.split import SplitOptions, split_task
+from replora.own_data.store import delete_task, keep_task
 from replora.tasks import load_task, nested_subset
-from replora.theory.attention import head_as_experts, part_sizes
 from replora.training.race import race
 from replora.training.snapshots import Snapshots, SnapshotWriter
 

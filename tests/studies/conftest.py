@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import pytest
 
 from replora.studies.events import CellFinished, MethodFacts, Progress, StudyEvent, StudyFinished, StudyStarted
-from replora.studies.spec import Study
+from replora.studies.spec import RaceStudy
 from replora.studies.statistics import pack_answers
 
 EXAMPLES = 20
@@ -18,7 +18,7 @@ def told() -> Callable[..., list[StudyEvent]]:
     """Events of a study whose accuracies a function gives: (method, fraction, rate, seed) -> right answers or None."""
 
     def build(
-        spec: Study,
+        spec: RaceStudy,
         right: Callable[[str, float, float, int], int | None],
         validation: Callable[[str, float, float, int], float] | None = None,
         finished: bool = True,

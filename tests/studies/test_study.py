@@ -15,9 +15,10 @@ import torch
 from click.testing import CliRunner, Result
 
 from replora.cli import main
-from replora.config import Method, Race, Run, SpecError
+from replora.config import Method, Race, Run
 from replora.events import Evaluated, Started, from_line, to_line
 from replora.jobs.kinds import job_function
+from replora.options import SpecError
 from replora.studies import study as module
 from replora.studies.events import CellFinished, Progress, StudyFinished, StudyStarted, read_study_events
 from replora.studies.events import from_line as study_from_line
@@ -168,7 +169,7 @@ def test_the_job_speaks_in_lines(tmp_path):
 
 def test_specs_events_and_summaries_leave_torch_out():
     code = (
-        "import sys, replora.studies.summary, replora.studies.fairness, replora.cli_study; "
+        "import sys, replora.studies.summary, replora.studies.fairness, replora.cli.study; "
         "print(sorted({'torch', 'timm', 'transformers'} & set(sys.modules)))"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

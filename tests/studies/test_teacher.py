@@ -13,9 +13,9 @@ from click.testing import CliRunner
 from replora.adapters.attach import attach_factors, find_attention, merge
 from replora.backbones import load_backbone
 from replora.cli import main
-from replora.config import SpecError
 from replora.events import Diverged
 from replora.jobs.kinds import job_function
+from replora.options import SpecError
 from replora.studies.events import (
     Progress,
     StudentFinished,
@@ -27,7 +27,7 @@ from replora.studies.events import (
 )
 from replora.studies.recovery import SHOWN
 from replora.studies.spec import TeacherStudy, study_from_dict, study_to_dict
-from replora.studies.students import Lesson
+from replora.studies.students import StudentBatch
 from replora.studies.study import study
 from replora.studies.teacher import Teachers, draw_updates, updates_of
 from replora.studies.teacher_summary import summarize_teacher, teacher_csv
@@ -99,14 +99,14 @@ def test_targets_are_the_features_of_the_backbone_with_the_hidden_update_merged(
 
 
 def test_before_the_first_step_every_error_is_that_of_no_adaptation(teachers):
-    lesson = Lesson(teachers, QUICK.runs()[:10])
+    lesson = StudentBatch(teachers, QUICK.runs()[:10])
     assert lesson._errors("test") == pytest.approx([1.0] * 10, abs=1e-5)
     assert all(each > 0 for each in teachers.base_errors["test"])
 
 
 def test_a_student_that_has_the_hidden_update_makes_no_error(teachers):
     students = [each for each in QUICK.runs() if each.name == "lora_tied" and each.seed == 1][:1]
-    lesson = Lesson(teachers, students)
+    lesson = StudentBatch(teachers, students)
     with torch.no_grad():
         own, hidden = lesson.stack.factors.groups[0], teachers.factors
         own.a_query[0] = hidden.a_query[1]
@@ -118,7 +118,7 @@ def test_a_student_that_has_the_hidden_update_makes_no_error(teachers):
 
 
 def test_smaller_sets_of_examples_are_contained_in_larger_ones(teachers):
-    lesson = Lesson(teachers, [each for each in QUICK.runs() if each.name == "lora"])
+    lesson = StudentBatch(teachers, [each for each in QUICK.runs() if each.name == "lora"])
     for place, student in enumerate(lesson.students):
         seen = set(lesson.orders[:, place].ravel().tolist())
         assert seen <= set(range(student.examples))

@@ -16,9 +16,9 @@ from replora.studies.events import (
     read_study_events,
     to_line,
 )
+from replora.studies.selection import nearest, one_rate, only_methods, shared_rates, spec_of, sweep
 from replora.studies.spec import DataStudy, RateStudy
 from replora.studies.summary import summarize_study
-from replora.studies.view import nearest, one_rate, only_methods, shared_rates, spec_of, sweep
 
 WHOLE = DataStudy(
     methods=("head", "lora", "replora"),

@@ -12,8 +12,9 @@ import time
 import pytest
 import torch
 
-from replora.config import Method, Race, Run, SpecError
+from replora.config import Method, Race, Run
 from replora.events import Diverged, Evaluated, Event, Finished, RateChanged, Started, Step, from_line, to_line
+from replora.options import SpecError
 from replora.training.head import Heads
 from replora.training.race import race, race_lines
 

@@ -2,85 +2,24 @@
 
 from __future__ import annotations
 
-import math
-import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 import streamlit as st
+from synthetic_runs import synthetic_race
 
 from replora.config import Race, RaceOptions
 from replora.events import (
-    Diverged,
-    Evaluated,
-    Event,
-    Finished,
-    RateChanged,
-    RunFacts,
-    Started,
-    Step,
     to_line,
 )
 from replora.jobs.engine import Action, JobRefused, JobState, JobStatus, UnknownJob
-from replora.studies.events import CellFinished, MethodFacts, Progress, StudyEvent, StudyFinished, StudyStarted
 from replora.studies.events import to_line as study_line
-from replora.studies.spec import Study, study_from_dict
-from replora.tasks import task_card
-from replora.ui import engine as ui_engine
-from replora.ui import recorded
-
-TRAINED = {"head": 0, "lora": 18_432, "replora": 456_576}
-
-
-def synthetic_race(
-    spec: Race, *, diverge: Mapping[int, int] | None = None, rates: Mapping[int, float] | None = None
-) -> Iterator[Event]:
-    """The events of a plausible race. diverge: run -> the step it is lost at; rates: step -> new learning rate."""
-    diverge, rates = diverge or {}, rates or {}
-    noise = random.Random(0)
-    classes = task_card(spec.task).classes
-    yield Started(
-        spec=spec,
-        facts=tuple(
-            RunFacts(TRAINED[run.method.name], 18_432 if run.method.name != "head" else 0, 3_850, 400)
-            for run in spec.runs
-        ),
-        backbone="dinov2_small_6",
-        classes=tuple(str(each) for each in range(classes)),
-        device="CPU (test)",
-        precision="float32",
-        threads=2,
-        versions={"replora": "0", "torch": "2.14"},
-    )
-    lost: set[int] = set()
-    speed = [{"head": 0.3, "lora": 1.0, "replora": 1.6}[run.method.name] + 0.05 * run.seed for run in spec.runs]
-    for step in range(1, spec.steps + 1):
-        if step - 1 in rates:
-            yield RateChanged(step - 1, (rates[step - 1],) * len(spec.runs))
-        lost |= {run for run, when in diverge.items() if when < step}
-        share = [min(1.0, each * step / spec.steps) for each in speed]
-        shared_noise = noise.gauss(0, 0.1)
-        yield Step(
-            step,
-            0.1 * step,
-            tuple(
-                None if run in lost else math.log(classes) * (1 - 0.7 * each) + shared_noise
-                for run, each in enumerate(share)
-            ),
-            tuple(None if run in lost else 4 * each for run, each in enumerate(share)),
-            tuple(run.learning_rate for run in spec.runs),
-        )
-        for run, when in diverge.items():
-            if when == step:
-                yield Diverged(step, run, "The loss is no longer a finite number.")
-                lost.add(run)
-        if step % spec.evaluate_every == 0 or step == spec.steps:
-            scores = tuple(None if run in lost else 0.1 + 0.7 * each for run, each in enumerate(share))
-            yield Evaluated(step, 0.1 * step, scores, tuple(None if each is None else 1.0 for each in scores))
-    yield Finished(spec.steps, 0.1 * spec.steps)
+from replora.studies.spec import study_from_dict
+from replora.ui.live import engine as ui_engine
+from replora.ui.live import recordings as recorded
 
 
 @dataclass
@@ -185,62 +124,6 @@ def recordings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
         (folder / f"race_{task}.jsonl").write_text(text, encoding="utf-8")
     monkeypatch.setattr(recorded, "FOLDER", folder)
     return folder
-
-
-@pytest.fixture
-def three_seeds() -> Race:
-    return RaceOptions(seeds=(0, 1, 2), methods=("lora", "replora", "head")).race()
-
-
-@pytest.fixture
-def told() -> Any:
-    """`told(spec, lines, **facts)`: the first events of a synthetic race."""
-
-    def tell(spec: Race, lines: int | None = None, **facts: Any) -> list[Event]:
-        return list(synthetic_race(spec, **facts))[:lines]
-
-    return tell
-
-
-@pytest.fixture
-def halved() -> Race:
-    return replace(RaceOptions().race(), steps=50)
-
-
-EXAMPLES = 200
-
-
-def synthetic_study(spec: Study, *, lost: float = 0.03, batch: int = 8) -> Iterator[StudyEvent]:
-    """The events of a plausible study: LoRA is best at 0.003, RepLoRA at 0.0003 and diverges from `lost` on."""
-    runs = spec.runs()
-    sizes = tuple(MethodFacts(name, TRAINED[name], 18_432) for name in spec.methods)
-    batches = math.ceil(len(runs) / batch)
-    yield StudyStarted(
-        spec, len(runs), batches, sizes, EXAMPLES, "minilm_l3", "CPU (test)", "float32", 2, {"replora": "0"}
-    )
-    noise = random.Random(0)
-    for start in range(0, len(runs), batch):
-        share = (start + batch / 2) / len(runs)
-        yield Progress(start, len(runs), share, 40 * share, 40 * (1 - share))
-        for run in runs[start : start + batch]:
-            name, rate = run.method.name, run.learning_rate
-            best = {"head": rate, "lora": 3e-3, "replora": 3e-4}[name]
-            score = 0.4 + 0.15 * math.log10(100 * run.data_fraction) - 0.08 * abs(math.log10(rate / best))
-            score -= 0.1 * (name == "head")
-            right = None if name == "replora" and rate >= lost else round(EXAMPLES * (score + noise.gauss(0, 0.005)))
-            share_right = None if right is None else right / EXAMPLES
-            loss = None if right is None else 1 - score
-            examples = round(1000 * run.data_fraction)
-            yield CellFinished(
-                name, run.data_fraction, rate, run.seed, examples, share_right, loss, share_right, right is None
-            )
-    yield StudyFinished(40.0)
-
-
-@pytest.fixture
-def study_events() -> Callable[..., list[StudyEvent]]:
-    """`study_events(spec, **facts)`: all events of a synthetic study."""
-    return lambda spec, **facts: list(synthetic_study(spec, **facts))
 
 
 class StudyEngine:

@@ -33,7 +33,7 @@ class Hub:
 def hub(monkeypatch: pytest.MonkeyPatch) -> Hub:
     """A cache without models, in place of this machine's."""
     fake = Hub()
-    for module in ("replora.ui.backbone_control", "replora.ui.links"):
+    for module in ("replora.ui.forms.backbone", "replora.ui.forms.links"):
         monkeypatch.setattr(f"{module}.is_downloaded", fake.has)
     return fake
 
@@ -77,7 +77,7 @@ class DownloadEngine:
 def engine(monkeypatch: pytest.MonkeyPatch, study_engine: Callable[..., Any]) -> DownloadEngine:
     fake = DownloadEngine()
     study_engine(lambda spec: ())  # clears what other tests left
-    monkeypatch.setattr("replora.ui.engine.connect", lambda: fake)
+    monkeypatch.setattr("replora.ui.live.engine.connect", lambda: fake)
     return fake
 
 

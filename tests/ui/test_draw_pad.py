@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from replora.ui.draw_pad import MAX_CHARACTERS, PREFIX, SIDE, png_of
+from replora.ui.components.draw_pad import MAX_CHARACTERS, PREFIX, SIDE, png_of
 
 SINK = io.BytesIO()
 Image.new("L", (SIDE, SIDE)).save(SINK, "PNG")
@@ -60,7 +60,7 @@ def test_any_other_report_is_no_drawing(state: Any) -> None:
 def script() -> None:
     import streamlit as st
 
-    from replora.ui.draw_pad import draw_pad
+    from replora.ui.components.draw_pad import draw_pad
 
     generation = st.number_input("Generation", 0, 9)
     found = draw_pad(key="pad", generation=generation)

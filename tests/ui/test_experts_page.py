@@ -13,13 +13,14 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from replora.catalog import ASSETS
-from replora.config import RaceOptions, UserError
+from replora.config import RaceOptions
 from replora.events import read_events, to_line
 from replora.jobs.engine import JobState, JobStatus, NoAnswer, UnknownJob
 from replora.lens.service import answer
+from replora.options import UserError
 from replora.tasks import load_task
-from replora.ui import engine as ui_engine
-from replora.ui.live_slider import _within
+from replora.ui.components.live_slider import _within
+from replora.ui.live import engine as ui_engine
 
 ROOT = Path(__file__).resolve().parents[2]
 Open = Callable[..., AppTest]

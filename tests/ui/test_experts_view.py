@@ -18,8 +18,8 @@ from synthetic import WORDS, synthetic_head, synthetic_picture
 
 from replora.lens.answers import HeadAnswer
 from replora.lens.arrays import unpack
-from replora.ui.experts_formula import formula, residual, token_name, top_experts
-from replora.ui.experts_view import (
+from replora.ui.inside.experts.formula import formula, residual, token_name, top_experts
+from replora.ui.inside.experts.view import (
     Chosen,
     RunTitle,
     chosen_of,
@@ -131,7 +131,7 @@ def _app(query: int) -> None:
     import streamlit as st
     from synthetic import synthetic_head
 
-    from replora.ui.experts_view import RunTitle, experts_view
+    from replora.ui.inside.experts.view import RunTitle, experts_view
 
     titles = {0: RunTitle("LoRA", "lora"), 1: RunTitle("RepLoRA", "replora")}
     chosen = experts_view(synthetic_head(), titles, None, query, key="view")

@@ -18,17 +18,18 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "lens"))
 
 from synthetic_inside import parameters, synthetic_inside, synthetic_merge
 
-from replora.config import RaceOptions, UserError
+from replora.config import RaceOptions
 from replora.events import to_line
-from replora.figures.quick_maps import common_scale, map_uri, strongest
+from replora.figures.inside.quick_maps import common_scale, map_uri, strongest
 from replora.jobs.engine import JobState, JobStatus, NoAnswer, UnknownJob
 from replora.lens.answers import InsideAnswer, Tensor2d
 from replora.lens.questions import MOST_EDITS, QUESTIONS, Edit, InsideQuestion
-from replora.ui import engine as ui_engine
-from replora.ui import lens_source
-from replora.ui.inside_edits import FULL, Bench, applied
-from replora.ui.matrix_board import board_html, inside_cards, lanes_html, moved, shown_note
-from replora.ui.matrix_editor import Grip, Held, grip_of
+from replora.options import UserError
+from replora.ui.components.matrix_editor import Grip, Held, grip_of
+from replora.ui.inside import race_picker as lens_source
+from replora.ui.inside.reparameterization.board import board_html, inside_cards, lanes_html, moved, shown_note
+from replora.ui.inside.reparameterization.edits import FULL, Bench, applied
+from replora.ui.live import engine as ui_engine
 
 ROOT = Path(__file__).resolve().parents[2]
 LATENT = "g_a.0.latent"

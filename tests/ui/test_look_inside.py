@@ -24,7 +24,7 @@ from replora.studies.study import study
 from replora.tasks import load_task, nested_subset
 from replora.training.race import TEST_SEED, race
 from replora.training.snapshots import Snapshots, SnapshotWriter
-from replora.ui.look_inside import adapter_downloads, study_adapters
+from replora.ui.parts.adapters import adapter_downloads, study_adapters
 
 TASK = "wordnet_topics"
 TESTED = 40

@@ -14,14 +14,14 @@ import streamlit as st
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from replora.own.examples import choose_columns, guess_columns
-from replora.own.keeper import Keeper
-from replora.own.limits import Limits
-from replora.own.split import SplitOptions, split_task
-from replora.own.store import is_kept, is_saved, keep_task, save_task
-from replora.own.table import Table
-from replora.own.upload import read_upload
-from replora.ui.own_session import Holder
+from replora.own_data.examples import choose_columns, guess_columns
+from replora.own_data.keeper import Keeper
+from replora.own_data.limits import Limits
+from replora.own_data.split import SplitOptions, split_task
+from replora.own_data.store import is_kept, is_saved, keep_task, save_task
+from replora.own_data.table import Table
+from replora.own_data.upload import read_upload
+from replora.ui.visitor.own_data import Holder
 
 ROOT = Path(__file__).resolve().parents[2]
 GONE = "own:" + "x" * 22

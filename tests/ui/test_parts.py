@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from replora.config import RaceOptions
-from replora.ui.engine import Watch
-from replora.ui.race_session import EARLIER, RaceSession
-from replora.ui.words import count, duration, listing, plain, settings, signed, unlike
+from replora.ui.live.engine import Watch
+from replora.ui.parts.settings import settings, unlike
+from replora.ui.parts.text import count, duration, listing, plain, signed
+from replora.ui.race.session import EARLIER, RaceSession
 
 RACE = RaceOptions(learning_rate=1e-3).race()
 

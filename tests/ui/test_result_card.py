@@ -12,12 +12,12 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from replora.card import ResultCard, race_card
 from replora.config import RaceOptions
-from replora.figures.race import Picture, race_figures
-from replora.ui import result_card as module
-from replora.ui.plot_numbers import Download
-from replora.ui.result_card import absolute, card_html
+from replora.figures.race.figures import Picture, race_figures
+from replora.result_card import ResultCard, race_card
+from replora.ui.parts import result_card as module
+from replora.ui.parts.numbers import Download
+from replora.ui.parts.result_card import absolute, card_html
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -81,7 +81,7 @@ def test_a_closed_card_is_not_made(engine: Any, recordings: Path) -> None:
 def test_a_finished_study_has_a_card(
     study_engine: Callable[..., Any], study_events: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("replora.ui.study_recorded.FOLDER", tmp_path)
+    monkeypatch.setattr("replora.ui.live.study_recordings.FOLDER", tmp_path)
     scripted = study_engine(study_events)
     test = open_app("learning_rate", {"learning_rate.card": True}, rank="8")
     assert boxes(test) == []

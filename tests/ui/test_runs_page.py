@@ -15,14 +15,14 @@ from streamlit.testing.v1 import AppTest
 
 from replora.config import Race, RaceOptions
 from replora.events import to_line
-from replora.jobs.digest import row_of
 from replora.jobs.engine import JobState, JobStatus, UnknownJob
 from replora.jobs.history import FILE, History, RunRow
+from replora.jobs.history_rows import row_of
 from replora.jobs.store import Store
-from replora.lab.specs import MonteCarlo, RatesOptions
+from replora.simulation.specs import MonteCarlo, RatesOptions
 from replora.studies.spec import DataStudy, RateStudy, TeacherStudy, study_to_dict
-from replora.ui.run_kinds import facts_of, link_to
-from replora.ui.runs_compare import differences
+from replora.ui.parts.run_kinds import facts_of, link_to
+from replora.ui.runs.compare import differences
 
 ROOT = Path(__file__).resolve().parents[2]
 Open = Callable[..., AppTest]

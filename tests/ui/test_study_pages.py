@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from replora.config import options
 from replora.jobs.engine import JobState
+from replora.options import options
 from replora.studies.events import to_line
 from replora.studies.spec import DataStudy, RateStudy, study_from_dict, study_to_dict
-from replora.ui import study_recorded
+from replora.ui.live import study_recordings as study_recorded
 
 ROOT = Path(__file__).resolve().parents[2]
 Open = Callable[..., AppTest]

@@ -17,11 +17,11 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from replora.catalog import ASSETS
-from replora.config import options
 from replora.figures.export import png_bytes, png_of_svg, svg_text
 from replora.figures.heatmaps import Column, heatmaps_html, heatmaps_svg, png, scale_of
-from replora.figures.study_teacher import TeacherPicture, teacher_figures
+from replora.figures.studies.teacher import TeacherPicture, teacher_figures
 from replora.jobs.engine import JobState
+from replora.options import options
 from replora.studies.events import (
     MethodFacts,
     Progress,
@@ -34,12 +34,12 @@ from replora.studies.events import (
     read_study_events,
     to_line,
 )
+from replora.studies.selection import only_students
 from replora.studies.spec import TeacherStudy
 from replora.studies.teacher_summary import summarize_teacher
-from replora.studies.view import only_students
-from replora.ui import study_recorded
-from replora.ui.study_shown import Looked, Part, Shown
-from replora.ui.study_teacher_picture import heatmap_columns, teacher_picture
+from replora.ui.live import study_recordings as study_recorded
+from replora.ui.studies.screen import Looked, Part, Shown
+from replora.ui.studies.teacher_pictures import heatmap_columns, teacher_picture
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = "recover_update"

@@ -11,10 +11,10 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from replora.jobs.engine import JobRefused, JobState, JobStatus, UnknownJob
-from replora.lab.job import monte_carlo_lines
-from replora.lab.specs import MonteCarlo
-from replora.ui import engine as ui_engine
-from replora.ui import rates_view
+from replora.simulation.job import monte_carlo_lines
+from replora.simulation.specs import MonteCarlo
+from replora.ui.live import engine as ui_engine
+from replora.ui.theory.rates import view as rates_view
 
 ROOT = Path(__file__).resolve().parents[2]
 Open = Callable[..., AppTest]

@@ -1,0 +1,141 @@
+"""`python -m replora race`: the same races without a browser. Options, bounds and help come from the specs."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, TextIO
+
+import click
+from click.core import ParameterSource
+from rich import box
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from replora.cli.own_data import data_options, own_task
+from replora.cli.spec_options import Command, spec_option
+from replora.config import METHOD_TITLES, RaceOptions
+from replora.events import Diverged, Evaluated, Event, Started, Step, to_line
+from replora.options import SpecError, UserError, options
+from replora.result_card import read_race
+from replora.summary import RaceSummary, summarize, verdict
+
+
+def race_options(command: Command) -> Command:
+    """Adds an option for each field of `RaceOptions`, --data-fraction for data_fraction."""
+    for name in reversed(options(RaceOptions)):
+        command = spec_option(RaceOptions, name)(command)
+    return command
+
+
+@click.command("race")
+@race_options
+@data_options
+@click.option(
+    "--spec",
+    "spec_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Run the race of a JSON file, as a result card has it, in place of all options above.",
+)
+@click.option("--events", "events_file", type=click.Path(dir_okay=False, path_type=Path), help="Write events as lines.")
+@click.option("--json", "as_json", is_flag=True, help="Print one summary object as the last line.")
+def race_command(spec_file: Path | None, events_file: Path | None, as_json: bool, **values: Any) -> None:
+    """Train every method with every seed side by side and report what came out."""
+    try:
+        with contextlib.ExitStack() as stack:
+            if spec_file:
+                _alone("--spec", values)
+                spec = read_race(spec_file)
+            else:
+                spec = RaceOptions(**stack.enter_context(own_task(values))).race()
+            sink = stack.enter_context(open_sink(events_file)) if events_file else None
+            from replora.training.race import race
+
+            told = race(spec)
+            events = list(_written(told, sink) if as_json else _watched(_written(told, sink), spec.steps))
+    except (UserError, OSError) as error:
+        raise click.ClickException(str(error)) from error
+    summary = summarize(events)
+    assert summary is not None  # a race that ends without an error has started
+    if as_json:
+        click.echo(json.dumps({**summary.to_dict(), "verdict": verdict(summary)}))
+    else:
+        print_summary(summary)
+
+
+def _alone(option: str, others: Iterable[str]) -> None:
+    """`SpecError` where options are given that `option` takes the place of."""
+    context = click.get_current_context()
+    given = [name for name in others if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
+    if given:
+        raise SpecError(f"{option} holds the whole race; leave out --{given[0].replace('_', '-')}.")
+
+
+@contextlib.contextmanager
+def open_sink(path: Path) -> Iterator[TextIO]:
+    """A text file for events; a line is on disk once it is written."""
+    with path.open("w", encoding="utf-8", buffering=1) as sink:
+        yield sink
+
+
+def _written(events: Iterable[Event], sink: TextIO | None) -> Iterator[Event]:
+    for event in events:
+        if sink is not None:
+            sink.write(to_line(event) + "\n")
+        yield event
+
+
+def _watched(events: Iterable[Event], steps: int) -> Iterator[Event]:
+    """Passes events on beside a progress bar with the latest accuracies; divergence is said as it happens."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        bar = progress.add_task("preparing", total=steps)
+        titles: list[str] = []
+        for event in events:
+            if isinstance(event, Started):
+                titles = [f"{METHOD_TITLES[run.method.name]} (seed {run.seed})" for run in event.spec.runs]
+                progress.update(bar, description="training")
+            elif isinstance(event, Step):
+                progress.update(bar, completed=event.step)
+            elif isinstance(event, Evaluated):
+                shown = [percent(value) for value in event.accuracies[:4]]
+                progress.update(bar, description="accuracy " + " / ".join(shown))
+            elif isinstance(event, Diverged):
+                progress.console.print(f"{titles[event.run]} diverged at step {event.step}: {event.reason}")
+            yield event
+
+
+def percent(share: float | None) -> str:
+    """An accuracy for people."""
+    return "diverged" if share is None else f"{100 * share:.1f} %"
+
+
+def print_summary(summary: RaceSummary) -> None:
+    """A table, the verdict, and what it was measured on."""
+    console = Console(file=sys.stdout)
+    first = summary.runs[0]
+    title = f"{summary.task} on {summary.backbone}, {first.examples:,} examples, learning rate {first.learning_rate:g}"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE)
+    for heading in ("method", "seed", "trained", "deployed", "accuracy", "best", "loss"):
+        table.add_column(heading, justify="left" if heading == "method" else "right", no_wrap=True)
+    for run in summary.runs:
+        table.add_row(
+            METHOD_TITLES[run.method],
+            str(run.seed),
+            f"{run.trained_parameters:,}",
+            f"{run.deployed_parameters:,}",
+            "diverged" if run.diverged else percent(run.final_accuracy),
+            percent(run.best_accuracy),
+            "diverged" if run.final_loss is None else f"{run.final_loss:.3f}",
+        )
+    console.print(table)
+    console.print(verdict(summary))
+    speed = "" if summary.steps_per_second is None else f", {summary.steps_per_second:.1f} steps a second"
+    console.print(
+        f"{summary.step} steps in {summary.seconds:.1f} s{speed}; "
+        f"{summary.device}, {summary.threads} threads, {summary.precision}."
+    )

@@ -1,0 +1,1 @@
+"""The pictures of what is inside a race."""

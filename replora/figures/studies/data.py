@@ -1,0 +1,254 @@
+"""The pictures of a data study: accuracy and paired difference against data fraction, and what hangs on the rate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from replora.figures.chart import Figure
+from replora.figures.plot import Axis, Plot
+from replora.figures.studies.estimates import (
+    ACCURACY_AXIS,
+    DIFFERENCE_ROLES,
+    FRACTION_AXIS,
+    Curves,
+    Estimate,
+    difference_ends,
+    difference_title,
+    draw_curves,
+    draw_difference,
+    draw_lost,
+    finish,
+    known,
+    lost_methods,
+    no_pair,
+    percents,
+    signed,
+    stretched,
+)
+from replora.figures.style import title_of
+from replora.figures.theory_style import INK_SERIES, NEUTRAL_SERIES, OTHER_SERIES
+
+ACCURACY_ROLES = (
+    "band", "y", "x", "main", "reach", "dot", "cross", "label", "room", "note", "aside", "over", "stamp",
+    "message",
+)  # fmt: skip
+LOSS_ROLES = ("band", "main", "dot", "label", "room", "stamp", "message")
+CHOSEN_ROLES = ("y", "main", "dot", "ring", "label", "room", "note", "stamp", "message")
+MOST_SHARED = 25.0  # points; where a rate ruins one of the two, the others are still to be told apart
+SHARED_ROLES = ("zero", "thin", "main", "small", "dot", "label", "room", "corner", "stamp", "message")
+
+
+@dataclass(frozen=True)
+class Needed:
+    """The data fraction with which a method reaches `target`, the reference's accuracy (per cent) with the most data.
+
+    value: None where it does not. low, high: its interval, None where there is none or its end is not reached.
+    text: value and interval in words.
+    """
+
+    method: str
+    target: float
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class DataPicture:
+    """What the figures show; accuracies in per cent, differences in points.
+
+    chosen: the rate of each method by fraction. shared: by rate, differences with that one rate for both, empty where
+    there is no grid to look them up in; `rate`: the one that is shown, None where rates are tuned.
+    """
+
+    fractions: Sequence[float]
+    accuracy: Curves = field(default_factory=dict)
+    loss: Curves = field(default_factory=dict)
+    pair: tuple[str, str] | None = None
+    difference: Sequence[Estimate] = ()
+    needed: Needed | None = None
+    chosen: Mapping[str, Mapping[float, float]] = field(default_factory=dict)
+    rates: Sequence[float] = ()
+    shared: Mapping[float, Sequence[Estimate]] = field(default_factory=dict)
+    rate: float | None = None
+    test_examples: int = 0
+    recorded: bool = False
+    message: str = ""
+
+
+def data_figures(picture: DataPicture) -> list[Figure]:
+    """Accuracy and difference; then the chosen rates where they are tuned, else what other shared rates would give,
+    or, where only one rate was run, the loss.
+    """
+    if picture.rate is None:
+        third = chosen_figure(picture)
+    else:
+        third = shared_figure(picture) if picture.shared else loss_figure(picture)
+    return [accuracy_figure(picture), difference_figure(picture), third]
+
+
+def accuracy_figure(picture: DataPicture) -> Figure:
+    """Test accuracy against data fraction, and the data needed read off."""
+    values = known(picture.accuracy)
+    low, high = percents(values)
+    rows = len(lost_methods(picture.accuracy))
+    margin = (0.16 + 0.26 * rows) * (high - low) if rows else 0.0
+    plot = _plot(picture, (low - margin, high), ACCURACY_ROLES, ACCURACY_AXIS)
+    if picture.needed and values:
+        _read_off(plot, picture.needed)
+    draw_curves(plot, picture.accuracy)
+    draw_lost(plot, picture.accuracy, 0.15)
+    _room(plot)
+    finish(plot, empty=not values, recorded=picture.recorded, message=picture.message, low=True)
+    tested = f"% of {picture.test_examples:,} test examples" if picture.test_examples else "% of the test examples"
+    return Figure(
+        "accuracy",
+        "Test accuracy",
+        f"{tested}; bands: 95 % over seeds",
+        "Line chart of test accuracy in per cent against the fraction of the training data on a logarithmic axis, one "
+        "line for each method with a 95 % band over seeds. A level line marks the accuracy that the reference has with "
+        "the most data, an upright one the fraction with which the other method reaches it.",
+        plot.spec(),
+        plot.data(),
+    )
+
+
+def _read_off(plot: Plot, needed: Needed) -> None:
+    """The reference's accuracy as a level rule, where it is reached as an upright one, the interval along the first."""
+    left, right = plot.x
+    plot.rule("y", needed.target)
+    if needed.value is None:
+        share = plot.share_of_y(needed.target)
+        y = plot.share(0, share + (0.06 if share < 0.85 else -0.06))[1]
+        plot.text("note", f"not reached by {title_of(needed.method)}", left, y, needed.method)
+        return
+    plot.rule("x", needed.value, needed.method)
+    if needed.low is not None:
+        plot.span("reach", needed.method, needed.target, needed.low, needed.high or right, needed.text)
+    role = "aside" if needed.value > 0.2 else "note"
+    plot.text(role, needed.text, needed.value, plot.share(0, 0.17)[1], needed.method)
+
+
+def difference_figure(picture: DataPicture) -> Figure:
+    """Paired difference against data fraction."""
+    ends = difference_ends(picture.difference)
+    plot = _plot(picture, ends, DIFFERENCE_ROLES, Axis(format="+~f"))
+    if picture.pair:
+        draw_difference(plot, picture.difference, picture.pair)
+    empty = not any(each.mean is not None for each in picture.difference)
+    message = no_pair(picture.pair, picture.message)
+    finish(plot, empty=empty, recorded=picture.recorded, message=message, low=True)
+    return Figure(
+        "difference",
+        difference_title(picture.pair),
+        "points; bars: 95 %, small: single seeds",
+        "Points with 95 % intervals of the paired difference of test accuracy against the fraction of the training "
+        "data, single seeds as small points, with a line at zero: above it the first method is ahead.",
+        plot.spec(),
+        plot.data(),
+    )
+
+
+def chosen_figure(picture: DataPicture) -> Figure:
+    """The rate that validation chose for each method at each fraction."""
+    rates = picture.rates or (1e-4, 1e-1)
+    plot = Plot(
+        stretched(picture.fractions), stretched(rates, 0.15), CHOSEN_ROLES, FRACTION_AXIS, Axis(log=True),
+        x_ticks=tuple(picture.fractions),
+    )  # fmt: skip
+    ends = []
+    for method, chosen in picture.chosen.items():
+        points = sorted(chosen.items())
+        plot.line("main", method, points)
+        for fraction, rate in points:
+            name = f"{title_of(method)}: rate {rate:g} with {100 * fraction:g} % of the data"
+            plot.point("ring" if method == "lora" else "dot", method, fraction, rate, name)
+        if points:
+            ends.append((method, title_of(method), points[-1][1]))
+    if ends:
+        plot.labels(ends, max(max(each) for each in picture.chosen.values() if each), gap=0.11)
+        for rate in (rates[0], rates[-1]):
+            plot.rule("y", rate)
+        plot.text("note", "end of the grid", plot.x[0], plot.share(0, plot.share_of_y(rates[-1]) - 0.06)[1])
+    _room(plot)
+    finish(plot, empty=not ends, recorded=picture.recorded, message=picture.message, low=True)
+    return Figure(
+        "chosen",
+        "Learning rate chosen",
+        "by accuracy on held-out examples",
+        "Line chart of the learning rate that was best on held-out examples against the fraction of the training data, "
+        "both on logarithmic axes, one line for each method, with lines at both ends of the grid.",
+        plot.spec(),
+        plot.data(),
+    )
+
+
+def shared_figure(picture: DataPicture) -> Figure:
+    """The paired difference with each rate of the grid as the one rate for both."""
+    estimates = [each for curve in picture.shared.values() for each in curve]
+    means = [Estimate(each.x, each.mean) for each in estimates]
+    roof = min(difference_ends(means)[1], MOST_SHARED)
+    cut = f"; cut off at {roof:g}" if difference_ends(means)[1] > roof else ""
+    plot = _plot(picture, (-roof, roof), SHARED_ROLES, Axis(format="+~f"))
+    plot.rule("zero", 0.0)
+    ours, theirs = picture.pair or ("replora", "lora")
+    ends = []
+    for rate, curve in picture.shared.items():
+        points = [(each.x, each.mean) for each in curve if each.mean is not None]
+        here = rate == picture.rate
+        series = INK_SERIES if here else OTHER_SERIES
+        plot.line("main" if here else "thin", series, points, f"rate {rate:g}")
+        for x, mean in points:
+            plot.point("dot" if here else "small", series, x, mean, f"rate {rate:g}: {signed(mean)} points")
+        if points and points[-1][0] == max(picture.fractions) and abs(points[-1][1]) <= roof:
+            ends.append((series, f"rate {rate:g}" if here else f"{rate:g}", points[-1][1]))
+    if ends:
+        plot.labels(ends, max(picture.fractions), gap=0.095)
+    plot.text("corner", f"\u2191 {title_of(ours)} ahead", *plot.share(0, 0.95), ours)
+    plot.text("corner", f"\u2193 {title_of(theirs)} ahead", *plot.share(0, 0.06), theirs)
+    finish(plot, empty=not means, recorded=picture.recorded, message=picture.message, low=True)
+    return Figure(
+        "shared",
+        f"{difference_title(picture.pair)}, rate by rate",
+        f"points; thick: the rate shown{cut}",
+        "Line chart of the paired difference of test accuracy against the fraction of the training data, one line for "
+        "each learning rate that both methods might share; the one that is shown is thick.",
+        plot.spec(),
+        plot.data(),
+    )
+
+
+def loss_figure(picture: DataPicture) -> Figure:
+    """Test loss against data fraction."""
+    values = known(picture.loss)
+    plot = _plot(picture, (0.0, max([1.0, *(1.08 * each for each in values)])), LOSS_ROLES)
+    draw_curves(plot, picture.loss, decimals=2)
+    _room(plot)
+    finish(plot, empty=not values, recorded=picture.recorded, message=picture.message, low=True)
+    return Figure(
+        "loss",
+        "Test loss",
+        "mean cross-entropy after the last step",
+        "Line chart of the mean test loss against the fraction of the training data on a logarithmic axis, one line "
+        "for each method.",
+        plot.spec(),
+        plot.data(),
+    )
+
+
+def _plot(picture: DataPicture, ends: tuple[float, float], roles: tuple[str, ...], y_axis: Axis | None = None) -> Plot:
+    return Plot(
+        stretched(picture.fractions),
+        ends,
+        roles,
+        FRACTION_AXIS,
+        y_axis or Axis(),
+        x_ticks=tuple(picture.fractions),
+    )
+
+
+def _room(plot: Plot) -> None:
+    """Unseen, so that the picture does not shift when names come."""
+    plot.text("room", title_of("head"), plot.x[1], plot.y[0], NEUTRAL_SERIES)

@@ -1,0 +1,186 @@
+"""The pictures of a rate study: accuracy, loss and paired difference against the learning rate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from replora.figures.chart import Figure
+from replora.figures.plot import Axis, Plot
+from replora.figures.studies.estimates import (
+    ACCURACY_AXIS,
+    DIFFERENCE_ROLES,
+    RATE_AXIS,
+    Curves,
+    Estimate,
+    difference_ends,
+    difference_title,
+    draw_curves,
+    draw_difference,
+    draw_lost,
+    draw_single,
+    finish,
+    known,
+    lost_methods,
+    no_pair,
+    percents,
+    signed,
+    stretched,
+)
+from replora.figures.style import title_of
+from replora.figures.theory_style import INK_SERIES, NEUTRAL_SERIES
+
+ACCURACY_ROLES = (
+    "band", "x", "y", "region", "main", "error", "dot", "now", "cross", "label", "room", "note", "aside", "over",
+    "stamp", "message",
+)  # fmt: skip
+LOSS_ROLES = ("band", "x", "main", "error", "dot", "now", "label", "room", "note", "aside", "stamp", "message")
+CROSSES = 0.15  # of the height, above the bars of good rates
+HIDDEN = "the other rates are hidden"
+
+
+@dataclass(frozen=True)
+class Region:
+    """The rates with which a method does nearly as well as with its best; open ends go on beyond the grid."""
+
+    low: float
+    high: float
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class RatePicture:
+    """What the figures show; accuracies in per cent, differences in points.
+
+    head: the accuracy without any adapter, which no rate moves. marks: upright rules by their text. only: all but this
+    rate is hidden. tuned: the difference with each method at the rate that validation chose.
+    """
+
+    rates: Sequence[float]
+    accuracy: Curves = field(default_factory=dict)
+    loss: Curves = field(default_factory=dict)
+    pair: tuple[str, str] | None = None
+    difference: Sequence[Estimate] = ()
+    tuned: float | None = None
+    head: float | None = None
+    regions: Mapping[str, Region] = field(default_factory=dict)
+    marks: Mapping[str, float] = field(default_factory=dict)
+    only: float | None = None
+    recorded: bool = False
+    message: str = ""
+
+
+def rate_figures(picture: RatePicture) -> list[Figure]:
+    """All three, in the order in which they are read."""
+    return [accuracy_figure(picture), difference_figure(picture), loss_figure(picture)]
+
+
+def accuracy_figure(picture: RatePicture) -> Figure:
+    """Test accuracy against the learning rate, with the good region of each method."""
+    values = known(picture.accuracy) + ([] if picture.head is None else [picture.head])
+    low, high = percents(values)
+    span, rows = high - low, len(lost_methods(picture.accuracy))
+    ends = (low - (0.12 + 0.42 * rows) * span, high + 0.14 * span)  # room for words, crosses and bars
+    plot = Plot(stretched(picture.rates), ends, ACCURACY_ROLES, RATE_AXIS, ACCURACY_AXIS)
+    _marks(plot, picture)
+    if picture.head is not None:
+        plot.rule("y", picture.head, "head")
+        at = plot.share(0, plot.share_of_y(picture.head) + 0.055)[1]
+        plot.text("aside", f"{title_of('head')} {picture.head:.1f}", plot.x[1], at, "head")
+    if picture.only is None:
+        draw_curves(plot, picture.accuracy)
+        draw_lost(plot, picture.accuracy, CROSSES)
+        for place, (method, region) in enumerate(picture.regions.items()):
+            y = plot.share(0, 0.035 + 0.05 * place)[1]
+            plot.span("region", method, y, region.low, region.high, f"{title_of(method)}: {region.text}")
+    else:
+        draw_single(plot, _at(picture.accuracy, picture.only))
+        draw_lost(plot, _at(picture.accuracy, picture.only), CROSSES)
+    _finish(plot, picture, known(picture.accuracy))
+    what = "thick bars: good rates" if picture.only is None else HIDDEN
+    return Figure(
+        "accuracy",
+        "Test accuracy",
+        f"%, bands: 95 %; {what}",
+        "Line chart of test accuracy in per cent against the learning rate on a logarithmic axis, one line for each "
+        "method with a 95 % band over seeds; a thick bar below marks the rates with which a method does nearly as well "
+        "as with its best, an upright line where the race stands, crosses where runs diverged.",
+        plot.spec(),
+        plot.data(),
+    )
+
+
+def loss_figure(picture: RatePicture) -> Figure:
+    """Test loss against the learning rate."""
+    values = [each.mean for curve in picture.loss.values() for each in curve if each.mean is not None]
+    roof = 1.16 * max([1.0, *values])
+    plot = Plot(stretched(picture.rates), (0.0, roof), LOSS_ROLES, RATE_AXIS)
+    _marks(plot, picture)
+    if picture.only is None:
+        draw_curves(plot, picture.loss, decimals=2)
+    else:
+        draw_single(plot, _at(picture.loss, picture.only), decimals=2)
+    _finish(plot, picture, values)
+    return Figure(
+        "loss",
+        "Test loss",
+        "mean cross-entropy after the last step" + ("" if picture.only is None else f"; {HIDDEN}"),
+        "Line chart of the mean test loss against the learning rate on a logarithmic axis, one line for each method; "
+        "an upright line marks where the race stands.",
+        plot.spec(),
+        plot.data(),
+    )
+
+
+def difference_figure(picture: RatePicture) -> Figure:
+    """Paired difference with one rate for both, against that rate."""
+    tuned = [] if picture.tuned is None else [Estimate(picture.rates[0], picture.tuned)]
+    plot = Plot(
+        stretched(picture.rates),
+        difference_ends([*picture.difference, *tuned]),
+        DIFFERENCE_ROLES,
+        RATE_AXIS,
+        Axis(format="+~f"),
+    )
+    _marks(plot, picture, named=False)
+    if picture.pair:
+        shown = [each for each in picture.difference if picture.only in (None, each.x)]
+        draw_difference(plot, shown, picture.pair, alone=picture.only is not None)
+        if picture.tuned is not None and picture.only is None:
+            plot.rule("y", picture.tuned, INK_SERIES)
+            lift = plot.share(0, plot.share_of_y(picture.tuned) + (0.065 if picture.tuned > 0 else -0.065))[1]
+            plot.text("aside", f"each at its tuned rate: {signed(picture.tuned)}", plot.x[1], lift, INK_SERIES)
+    empty = not any(each.mean is not None for each in picture.difference)
+    message = no_pair(picture.pair, picture.message)
+    finish(plot, empty=empty, recorded=picture.recorded, message=message, low=True)
+    return Figure(
+        "difference",
+        difference_title(picture.pair),
+        "points, one rate for both; bars: 95 %" + ("" if picture.only is None else f"; {HIDDEN}"),
+        "Points with 95 % intervals of the paired difference of test accuracy when both methods have one learning "
+        "rate, against that rate on a logarithmic axis, single seeds as small points, with a line at zero and one at "
+        "the difference with each method at its own tuned rate.",
+        plot.spec(),
+        plot.data(),
+    )
+
+
+def _at(curves: Curves, rate: float) -> Curves:
+    return {method: [each for each in curve if each.x == rate] for method, curve in curves.items()}
+
+
+def _marks(plot: Plot, picture: RatePicture, named: bool = True) -> None:
+    """Upright rules, named at the top, a line lower for each."""
+    left, right = plot.x
+    for place, (text, rate) in enumerate(picture.marks.items()):
+        if not left <= rate <= right:
+            continue
+        plot.rule("x", rate)
+        if named:
+            role = "note" if rate**2 < left * right else "aside"
+            plot.text(role, text, rate, plot.share(0, 0.955 - 0.1 * place)[1])
+
+
+def _finish(plot: Plot, picture: RatePicture, values: Sequence[float]) -> None:
+    plot.text("room", title_of("head"), plot.x[1], plot.y[0], NEUTRAL_SERIES)
+    finish(plot, empty=not values, recorded=picture.recorded, message=picture.message, low=True)

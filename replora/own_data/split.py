@@ -1,0 +1,82 @@
+"""Own examples as a task: classes in order, a stratified test split by seed, the table that `replora.tasks` reads."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from replora.options import Spec, SpecError, option
+from replora.own_data.examples import Examples, clean_label
+from replora.tasks import Indices, nested_subset
+
+LONGEST_TITLE = 40  # characters
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitOptions(Spec):
+    """How own data are called and split; every class keeps at least one example on either side."""
+
+    title: str = option("data", "Name", "How the task is called in lists.")
+    test_share: float = option(
+        0.2, "Test share", "Share of the examples, stratified, that no run trains on.", low=0.05, high=0.5,
+        marks=(0.1, 0.2, 0.3, 0.4, 0.5),
+    )  # fmt: skip
+    split_seed: int = option(0, "Split seed", "Fixes which examples are tested on.", low=0, high=2**31 - 1)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        title = clean_label(self.title)
+        if not 1 <= len(title) <= LONGEST_TITLE:
+            raise SpecError(f"title must have 1 to {LONGEST_TITLE} characters, got {len(title)}.")
+        object.__setattr__(self, "title", title)
+
+
+@dataclass(frozen=True)
+class OwnTask:
+    """Examples with their classes and split. labels: (examples,); tested: (examples,), whether in the test split."""
+
+    title: str
+    examples: Examples
+    classes: tuple[str, ...]
+    labels: Indices
+    tested: npt.NDArray[np.bool_]
+
+    def counts(self) -> tuple[list[int], list[int]]:
+        """Training and test examples of each class, in the order of the classes."""
+        several = len(self.classes)
+        train, test = (np.bincount(self.labels[part], minlength=several) for part in (~self.tested, self.tested))
+        return train.tolist(), test.tolist()
+
+    def table(self) -> pa.Table:
+        """Columns image or text, label, split; classes, modality and title as metadata of the schema."""
+        modality = self.examples.modality
+        content = pa.array(self.examples.examples, pa.binary() if modality == "image" else pa.string())
+        split = pa.array(np.where(self.tested, "test", "train")).dictionary_encode()
+        table = pa.table({modality: content, "label": pa.array(self.labels, pa.int16()), "split": split})
+        facts = {"classes": json.dumps(self.classes), "modality": modality, "title": self.title}
+        return table.replace_schema_metadata(facts)
+
+
+def split_task(examples: Examples, options: SplitOptions) -> OwnTask:
+    """The task of some examples; classes are sorted by name, numbers by size."""
+    classes = tuple(sorted(set(examples.labels), key=_order))
+    numbers = {label: place for place, label in enumerate(classes)}
+    labels = np.array([numbers[label] for label in examples.labels], dtype=np.int64)
+    tested = np.zeros(len(labels), dtype=bool)
+    wanted = max(len(classes), round(options.test_share * len(labels)))
+    # Nested subsets take the first example of every class first, and at most half of any class up to half of all.
+    tested[nested_subset(labels, wanted, options.split_seed)] = True
+    return OwnTask(options.title, examples, classes, labels, tested)
+
+
+def _order(label: str) -> tuple[float, str]:
+    try:
+        number = float(label)
+    except ValueError:
+        number = math.nan
+    return (math.inf if math.isnan(number) else number, label)

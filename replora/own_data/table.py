@@ -1,0 +1,35 @@
+"""A table as it was read: columns of text, before it is said which is the text and which the label."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from replora.own_data.limits import OwnError, shown
+
+MOST_COLUMNS = 100
+
+Cell = str | None
+
+
+@dataclass(frozen=True)
+class Table:
+    """`columns` by name, all of one length, None where a value is missing; `left_out` names those of other kinds."""
+
+    name: str
+    columns: Mapping[str, Sequence[Cell]]
+    left_out: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(next(iter(self.columns.values()), ()))
+
+
+def column_names(file: str, header: Sequence[str]) -> tuple[str, ...]:
+    """The names of columns, numbered where they have none; `OwnError` where they repeat or are too many."""
+    names = tuple(" ".join(each.split()) or f"column {place}" for place, each in enumerate(header, start=1))
+    repeated = sorted({name for name in names if names.count(name) > 1}) if len(names) <= MOST_COLUMNS else ()
+    if repeated:
+        raise OwnError(f"{file} names more than one column {', '.join(map(shown, repeated[:3]))}; names must differ.")
+    if not 2 <= len(names) <= MOST_COLUMNS:
+        raise OwnError(f"{file} must have 2 to {MOST_COLUMNS} columns, one of labels, got {len(names)}.")
+    return names

@@ -1,0 +1,130 @@
+"""The card of a race, from its events."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import fmean
+
+from replora.catalog import OWN_PREFIX
+from replora.config import METHOD_TITLES, Race
+from replora.events import Event, RateChanged, Started
+from replora.options import format_value
+from replora.result_card.card import Compared, ResultCard
+from replora.result_card.commands import options_of, race_command, spec_file
+from replora.result_card.settings import OWN_NOTE, named_settings, task_title, together
+from replora.summary import RaceSummary, RunSummary, summarize, verdict
+
+
+def race_card(events: Iterable[Event], *, link: str = "", recorded: bool = False) -> ResultCard | None:
+    """The card of a race that is over; None of one that is not, or not yet."""
+    events = list(events)
+    summary = summarize(events)
+    started = next((each for each in events if isinstance(each, Started)), None)
+    if summary is None or started is None or not summary.finished:
+        return None
+    spec = started.spec
+    names = list(dict.fromkeys(METHOD_TITLES[run.method] for run in summary.runs))
+    return ResultCard(
+        kind="race",
+        title=f"{together(names)} on {task_title(spec.task)}",
+        verdict=race_verdict(summary),
+        compared=_compared(summary.runs),
+        settings=_settings(spec),
+        seeds=tuple(dict.fromkeys(run.seed for run in summary.runs)),
+        data=_data(summary, spec),
+        backbone=started.backbone,
+        device=started.device,
+        precision=started.precision,
+        threads=started.threads,
+        versions=dict(started.versions),
+        seconds=summary.seconds,
+        command=race_command(spec),
+        note=_note(spec, [each for each in events if isinstance(each, RateChanged)]),
+        link=link,
+        recorded=recorded,
+        spec=spec.to_dict(),
+    )
+
+
+def race_verdict(summary: RaceSummary) -> str:
+    """The verdict, or what one method alone has reached."""
+    finals: dict[str, list[float]] = {}
+    for run in summary.runs:
+        known = [] if run.diverged or run.final_accuracy is None else [run.final_accuracy]
+        finals.setdefault(run.method, []).extend(known)
+    if not any(finals.values()) and all(run.final_accuracy is None for run in summary.runs):
+        return "Nothing was evaluated."
+    if {"lora", "replora"} <= finals.keys():
+        return verdict(summary)
+    return ", ".join(f"{METHOD_TITLES[name]}: {_share(each)}" for name, each in finals.items()) + "."
+
+
+def _share(accuracies: Sequence[float]) -> str:
+    return f"{100 * fmean(accuracies):.1f} %" if accuracies else "diverged"
+
+
+def _compared(runs: Sequence[RunSummary]) -> tuple[Compared, ...]:
+    """One row for all runs of a method and size."""
+    groups: dict[tuple[str, int, int], list[RunSummary]] = {}
+    for run in runs:
+        groups.setdefault((run.method, run.trained_parameters, run.deployed_parameters), []).append(run)
+    return tuple(
+        Compared(
+            name=METHOD_TITLES[method], trained_parameters=trained, deployed_parameters=deployed, result=_result(own)
+        )
+        for (method, trained, deployed), own in groups.items()
+    )
+
+
+def _result(runs: Sequence[RunSummary]) -> str:
+    known = [run.final_accuracy for run in runs if run.final_accuracy is not None and not run.diverged]
+    lost = sum(run.diverged for run in runs)
+    parts = [f"{_share(known)}, mean of {len(known)} runs" if len(known) > 1 else _share(known)] if known else []
+    parts += [f"{lost} diverged"] if lost else []
+    return "; ".join(parts) or "not evaluated"
+
+
+def _settings(spec: Race) -> Mapping[str, str]:
+    """The options of a race; of one that options cannot say, what its runs have one by one."""
+    found = options_of(spec)
+    if found is not None:
+        return named_settings(
+            found, always=("rank", "mlp_width", "learning_rate", "data_fraction", "steps", "batch_size")
+        )
+    runs = [
+        f"{METHOD_TITLES[run.method.name]} of rank {run.method.rank} at rate {format_value(run.learning_rate)} "
+        f"on {100 * run.data_fraction:g} %"
+        for run in spec.runs
+    ]
+    return {"steps": str(spec.steps), "batch size": str(spec.batch_size), "runs": together(list(dict.fromkeys(runs)))}
+
+
+def _data(summary: RaceSummary, spec: Race) -> str:
+    examples = sorted({run.examples for run in summary.runs})
+    trained = " or ".join(f"{each:,}" for each in examples)
+    return f"{task_title(spec.task)}, {trained} training and at most {spec.test_examples:,} test examples"
+
+
+def _note(spec: Race, changes: Sequence[RateChanged]) -> str:
+    """What the command does not repeat, and the file it needs."""
+    parts = []
+    if changes:
+        said = together(
+            [
+                f"after step {each.step} to {together([format_value(float(f'{rate:.4g}')) for rate in rates])}"
+                for each in changes
+                if (rates := list(dict.fromkeys(each.learning_rates)))
+            ]
+        )
+        parts.append(
+            f"The learning rate was changed by hand ({said}), which no command repeats; "
+            "this one runs the race as it began."
+        )
+    if options_of(spec) is None:
+        parts.append(
+            "The runs differ in more than method and seed, so their spec is a file: run the command where "
+            f"{spec_file(spec)} is."
+        )
+    if spec.task.startswith(OWN_PREFIX):
+        parts.append(OWN_NOTE)
+    return " ".join(parts)

@@ -1,0 +1,97 @@
+"""What all studies have in common: a grid of runs on one task and one frozen backbone, as a flat spec. No torch."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal, TypeVar
+
+from replora.config import MAX_RUNS, Activation, Device, LayerSharing, Method, Precision, Race, Training
+from replora.options import Linked, SpecError, option, options, same_as
+
+StudyName = Literal["data", "rate", "teacher"]
+
+Item = TypeVar("Item")
+
+MOST_RUNS = 5000
+RATES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study(Linked):
+    """Every run of a grid differs from its neighbours in the grid's values alone.
+
+    A study holds `validation_examples` training examples out of all its runs, tuned or not, so that both see the same
+    data.
+    """
+
+    name: ClassVar[StudyName]
+
+    task: str = dataclasses.field(default="wordnet_topics", metadata=same_as(Training, "task").metadata)
+    seeds: tuple[int, ...] = option(
+        (0, 1, 2), "Seeds", "One run of each kind a seed; runs of a seed are paired.", low=0, high=2**31 - 1
+    )
+    rank: int = same_as(Method, "rank")
+    mlp_width: int = same_as(Method, "mlp_width")
+    steps: int = same_as(Training, "steps")
+    batch_size: int = dataclasses.field(default=8, metadata=same_as(Training, "batch_size").metadata)
+    test_examples: int = dataclasses.field(default=200, metadata=same_as(Training, "test_examples").metadata)
+    validation_examples: int = dataclasses.field(default=100, metadata=same_as(Race, "validation_examples").metadata)
+    backbone: str = same_as(Training, "backbone")
+    adapted_blocks: int = same_as(Training, "adapted_blocks")
+    alpha: float = same_as(Method, "alpha")
+    activation: Activation = same_as(Method, "activation")
+    layer_sharing: LayerSharing = same_as(Method, "layer_sharing")
+    residual: bool = same_as(Method, "residual")
+    warmup_fraction: float = same_as(Training, "warmup_fraction")
+    weight_decay: float = same_as(Training, "weight_decay")
+    clip_norm: float = same_as(Training, "clip_norm")
+    device: Device = same_as(Training, "device")
+    precision: Precision = same_as(Training, "precision")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("fractions", "examples", "rates"):
+            if name in options(self):
+                object.__setattr__(self, name, tuple(sorted(getattr(self, name))))
+        if self.count() > MOST_RUNS:
+            raise SpecError(f"A study must have at most {MOST_RUNS:,} runs, got {self.count():,}; choose fewer values.")
+        if self.is_tuned and not self.validation_examples:
+            raise SpecError("validation_examples must be at least 1 for rates to be chosen by, got 0.")
+
+    @property
+    def titles(self) -> Mapping[str, str]:
+        """The names of those who are compared, as people write them."""
+        raise NotImplementedError
+
+    @property
+    def is_tuned(self) -> bool:
+        """Whether each one's rate is chosen from the grid by validation."""
+        raise NotImplementedError
+
+    @property
+    def all_rates(self) -> tuple[float, ...]:
+        """The learning rates of the grid, ascending."""
+        raise NotImplementedError
+
+    @property
+    def all_amounts(self) -> tuple[float, ...]:
+        """The amounts of data of the grid, ascending, in the study's own unit."""
+        raise NotImplementedError
+
+    def amount_in_words(self, amount: float) -> str:
+        """An amount of data with its unit: '10 % of the data', '64 examples'."""
+        raise NotImplementedError
+
+    def count(self) -> int:
+        """How many runs the grid has."""
+        raise NotImplementedError
+
+
+def in_batches(items: Sequence[Item], at_once: int) -> list[Sequence[Item]]:
+    """The items as the fewest batches of at most `at_once`, of nearly equal size, in order."""
+    count = -(-len(items) // max(1, min(at_once, MAX_RUNS)))
+    ends = [round(len(items) * part / count) for part in range(count + 1)]
+    return [items[start:stop] for start, stop in itertools.pairwise(ends)]

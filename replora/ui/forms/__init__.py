@@ -1,0 +1,1 @@
+"""Forms made from specs, and what a link may ask for."""

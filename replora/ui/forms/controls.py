@@ -1,0 +1,53 @@
+"""Form controls made from the options that specs declare: label, help, unit, bounds, marks and names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, get_args, get_origin
+
+import streamlit as st
+
+from replora.options import Option, SpecError, default_of, format_value, kind_of, options, parse_value
+
+
+def control(
+    spec: type,
+    name: str,
+    *,
+    key: str,
+    opened: Any,
+    show: Callable[[Any], str] = format_value,
+    on_change: Callable[[], None] | None = None,
+    disabled: bool = False,
+    more: Sequence[str] = (),
+) -> Any:
+    """The control of one option, at first with the value `opened`, which need not be one of its marks.
+
+    more: names beside the option's choices; where `opened` is among neither, the option's default comes first.
+    Returns a value of the option's kind. Raises `SpecError` where a text cannot be read.
+    """
+    facts, kind = options(spec)[name], kind_of(spec, name)
+    label = f"{facts.label} ({facts.unit})" if facts.unit else facts.label
+    common: dict[str, Any] = {"key": key, "help": facts.help, "on_change": on_change, "disabled": disabled}
+    common["persist_state"] = "session"
+    if get_origin(kind) is tuple:
+        text = st.text_input(label, format_value(opened).replace(",", ", "), **common)
+        return parse_value(name, text or "", kind, facts)
+    if kind is bool:
+        return st.toggle(label, opened, **common)
+    names = [*(get_args(kind) if get_origin(kind) is Literal else facts.choices), *more]
+    if names:
+        opened = opened if opened in names else default_of(spec, name)
+        return st.selectbox(label, names, names.index(opened), format_func=show, **common)
+    if facts.marks:
+        marks = sorted({*facts.marks, opened})
+        return st.select_slider(label, marks, opened, format_func=show, **common)
+    return _number(label, facts, kind, opened, common)
+
+
+def _number(label: str, facts: Option, kind: Any, opened: Any, common: dict[str, Any]) -> Any:
+    if facts.low is None or facts.high is None:
+        raise SpecError(f"{label} has neither marks nor bounds to make a control from.")
+    step = 1 if kind is int else 0.05 if facts.high <= 1 else 0.1
+    shape = None if kind is int else "%g"
+    return st.number_input(label, kind(facts.low), kind(facts.high), opened, kind(step), shape, **common)

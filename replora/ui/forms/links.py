@@ -1,0 +1,40 @@
+"""What a link may ask of a server that others use too."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any, TypeVar, cast
+
+from replora.catalog import BACKBONES, OWN_PREFIX
+from replora.config import AUTO
+from replora.hub.names import is_downloaded
+from replora.options import Linked, default_of
+from replora.ui.visitor.own_data import adopt
+
+Opened = TypeVar("Opened", bound=Linked)
+
+
+def servable(opened: Opened, problems: Sequence[str]) -> tuple[Opened, list[str]]:
+    """The spec of a link as far as it can be had here, and a sentence for each value that cannot."""
+    values, said = cast(Any, opened), list(problems)
+    for name, problem in (("backbone", _backbone_problem(values.backbone)), ("task", _task_problem(values.task))):
+        if problem:
+            said.append(f"{problem} The default is used instead.")
+            values = dataclasses.replace(values, **{name: default_of(type(opened), name)})
+    return values, said
+
+
+def _backbone_problem(backbone: str) -> str:
+    """A link must not make a shared server read a folder or download a model; one that is here already it may name."""
+    if backbone in (AUTO, *BACKBONES) or is_downloaded(backbone):
+        return ""
+    names = ", ".join((AUTO, *BACKBONES))
+    return f"backbone must be one of {names}, or a model that is downloaded already, in a link, got {backbone[:40]!r}."
+
+
+def _task_problem(task: str) -> str:
+    """Own data that are here join this session's list of tasks."""
+    if not task.startswith(OWN_PREFIX) or adopt(task):
+        return ""
+    return f"task {task} is not kept here: own data last for a session unless they are saved."

@@ -1,0 +1,62 @@
+"""Controls of a page from its spec, opened from the link and written back to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
+from types import MappingProxyType
+from typing import Any, TypeVar
+
+import streamlit as st
+
+from replora.options import Linked, SpecError, format_value
+from replora.ui.forms.controls import control
+
+Chosen = TypeVar("Chosen", bound=Linked)
+
+
+def open_spec(spec: type[Chosen], query: Mapping[str, str], page: str) -> tuple[Chosen, Sequence[str]]:
+    """What this session's first link asked for, and the sentences about what it could not have."""
+    key = f"{page}.opened"
+    if key not in st.session_state:
+        st.session_state[key] = spec.from_query(query)
+    opened: tuple[Chosen, Sequence[str]] = st.session_state[key]
+    return opened
+
+
+def place_controls(
+    spec: type[Linked],
+    names: Sequence[str],
+    opened: Linked,
+    page: str,
+    values: dict[str, Any],
+    *,
+    show: Callable[[str, Any], str] = lambda name, value: format_value(value),
+    idle: Collection[str] = (),
+    more: Mapping[str, Sequence[str]] = MappingProxyType({}),
+) -> str:
+    """Draws the controls and notes their values; the first sentence about a text that cannot be read, or ''.
+
+    show: a value as its control shows it. idle: those that would change nothing. more: names beside the choices.
+    """
+    problem = ""
+    for name in names:
+        try:
+            values[name] = control(
+                spec,
+                name,
+                key=f"{page}.{name}",
+                opened=getattr(opened, name),
+                show=partial(show, name),
+                disabled=name in idle,
+                more=more.get(name, ()),
+            )
+        except SpecError as error:
+            problem = problem or str(error)
+    return problem
+
+
+def write_query(query: Mapping[str, str]) -> None:
+    """Keep the URL a link to what is on the screen."""
+    if dict(query) != st.query_params.to_dict():
+        st.query_params.from_dict(dict(query))

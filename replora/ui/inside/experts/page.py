@@ -1,0 +1,225 @@
+"""The page 'Attention as experts': how a head mixes its experts, before and after, run beside run."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import OrderedDict
+from contextlib import nullcontext
+from html import escape
+from typing import Any
+
+import streamlit as st
+
+from replora.figures.inside.experts import experts_figures
+from replora.lens.answers import HeadAnswer
+from replora.lens.inputs import InputError
+from replora.lens.questions import LATEST, HeadQuestion
+from replora.options import UserError, options
+from replora.ui.components.live_slider import live_slider
+from replora.ui.forms.spec_form import open_spec, write_query
+from replora.ui.inside.experts.form import (
+    PAGE,
+    Chosen,
+    ExpertsOptions,
+    Given,
+    experts_form,
+    given_example,
+    known_task,
+    test_example,
+)
+from replora.ui.inside.experts.formula import formula
+from replora.ui.inside.experts.predictions import predictions_html
+from replora.ui.inside.experts.view import experts_picture, experts_view, whole_place
+from replora.ui.inside.race_picker import RUN, ask
+from replora.ui.live.engine import engine
+from replora.ui.parts.figure import show_figure
+from replora.ui.parts.numbers import plot_numbers
+from replora.ui.parts.text import count, plain
+from replora.ui.shell.style import STYLE
+
+HEADER = (
+    "<header class='page'><h1>Attention as experts</h1>"
+    "<p>Every token is an expert; a head mixes them by its gates. What does an update move?</p></header>"
+)
+ANSWERS, LAST = f"{PAGE}.answers", f"{PAGE}.last"
+KEPT_ANSWERS = 48
+MOST_PLACES = 256  # layers, or heads of one, that a browser may name
+FOLLOW_SECONDS = 1.5  # how often a race that is on is asked for new snapshots
+METHODS = ("head", "lora", "replora")
+
+
+def experts_page() -> None:
+    """Controls on the left; all that follows them is one fragment."""
+    opened, problems = open_spec(ExpertsOptions, st.query_params, PAGE)
+    for name in ("theory", "experts"):
+        st.html(STYLE / f"{name}.css")
+    st.html(HEADER)
+    for each in problems:
+        st.warning(plain(each))
+    with st.sidebar:
+        chosen = experts_form(engine())
+    if chosen is not None:
+        following = _is_on(chosen)
+        every = FOLLOW_SECONDS if following else None
+        st.fragment(_looking, run_every=every, key=f"{PAGE}.looking")(chosen, opened, following)
+
+
+def _is_on(chosen: Chosen) -> bool:
+    source = chosen.source
+    return not source.recorded and not engine().status(source.key).state.final
+
+
+def _looking(chosen: Chosen, opened: ExpertsOptions, following: bool) -> None:
+    """The example, the step, what the runs say, and the view; `following`: this runs again and again."""
+    if following and not _is_on(chosen):
+        st.rerun()
+    left, right = st.columns([4, 8], gap="medium")
+    with left, st.container(key=f"{PAGE}.example-box"):
+        try:
+            given = _given(chosen, opened)
+        except UserError as error:
+            st.warning(plain(str(error)))
+            return
+    with right:
+        step, at_end = _step(chosen, opened)
+        loading = st.spinner("Loading the models, a few seconds the first time")
+        with nullcontext() if engine().ready else loading:
+            answer = _answer(chosen, given, opened, LATEST if at_end else step)
+        if isinstance(answer, str):
+            st.warning(plain(answer))
+            st.button("Try again", key=f"{PAGE}.again")
+            return
+        lacking = [name for name in METHODS if not chosen.source.runs(name)]
+        titles = {run: chosen.title(run) for run in chosen.asked}
+        st.html(_caption(given, answer))
+        st.html(predictions_html(answer, titles, lacking))
+    shown = dataclasses.replace(answer, runs=tuple(each for each in answer.runs if each.run in chosen.runs))
+    query = _query(answer, opened)
+    picked = experts_view(shown, titles, given.picture, query, key=_view_key(chosen))
+    write_query(_link(chosen, answer, given, picked.query, None if at_end else step))
+    _formulas(chosen, shown, picked.query)
+    figures = experts_figures(experts_picture(shown, titles, picked.query))
+    for column, figure in zip(st.columns(2, gap="medium"), figures, strict=True):
+        with column:
+            show_figure(figure, PAGE)
+    plot_numbers(figures, PAGE)
+
+
+def _given(chosen: Chosen, opened: ExpertsOptions) -> Given:
+    """The example; while a new one is still to be drawn, chosen or written, the one before it stays."""
+    key = f"{PAGE}.given.{chosen.source.key}"
+    before: Given = st.session_state.get(key) or test_example(known_task(chosen.source.spec.task), opened.example)
+    try:
+        given = given_example(chosen.source, opened)
+    except InputError as error:
+        st.warning(plain(f"{error} Shown is still: {before.title}."))
+        return before
+    if isinstance(given, str):
+        st.caption(given)
+        return before
+    st.session_state[key] = given
+    return given
+
+
+def _step(chosen: Chosen, opened: ExpertsOptions) -> tuple[int, bool]:
+    """The slider through the snapshots; which step it stands at, and whether that is the last one there is."""
+    steps = st.session_state.get(f"{PAGE}.steps.{chosen.source.key}", ())
+    if len(steps) < 2:
+        return LATEST, True
+    key = f"{PAGE}.at.{chosen.source.key}"  # kept apart from the widget, so that it outlives a visit to another page
+    at = st.session_state.setdefault(key, opened.step)
+    wanted = max((place for place, step in enumerate(steps) if step <= at), default=len(steps) - 1)
+    with st.container(key=f"{PAGE}.bar"):
+        slid = live_slider(
+            "After step",
+            wanted,
+            0,
+            len(steps) - 1,
+            1,
+            name="step of the race",
+            key=f"{PAGE}.step.{chosen.source.key}.{len(steps)}",
+            stops=[count(each) for each in steps],
+        )
+    place = round(slid.moving)
+    st.session_state[key] = steps[place] if place < len(steps) - 1 else options(ExpertsOptions)["step"].high
+    return steps[place], place == len(steps) - 1
+
+
+def _answer(chosen: Chosen, given: Given, opened: ExpertsOptions, step: int) -> HeadAnswer | str:
+    """The answer for the head that was chosen last, from those kept where it was asked before."""
+    layer, head = _place(chosen, opened)
+    question = HeadQuestion(
+        folder=chosen.source.folder, step=step, runs=chosen.asked, example=given.example, layer=layer, head=head
+    )
+    kept: OrderedDict[HeadQuestion, HeadAnswer] = st.session_state.setdefault(ANSWERS, OrderedDict())
+    growing = _is_on(chosen)  # as it was before asking: what is answered now may not be the last of it
+    if question in kept and not growing:
+        return kept[question]
+    found = ask(engine(), question)
+    if isinstance(found, str) and (layer, head) != (LATEST, 0):
+        found = ask(engine(), dataclasses.replace(question, layer=LATEST, head=0))  # another model has fewer heads
+    if isinstance(found, str):
+        return found
+    answer = HeadAnswer.from_dict(found)
+    if not growing:
+        kept[question] = answer
+    if len(kept) > KEPT_ANSWERS:
+        kept.popitem(last=False)
+    key = f"{PAGE}.steps.{chosen.source.key}"
+    if st.session_state.get(key) != answer.steps:
+        first = key not in st.session_state
+        st.session_state[key] = answer.steps
+        if first:
+            st.rerun(scope="fragment" if st.session_state.get(LAST) else "app")
+    st.session_state[LAST] = True
+    return answer
+
+
+def _place(chosen: Chosen, opened: ExpertsOptions) -> tuple[int, int]:
+    """The layer and head that were chosen in the view, or those of the link."""
+    state = st.session_state.get(_view_key(chosen))
+    cell = state.get("cell") if isinstance(state, dict) else None
+    places = [whole_place(cell.get(each), MOST_PLACES) for each in ("layer", "head")] if isinstance(cell, dict) else []
+    if places and places[0] is not None and places[1] is not None:
+        return places[0], places[1]
+    return opened.layer - 1, opened.head - 1
+
+
+def _query(answer: HeadAnswer, opened: ExpertsOptions) -> int:
+    return min(opened.token, len(answer.tokens)) - 1
+
+
+def _view_key(chosen: Chosen) -> str:
+    return f"{PAGE}.view.{chosen.source.key}"
+
+
+def _link(chosen: Chosen, answer: HeadAnswer, given: Given, query: int, step: int | None) -> dict[str, str]:
+    last = answer.layer == answer.layers - 1
+    values: dict[str, Any] = {} if step is None else {"step": step}
+    shown = ExpertsOptions(
+        example=given.example.index,
+        layer=0 if last else answer.layer + 1,
+        head=answer.head + 1,
+        token=query + 1,
+        **values,
+    )
+    return {RUN: chosen.source.key, **shown.to_query()}
+
+
+def _caption(given: Given, answer: HeadAnswer) -> str:
+    notes = " ".join([*given.notes, *answer.notes])
+    text = f'<q dir="auto">{escape(given.text)}</q>' if given.text else ""
+    return f'<div class="given"><b>{escape(given.title)}</b><small>{escape(notes)}</small>{text}</div>'
+
+
+def _formulas(chosen: Chosen, shown: HeadAnswer, query: int) -> None:
+    """The formula with its numbers, a column a run that has an update."""
+    runs = [each for each in shown.runs if chosen.title(each.run).series in ("lora", "replora")] or list(shown.runs)
+    st.html("<h2 class='section'>The same in numbers</h2>")
+    for column, run in zip(st.columns(len(runs), gap="medium"), runs, strict=True):
+        with column:
+            title = chosen.title(run.run)
+            told = formula(shown, run, title, query)
+            st.html(f'<h3 class="run {escape(title.series)}">{escape(title.text)}</h3>')
+            for part in (told.output, told.experts, told.change, told.check):
+                st.markdown(part)

@@ -1,0 +1,49 @@
+"""What each run says an example is, side by side, as HTML: its first answers as bars."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+
+import numpy as np
+
+from replora.config import METHOD_TITLES
+from replora.lens.answers import HeadAnswer, RunHead
+from replora.ui.inside.experts.view import RunTitle
+
+FIRST = 3  # answers that are shown
+MISSING = {"head": "not in this race: switch on Head only as well, under More"}
+
+
+def predictions_html(answer: HeadAnswer, titles: Mapping[int, RunTitle], lacking: Sequence[str]) -> str:
+    """A card a run that has a head, in the order of methods; `lacking` names the methods this race has no run of."""
+    order = list(METHOD_TITLES)
+    seen = [each for each in answer.runs if each.probabilities.size]
+    cards = [
+        (order.index(titles[each.run].series), _card(each, titles[each.run], answer.classes, answer.label))
+        for each in seen
+    ]
+    cards += [(order.index(name), _missing(name)) for name in lacking]
+    return f'<div class="predictions">{"".join(card for _, card in sorted(cards, key=lambda each: each[0]))}</div>'
+
+
+def _card(run: RunHead, title: RunTitle, classes: Sequence[str], label: int) -> str:
+    best = [int(each) for each in np.argsort(-run.probabilities, kind="stable")[:FIRST]]
+    verdict = "" if label < 0 else ('<em class="right">right</em>' if best[0] == label else "<em>wrong</em>")
+    rows = "".join(
+        f'<li{" class=true" if each == label else ""}><span dir="auto">{escape(classes[each])}</span>'
+        f'<i><b style="width:{100 * float(run.probabilities[each]):.1f}%"></b></i>'
+        f"<small>{100 * float(run.probabilities[each]):.0f} %</small></li>"
+        for each in best
+    )
+    return (
+        f'<section class="card {escape(title.series)}"><h2><i class="swatch"></i>{escape(title.text)}{verdict}</h2>'
+        f"<ol>{rows}</ol></section>"
+    )
+
+
+def _missing(name: str) -> str:
+    return (
+        f'<section class="card {escape(name)}"><h2><i class="swatch"></i>{escape(METHOD_TITLES[name])}</h2>'
+        f"<p>{MISSING.get(name, 'not in this race')}</p></section>"
+    )

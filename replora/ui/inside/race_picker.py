@@ -1,0 +1,161 @@
+"""Which race a page looks into: a recorded one, the one on the Race page, or the one of a link."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from replora.catalog import ASSETS, OWN_PREFIX, TASKS
+from replora.config import METHOD_TITLES, Race, Run
+from replora.events import Event, EventError, from_line, read_events
+from replora.jobs.engine import Engine, NoAnswer, UnknownJob
+from replora.lens.questions import Question
+from replora.options import SpecError, UserError
+from replora.ui.parts.settings import task_title
+from replora.ui.parts.text import plain
+from replora.ui.race.session import RaceSession
+
+RECORDED = "recorded:"
+RACE_SESSION = "race.session"  # of the Race page
+LINKED = "lens.linked"  # what the link said when it was last looked at
+LAST = "lens.race"  # the race that was looked into last
+RUN = "run"  # in the query string: a job, or recorded:TASK
+
+
+@dataclass(frozen=True)
+class LensSource:
+    """A race to look into: `key` names it in a link, `folder` holds its snapshots, `events` what it has told so far."""
+
+    key: str
+    title: str
+    folder: str
+    spec: Race
+    events: tuple[Event, ...]
+    recorded: bool
+
+    def runs(self, method: str) -> list[int]:
+        """The places of the runs of a method."""
+        return [place for place, run in enumerate(self.spec.runs) if run.method.name == method]
+
+    def run_title(self, place: int) -> str:
+        """'RepLoRA', with what tells it from the other runs of its method."""
+        run = self.spec.runs[place]
+        others = [self.spec.runs[each] for each in self.runs(run.method.name) if each != place]
+        return METHOD_TITLES[run.method.name] + "".join(f", {part}" for part in _unlike(run, others))
+
+
+def lens_source(engine: Engine, *, key: str) -> LensSource | None:
+    """A select box of the races at hand and the one chosen; None, with a warning, where it cannot be read.
+
+    At first the race of the link (`?run=`), else the one that was looked into last, on whichever page, else the one on
+    the Race page, else the first recorded one.
+    """
+    choices = _choices(engine)
+    asked, last = st.query_params.get(RUN, ""), str(st.session_state.get(LAST, ""))
+    for name in (last, asked):
+        if name and name not in choices:
+            try:
+                choices = {name: f"Run {name[:8]}: {_about(engine.status(name).spec)}", **choices}
+            except (UnknownJob, UserError):
+                if name == asked:
+                    said = f"run must be a race known here, got {asked[:40]!r}. Another one is shown instead."
+                    st.warning(plain(said))
+    # The page writes the link at its end: until then it still names the race before.
+    new_link = asked in choices and asked not in (last, st.session_state.get(LINKED))
+    st.session_state[LINKED] = asked
+    wanted = asked if new_link else st.session_state.get(key, last)
+    # Without an index: the widget would begin anew each time that changes, and drop what was just chosen.
+    st.session_state[key] = wanted if wanted in choices else next(iter(choices))
+    chosen: str = st.selectbox(
+        "Race to look into",
+        list(choices),
+        format_func=lambda name: choices.get(name, name),
+        key=key,
+        help="Recorded races are at hand at once; a race of your own appears here once it has begun.",
+    )
+    st.session_state[LAST] = chosen
+    try:
+        return _recorded(chosen) if chosen.startswith(RECORDED) else _of_job(engine, chosen, choices[chosen])
+    except (UnknownJob, UserError) as error:
+        st.warning(plain(str(error)))
+    return None
+
+
+def ask(engine: Engine, question: Question) -> Mapping[str, Any] | str:
+    """The plain values of the answer, or the sentence why there is none."""
+    try:
+        return engine.ask(question.to_dict())
+    except NoAnswer as error:
+        return str(error)
+
+
+def _choices(engine: Engine) -> dict[str, str]:
+    """What there is to choose from, by key: the race of the Race page first."""
+    found: dict[str, str] = {}
+    session: RaceSession | None = st.session_state.get(RACE_SESSION)
+    if session is not None and session.job is not None and session.spec is not None:
+        found[session.job] = f"Your race: {_task_title(session.spec.task)}"
+    for task in TASKS:
+        if _folder(task).is_dir():
+            found[RECORDED + task] = f"Recorded: {_task_title(task)}"
+    return found
+
+
+def _recorded(key: str) -> LensSource:
+    task = key.removeprefix(RECORDED)
+    folder = _folder(task)
+    events = _read(folder / "events.jsonl")
+    return LensSource(key, f"Recorded: {_task_title(task)}", str(folder), _spec(events), events, recorded=True)
+
+
+def _of_job(engine: Engine, job: str, title: str) -> LensSource:
+    status = engine.status(job)
+    if status.kind != "race":
+        raise SpecError(f"run must be a race, got {status.kind or 'nothing'}.")
+    events = tuple(from_line(line) for line in engine.events(job))
+    spec, folder = Race.from_dict(status.spec), engine.folder(job)
+    if status.state.final and not folder.is_dir():
+        raise SpecError("This run has nothing left to look into: it was deleted, or is one of many older ones.")
+    return LensSource(job, title, str(folder), spec, events, recorded=False)
+
+
+def _folder(task: str) -> Path:
+    return ASSETS / "recorded" / f"lens_{task}"
+
+
+@st.cache_resource(show_spinner=False, max_entries=16)
+def _read(path: Path) -> tuple[Event, ...]:
+    return tuple(read_events(path))
+
+
+def _spec(events: tuple[Event, ...]) -> Race:
+    if not events or not hasattr(events[0], "spec"):
+        raise EventError("The recorded race does not begin with its start.")
+    spec: Race = events[0].spec
+    return spec
+
+
+def _about(spec: Mapping[str, Any]) -> str:
+    return _task_title(Race.from_dict(spec).task)
+
+
+def _task_title(task: str) -> str:
+    return task_title(task) if task in TASKS or task.startswith(OWN_PREFIX) else task
+
+
+def _unlike(run: Run, others: list[Run]) -> list[str]:
+    """What a run has otherwise than one of the others: seed, rate, share of the data, rank."""
+    parts = []
+    for name, of in (
+        ("seed {}", lambda each: each.seed),
+        ("rate {:g}", lambda each: each.learning_rate),
+        ("{:.0%} of the data", lambda each: each.data_fraction),
+        ("rank {}", lambda each: each.method.rank),
+    ):
+        if any(of(each) != of(run) for each in others):
+            parts.append(name.format(of(run)))
+    return parts

@@ -1,0 +1,260 @@
+"""What a layer's parameters make, as HTML: cards, latent matrices and MLPs, A and B around their delta_weight, its
+singular values, and a head's gates; as trained, now, and of LoRA beside it. Redrawn in place while a parameter moves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+
+import numpy as np
+
+from replora.figures.inside.quick_maps import Values, common_scale, map_uri, strongest
+from replora.figures.race.figures import nice_ceiling
+from replora.lens.answers import InsideAnswer, Tensor2d, Update
+from replora.lens.arrays import Array
+from replora.ui.parts.cards import card
+from replora.ui.parts.text import MINUS, signed
+
+TIMES = "\u00d7"
+NO_BREAK = "\u00a0"
+FINE = 96  # pixels of the strips of A and B along delta_weight
+SMALL = 64  # pixels of an MLP's map
+RARE = (1.0, 1.5, 2.0, 3.0, 5.0, 7.0, 10.0)
+ARROW = '<span class="arrow" aria-hidden="true">\u2192</span>'
+
+
+@dataclass(frozen=True)
+class Column:
+    """One update among those that are compared; `series` is its class in the style sheet."""
+
+    title: str
+    series: str
+    update: Update
+
+
+def columns_of(answer: InsideAnswer, beside: str) -> list[Column]:
+    """As trained, now, and the LoRA run where there is one."""
+    found = [Column("As trained", "replora", answer.trained), Column("Now", "now", answer.now)]
+    return found + ([Column(beside, "lora", answer.beside)] if answer.beside else [])
+
+
+def inside_cards(answer: InsideAnswer) -> str:
+    """Accuracy, norm, effective rank and cosine: now, as trained, and of LoRA."""
+    now, trained, lora = answer.now, answer.trained, answer.beside
+    points = 100 * (now.accuracy - trained.accuracy)
+
+    def note(of: Callable[[Update], str]) -> str:
+        return f"as trained {of(trained)}" + (f", LoRA {of(lora)}" if lora else "")
+
+    cards = [
+        card(
+            "replora",
+            "Accuracy",
+            f"{100 * now.accuracy:.1f}<small> %</small>",
+            f"{answer.examples} test examples",
+            [note(_percent), f"<b>{signed(points)} points</b> since trained"],
+        ),
+        card(
+            "replora",
+            "Norm of delta_weight",
+            _number(now.total_norm),
+            "all layers",
+            [
+                note(lambda each: _number(each.total_norm)),
+                f"this layer: query {_number(now.norm[0])}, value {_number(now.norm[1])}",
+            ],
+        ),
+        card(
+            "replora",
+            "Effective rank",
+            _pair(now.effective_rank),
+            "query, value",
+            [note(lambda each: _pair(each.effective_rank)), f"rank {len(now.singular_query)} at most"],
+        ),
+        card("replora", "Cosine of query and value", _cosine(now), "", [note(_cosine), "of their delta_weight"]),
+    ]
+    return f'<div class="board inside">{"".join(cards)}</div>'
+
+
+def lanes_html(tensors: Mapping[str, Tensor2d], now: Mapping[str, Array], chosen: str) -> str:
+    """The way from latent matrix through the MLP to A and B: a lane an MLP.
+
+    tensors: as trained; now: those with edits.
+    """
+    kinds = {kind: _kind_scale(tensors, kind) for kind in ("latent", "first_weight", "last_weight")}
+
+    def part(name: str) -> str:
+        tensor, scale = tensors[name], kinds[_kind(name)]
+        values = strongest(now.get(name, tensor.values), SMALL, FINE if tensor.rows < SMALL else SMALL)
+        marks = ("chosen " if name == chosen else "") + ("changed" if name in now else "")
+        return (
+            f'<figure class="{_kind(name)} {marks}">{_image(values, scale, tensor.title)}'
+            f"<figcaption>{escape(_short(tensor))}<small>{tensor.rows} {TIMES} {tensor.columns}</small></figcaption>"
+            "</figure>"
+        )
+
+    lanes = []
+    for stem in dict.fromkeys(name.rsplit(".", 1)[0] for name in tensors):
+        inner = [name for name in tensors if name.startswith(f"{stem}.")]
+        lasts = "".join(part(name) for name in inner if _kind(name) == "last_weight")
+        way = [part(name) for name in inner if _kind(name) in ("latent", "first_weight")]
+        lanes.append(f'<div class="lane">{ARROW.join([*way, f"<div class=lasts>{lasts}</div>"])}</div>')
+    names = {"latent": "latents", "first_weight": "first weights", "last_weight": "last weights"}
+    bars = "".join(_scale_bar(names[kind], scale) for kind, scale in kinds.items())
+    return f'<div class="lanes">{"".join(lanes)}<p class="scales">{bars}</p></div>'
+
+
+def board_html(answer: InsideAnswer, beside: str, serial: int) -> str:
+    """The columns; `serial` is the grip that they show."""
+    columns = columns_of(answer, beside)
+    others = [each.update for each in columns if each.series != "now"]
+    scales = {
+        "A": common_scale(*(each for of in others for each in (of.a_query, of.a_value))),
+        "B": common_scale(*(each for of in others for each in (of.b_query, of.b_value))),
+        "delta_weight": common_scale(*(each for of in others for each in (of.delta_query, of.delta_value))),
+    }
+    heads = "".join(f'<h3 class="{each.series}">{escape(each.title)}</h3>' for each in columns)
+    parts = [
+        _row("delta_weight of query", [_product(each, "query", scales) for each in columns]),
+        _row("delta_weight of value", [_product(each, "value", scales) for each in columns]),
+        f'<p class="scales">{"".join(_scale_bar(name, scale) for name, scale in scales.items())}</p>',
+        _row("Singular values, query and value", _spectra(columns)),
+        _row(f"Gates of head {answer.head + 1}, row i for token i; {_example(answer)}", _gates(columns)),
+    ]
+    return (
+        f'<div class="matrices n{len(columns)}" data-grip="{serial}"><div class="row heads">{heads}</div>'
+        f'{"".join(parts)}<p class="figure-note">{escape(shown_note(answer))}</p></div>'
+    )
+
+
+def shown_note(answer: InsideAnswer) -> str:
+    """Which entries of delta_weight there are to see."""
+    rows, columns = (_stride(each) for each in (answer.shown_rows, answer.shown_columns))
+    which = f"Every {_th(rows)} row and {_th(columns)} column"
+    if rows == columns:
+        which = f"Every {_th(rows)} row and column" if rows > 1 else "Every row and column"
+    return (
+        f"{which} of delta_weight is shown; of A (above) and B (left) the strongest of as many neighbours. Scales are "
+        "those of the trained updates: what grows beyond is drawn in full colour."
+    )
+
+
+def _example(answer: InsideAnswer) -> str:
+    """What the example is, and what it is now taken for."""
+    guess = int(answer.now.probabilities.argmax())
+    share = f"{100 * float(answer.now.probabilities[guess]):.0f}{NO_BREAK}%"
+    true = f"example of {answer.classes[answer.label]}" if answer.label >= 0 else "example"
+    return f"{true}, now taken for {answer.classes[guess]} ({share})"
+
+
+def moved(answer: InsideAnswer) -> float:
+    """||now - trained|| / ||trained|| over the entries of delta_weight that are shown; 0 where trained is zero."""
+    now, trained = (
+        np.concatenate([of.delta_query.ravel(), of.delta_value.ravel()]) for of in (answer.now, answer.trained)
+    )
+    size = float(np.linalg.norm(trained))
+    return float(np.linalg.norm(now - trained)) / size if size else 0.0
+
+
+def _row(title: str, cells: Sequence[str]) -> str:
+    return f'<h4>{escape(title)}</h4><div class="row">{"".join(cells)}</div>'
+
+
+def _product(column: Column, projection: str, scales: Mapping[str, float]) -> str:
+    """A above and B to the left of their product."""
+    of = column.update
+    query = projection == "query"
+    a, b, delta = (of.a_query, of.b_query, of.delta_query) if query else (of.a_value, of.b_value, of.delta_value)
+    name = f"{column.title}, {projection}"
+    return (
+        f'<div class="product {column.series}"><i></i>{_image(strongest(a, FINE, FINE), scales["A"], f"{name}: A")}'
+        f"{_image(strongest(b.T, FINE, FINE), scales['B'], f'{name}: B')}"
+        f"{_image(delta, scales['delta_weight'], f'{name}: delta_weight')}</div>"
+    )
+
+
+def _spectra(columns: Sequence[Column]) -> list[str]:
+    """Bars on one scale: query in full, value in outline."""
+    largest = max(float(max(each.update.singular_query[0], each.update.singular_value[0])) for each in columns)
+    roof = nice_ceiling(largest, RARE) if largest > 0 else 1.0
+
+    def bars(values: Array, kind: str) -> str:
+        return "".join(
+            f'<i class="{kind}" style="height:{100 * max(0.0, float(each)) / roof:.1f}%" title="{float(each):.3g}"></i>'
+            for each in values
+        )
+
+    return [
+        f'<div class="spectrum {each.series}" role="img" aria-label="{escape(_told(each))}"><span>{roof:g}</span>'
+        f"{bars(each.update.singular_query, 'query')}<b></b>{bars(each.update.singular_value, 'value')}</div>"
+        for each in columns
+    ]
+
+
+def _told(column: Column) -> str:
+    query, value = (
+        ", ".join(f"{float(each):.3g}" for each in values)
+        for values in (column.update.singular_query, column.update.singular_value)
+    )
+    return f"{column.title}: singular values of query {query}; of value {value}"
+
+
+def _gates(columns: Sequence[Column]) -> list[str]:
+    scale = common_scale(*(each.update.gates for each in columns if each.series != "now"))
+    return [
+        f'<div class="gates {each.series}">{_image(each.update.gates, scale, f"{each.title}: gates")}</div>'
+        for each in columns
+    ]
+
+
+def _image(values: Values, scale: float, alt: str) -> str:
+    return f'<img src="{map_uri(values, scale)}" alt="{escape(alt)}" decoding="sync">'
+
+
+def _scale_bar(name: str, scale: float) -> str:
+    end = f"{scale:.2g}"
+    return f'<span class="scale">{escape(name)} <small>{MINUS}{end}</small><i></i><small>{end}</small></span>'
+
+
+def _kind(name: str) -> str:
+    """latent, first_weight, last_weight, or a bias."""
+    return name.rsplit(".", 1)[1].rstrip("0123456789").rstrip("_")
+
+
+def _kind_scale(tensors: Mapping[str, Tensor2d], kind: str) -> float:
+    return common_scale(*(each.values for name, each in tensors.items() if _kind(name) == kind))
+
+
+def _short(tensor: Tensor2d) -> str:
+    """'A_0', 'W_1', 'W_2 to A_q'."""
+    title = tensor.title.removeprefix("Latent ")
+    for long, short in (("first weights", "W_1"), ("last weights", "W_2")):
+        if long in title:
+            return short + title.split(long, 1)[1]
+    return title
+
+
+def _stride(places: Sequence[int]) -> int:
+    return places[1] - places[0] if len(places) > 1 else 1
+
+
+def _th(number: int) -> str:
+    return {1: "", 2: "2nd", 3: "3rd"}.get(number, f"{number}th")
+
+
+def _percent(update: Update) -> str:
+    return f"{100 * update.accuracy:.1f}{NO_BREAK}%"
+
+
+def _number(value: float) -> str:
+    return f"{value:.2f}" if value < 100 else f"{value:.0f}"
+
+
+def _pair(values: Sequence[float]) -> str:
+    return ", ".join(f"{each:.1f}" for each in values)
+
+
+def _cosine(update: Update) -> str:
+    return f"{update.cosine + 0.0:.2f}".replace("-0.00", "0.00").replace("-", MINUS)

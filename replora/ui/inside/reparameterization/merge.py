@@ -1,0 +1,110 @@
+"""'Throw the MLPs away': merges a run and measures what is left of the adapter, which is nothing."""
+
+from __future__ import annotations
+
+import math
+
+import streamlit as st
+
+from replora.figures.inside.latency import Latency, latency_figure
+from replora.figures.plot import power_of_ten
+from replora.lens.answers import MergeAnswer
+from replora.lens.questions import MergeQuestion
+from replora.ui.inside.race_picker import LensSource, ask
+from replora.ui.inside.reparameterization.form import PAGE
+from replora.ui.live.engine import engine
+from replora.ui.parts.cards import BLANK, card
+from replora.ui.parts.figure import show_figure
+from replora.ui.parts.numbers import plot_numbers
+from replora.ui.parts.text import count, plain
+
+MERGED = f"{PAGE}.merged"
+LEAD = (
+    "Once trained, RepLoRA is a LoRA: A and B are kept, latents and MLPs are dropped. Merged into query and value, A "
+    "and B are gone as well, and the model costs what it cost before."
+)
+
+
+def merge_view(source: LensSource, run: int) -> None:
+    """The section with its button; what was measured stays until another run is looked at."""
+    st.html("<h2 class='section'>Throw the MLPs away</h2>")
+    st.markdown(LEAD)
+    if st.button("Merge and measure", key=f"{PAGE}.merge", icon=":material/merge:", type="primary"):
+        found = ask(engine(), MergeQuestion(folder=source.folder, run=run))
+        if isinstance(found, str):
+            st.warning(plain(found))
+        else:
+            st.session_state[MERGED] = (source.key, run, MergeAnswer.from_dict(found))
+    kept = st.session_state.get(MERGED)
+    answer: MergeAnswer | None = kept[2] if kept and kept[:2] == (source.key, run) else None
+    st.html(merge_cards(answer))
+    figure = latency_figure(latencies(answer), answer.rounds if answer else 0)
+    left, right = st.columns(2, gap="medium")
+    with left:
+        show_figure(figure, PAGE)
+        if answer:
+            threads = f"{answer.threads} thread" + ("s" if answer.threads != 1 else "")
+            st.caption(f"Measured on {plain(answer.device)}, {threads}, after step {count(answer.step)}.")
+    with right:
+        st.html(parameters_html(answer))
+    plot_numbers([figure], f"{PAGE}.latency")
+
+
+def latencies(answer: MergeAnswer | None) -> list[Latency]:
+    """Of the frozen model, adapted, merged."""
+    if answer is None:
+        return []
+    return [
+        Latency(median, float(low), float(high))
+        for median, (low, high) in zip(answer.milliseconds, answer.quartiles, strict=True)
+    ]
+
+
+def merge_cards(answer: MergeAnswer | None) -> str:
+    """Whether adapted and merged say the same, and what is left beside the model."""
+    if answer is None:
+        values = [BLANK] * 3
+        notes = [["&nbsp;"]] * 3
+    else:
+        values = [
+            small_text(answer.largest_difference),
+            f"{count(answer.same_answers)}<small> of {count(answer.examples)}</small>",
+            "0<small> parameters</small>",
+        ]
+        notes = [
+            [f"largest logit {answer.largest_logit:.1f}"],
+            ["test examples with the same answer"],
+            [f"{count(answer.trained_parameters)} while training"],
+        ]
+    titles = ("Largest logit difference", "Same answers", "Left beside the model")
+    cards = "".join(
+        card("replora", title, value, "", note) for title, value, note in zip(titles, values, notes, strict=True)
+    )
+    return f'<div class="board three">{cards}</div>'
+
+
+def small_text(value: float) -> str:
+    """'6.1·10⁻⁶', '0.012', '0'."""
+    if value >= 1e-3 or not value:
+        return f"{value:.2g}"
+    power = math.floor(math.log10(value))
+    return f"{value / 10**power:.1f}\u00b7{power_of_ten(power)}"
+
+
+def parameters_html(answer: MergeAnswer | None) -> str:
+    """Four counts as bars on one scale."""
+    rows = [
+        ("trained beside it", answer.trained_parameters if answer else None),
+        ("A and B", answer.factor_parameters if answer else None),
+        ("left after merging", 0 if answer else None),
+    ]
+    largest = max([1, *(number or 0 for _, number in rows)])
+    bars = "".join(
+        f"<tr><th>{name}</th><td>{BLANK if number is None else count(number)}</td>"
+        f'<td class="bar"><i style="width:{100 * (number or 0) / largest:.2f}%"></i></td></tr>'
+        for name, number in rows
+    )
+    model = f"the model alone has {count(answer.model_parameters)}" if answer else "&nbsp;"
+    return (
+        f'<h2 class="figure">Parameters<span>{model}</span></h2><table class="parameters"><tbody>{bars}</tbody></table>'
+    )

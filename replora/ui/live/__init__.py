@@ -1,0 +1,1 @@
+"""What live pages share: the engine, a visitor's session, recordings."""

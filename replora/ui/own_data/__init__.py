@@ -1,0 +1,1 @@
+"""The page Your data, and which own data a visitor has."""

@@ -1,0 +1,61 @@
+"""The buttons of the race: Play, Pause, Step, Reset, Cancel."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from replora.config import Race
+from replora.jobs.engine import JobState
+from replora.ui.live.engine import WatchedEngine
+from replora.ui.race.session import RaceSession
+
+
+def transport(session: RaceSession, engine: WatchedEngine, form: Race | None) -> None:
+    """The buttons, each enabled only where it would do something; `form` is None where there is nothing to play."""
+    playing = session.state in (JobState.QUEUED, JobState.RUNNING)
+    anew = form is not None and session.changed(form)
+    race = form or Race()
+    with st.container(horizontal=True, key="race.transport", gap="small"):
+        st.button(
+            "Play",
+            key="race.play",
+            icon=":material/play_arrow:",
+            type="primary",
+            disabled=form is None or (playing and not anew),
+            on_click=session.play,
+            args=(engine, race),
+        )
+        st.button(
+            "Pause",
+            key="race.pause",
+            icon=":material/pause:",
+            disabled=not playing,
+            on_click=session.pause,
+            args=(engine,),
+        )
+        st.button(
+            "Step",
+            key="race.step",
+            icon=":material/skip_next:",
+            disabled=form is None,
+            on_click=session.step,
+            args=(engine, race),
+            help="One optimizer step, then pause.",
+        )
+        st.button(
+            "Reset",
+            key="race.reset",
+            icon=":material/replay:",
+            disabled=session.job is None,
+            on_click=session.reset,
+            args=(engine,),
+            help="Back to the start: the same seed gives the same weights.",
+        )
+        st.button(
+            "Cancel",
+            key="race.cancel",
+            icon=":material/stop:",
+            disabled=not session.active,
+            on_click=session.cancel,
+            args=(engine,),
+        )

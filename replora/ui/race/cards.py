@@ -1,0 +1,90 @@
+"""The numbers of a race at a glance, as HTML: a card a method, the difference, the pace, and the verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import fmean
+
+from replora.config import METHOD_TITLES, Race
+from replora.events import Event, Started
+from replora.summary import RaceSummary, RunSummary, paired_differences, summarize, verdict
+from replora.ui.parts.cards import BLANK, card
+from replora.ui.parts.text import MINUS, count, duration, signed
+
+
+def board(spec: Race, events: Sequence[Event]) -> str:
+    """The cards, with dashes where nothing is known yet, so that nothing moves when it is."""
+    summary = summarize(events)
+    methods = list(dict.fromkeys(run.method.name for run in spec.runs))
+    cards = [_method_card(name, [run for run in _runs(summary) if run.method == name]) for name in methods]
+    if {"lora", "replora"} <= set(methods):
+        cards.append(_difference_card(summary))
+    cards.append(_pace_card(summary))
+    return f'<div class="board">{"".join(cards)}</div>'
+
+
+def verdict_line(events: Sequence[Event]) -> str:
+    """The verdict sentence, or what is still missing for one."""
+    summary = summarize(events)
+    if summary is None or all(run.final_accuracy is None for run in summary.runs):
+        return "No verdict before the first evaluation."
+    methods = {run.method for run in summary.runs}
+    if not {"lora", "replora"} <= methods:
+        return "One method alone has nothing to be compared with; choose Both for a race."
+    return verdict(summary)
+
+
+def machine_line(events: Sequence[Event]) -> str:
+    """What the race ran on: device, precision, threads, backbone, examples, versions."""
+    started = next((each for each in events if isinstance(each, Started)), None)
+    if started is None:
+        return ""
+    examples = sorted({facts.examples for facts in started.facts})
+    versions = [f"{name} {version}" for name, version in started.versions.items() if name not in ("python", "replora")]
+    parts = [
+        started.device,
+        started.precision,
+        f"{started.threads} thread" + ("s" if started.threads != 1 else ""),
+        started.backbone,
+        f"{' or '.join(count(each) for each in examples)} training examples",
+        *versions,
+    ]
+    return " · ".join(parts)
+
+
+def _runs(summary: RaceSummary | None) -> Sequence[RunSummary]:
+    return summary.runs if summary else ()
+
+
+def _method_card(name: str, runs: Sequence[RunSummary]) -> str:
+    finals = [run.final_accuracy for run in runs if run.final_accuracy is not None and not run.diverged]
+    lost = sum(run.diverged for run in runs)
+    value = f"{100 * fmean(finals):.1f}<small> %</small>" if finals else BLANK
+    notes = []
+    if runs and name != "head":
+        notes.append(f"{count(runs[0].trained_parameters)} parameters, {count(runs[0].deployed_parameters)} deployed")
+    elif name == "head":
+        notes.append("no adapter")
+    else:
+        notes.append("&nbsp;")
+    if lost:
+        notes.append(f"<b>{lost} of {len(runs)} diverged</b>" if len(runs) > 1 else "<b>diverged</b>")
+    caption = f"mean of {len(finals)} seeds" if len(finals) > 1 else "test accuracy"
+    return card(name, f'<i class="swatch"></i>{METHOD_TITLES[name]}', value, caption, notes)
+
+
+def _difference_card(summary: RaceSummary | None) -> str:
+    found = [100 * each for each in paired_differences(summary)] if summary else []
+    value = f"{signed(fmean(found))}<small> points</small>" if found else BLANK
+    if len(found) > 1:
+        note = f"{len(found)} seeds: {signed(min(found))} to {signed(max(found))}"
+    else:
+        note = "one seed" if found else "seed by seed"
+    return card("difference", "Difference", value, "", [f"RepLoRA {MINUS} LoRA, {note}"])
+
+
+def _pace_card(summary: RaceSummary | None) -> str:
+    pace = summary.steps_per_second if summary else None
+    value = f"{pace:.1f}<small> steps/s</small>" if pace else BLANK
+    note = f"{duration(summary.seconds)} elapsed, tests included" if summary else "tests included"
+    return card("pace", "Pace", value, "", [note])

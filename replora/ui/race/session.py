@@ -1,0 +1,85 @@
+"""What one visitor is doing on the Race page: the job that is shown, its events so far, and the races before it."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+
+from replora.config import Race
+from replora.events import Event, RateChanged, Started, Step, from_line
+from replora.jobs.engine import Action, Engine, JobState, UnknownJob
+from replora.ui.live.session import LOST, JobSession
+
+EARLIER = 3  # how many earlier races stay visible in grey
+
+
+@dataclass
+class RaceSession(JobSession[Race, Event]):
+    """The race that is shown, and the ones before it."""
+
+    kind = "race"
+    noun = "a race"
+    spec_type = Race
+    read = staticmethod(from_line)
+
+    earlier: list[list[Event]] = field(default_factory=list)
+
+    def play(self, engine: Engine, race: Race) -> None:
+        """Go on with a paused race of this structure, else start anew."""
+        if self.state is JobState.PAUSED and not self.changed(race):
+            self._control(engine, Action.RESUME)
+        else:
+            self._launch(engine, race)
+
+    def step(self, engine: Engine, race: Race) -> None:
+        """One step of the race at hand, or of a new one that then stays paused."""
+        if not self.active or self.changed(race):
+            self._launch(engine, race, paused=True)
+        if self.active:
+            self._control(engine, Action.STEP)
+
+    def pause(self, engine: Engine) -> None:
+        self._control(engine, Action.PAUSE)
+
+    def set_rate(self, engine: Engine, rate: float) -> None:
+        """A new learning rate for the race that is on."""
+        if self.active:
+            self._control(engine, Action.LEARNING_RATE, rate)
+
+    def changed(self, race: Race) -> bool:
+        """Whether `race` differs from the one at hand in more than the learning rate."""
+        return self.spec is None or _without_rate(race) != _without_rate(self.spec)
+
+    def rate(self) -> float | None:
+        """The peak learning rate that is in force."""
+        changes = [each for each in self.events if isinstance(each, RateChanged)]
+        if changes:
+            return changes[-1].learning_rates[0]
+        return self.spec.runs[0].learning_rate if self.spec else None
+
+    def _archive(self, following: Race) -> None:
+        """Keep the old race behind the new one, unless it shows another task or would lie under the same curves."""
+        told = any(isinstance(each, Step) for each in self.events)
+        repeated = following == self.spec and not any(isinstance(each, RateChanged) for each in self.events)
+        kept = [self.events, *self.earlier] if told and not repeated else self.earlier
+        self.earlier = [events for events in kept if _task(events) == following.task][:EARLIER]
+
+    def _control(self, engine: Engine, action: Action, value: float | None = None) -> None:
+        if self.job is None:
+            return
+        try:
+            engine.control(self.job, action, value)
+        except UnknownJob:
+            self._forget(LOST)
+
+    def _forget(self, problem: str) -> None:
+        super()._forget(problem)
+        self.earlier = []
+
+
+def _without_rate(race: Race) -> Race:
+    return dataclasses.replace(race, runs=tuple(dataclasses.replace(run, learning_rate=1e-3) for run in race.runs))
+
+
+def _task(events: list[Event]) -> str | None:
+    return next((each.spec.task for each in events if isinstance(each, Started)), None)

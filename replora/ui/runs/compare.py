@@ -1,0 +1,106 @@
+"""Two runs of the history beside each other: results, settings that differ, and for two races their accuracy."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from html import escape
+from statistics import fmean
+
+import streamlit as st
+
+from replora.config import METHOD_TITLES
+from replora.events import Event, EventError, Started, from_line
+from replora.figures.race.figures import Picture, accuracy_figure
+from replora.jobs.engine import Engine, UnknownJob
+from replora.jobs.history import RunRow
+from replora.ui.parts.figure import show_figure
+from replora.ui.parts.run_kinds import facts_of, kind_title
+from replora.ui.parts.text import plain
+from replora.ui.runs.table import result_line
+
+NAMES = ("A", "B")
+
+
+def runs_compare(engine: Engine, first: RunRow, second: RunRow) -> None:
+    """The comparison, A before B."""
+    pair = (first, second)
+    columns = st.columns(2, gap="medium")
+    for name, column, row in zip(NAMES, columns, pair, strict=True):
+        with column:
+            st.html(run_card(row, name))
+    if first.kind != second.kind:
+        st.caption("Runs of different kinds have no settings in common to compare.")
+        return
+    left, right = st.columns(2, gap="medium")
+    with left:
+        _settings(first, second)
+    if first.kind == "race":
+        with right:
+            _accuracies(engine, pair)
+
+
+def differences(first: Mapping[str, str], second: Mapping[str, str]) -> list[dict[str, str]]:
+    """A row a setting that is not the same in both, '–' where one has no such setting."""
+    return [
+        {"Setting": name, NAMES[0]: first.get(name, "–"), NAMES[1]: second.get(name, "–")}
+        for name in dict.fromkeys([*first, *second])
+        if first.get(name) != second.get(name)
+    ]
+
+
+def _settings(first: RunRow, second: RunRow) -> None:
+    rows = differences(*(facts_of(each.kind, each.spec) for each in (first, second)))
+    st.html('<h2 class="figure">What differs<span>settings</span></h2>')
+    if rows:
+        st.dataframe(rows, hide_index=True, key="runs.differs")
+    elif first.spec == second.spec:
+        st.caption(f"Nothing: both have the spec {first.spec_hash}.")
+    else:
+        st.caption("Nothing that the form shows; the specs differ in single runs.")
+
+
+def run_card(row: RunRow, name: str = "") -> str:
+    """One run's result as HTML, under a name where there are two."""
+    lines = [
+        result_line(row) or f"{row.state.capitalize()}; no result yet.",
+        *_means(row.summary.get("accuracies")),
+        f"{row.state.capitalize()}, started {row.created[:16].replace('T', ' ')} UTC"
+        + (row.device and f", {row.device}"),
+        f"Spec {row.spec_hash}, run {row.id}",
+    ]
+    first, *rest = (escape(each) for each in lines)
+    notes = "".join(f"<p>{each}</p>" for each in rest)
+    return (
+        f'<section class="card compared"><h2>{escape(name)}<span>{escape(kind_title(row.kind))}</span></h2>'
+        f'<p class="result">{first}</p>{notes}</section>'
+    )
+
+
+def _means(accuracies: object) -> list[str]:
+    """Each method's mean accuracy in a race's summary."""
+    lines = []
+    for method, by_seed in accuracies.items() if isinstance(accuracies, Mapping) else ():
+        known = [each for each in by_seed.values() if each is not None]
+        lost = len(by_seed) - len(known)
+        title = METHOD_TITLES.get(method, method)
+        value = f"{100 * fmean(known):.1f} %" if known else "no result"
+        seeds = f", {len(by_seed)} seeds" if len(by_seed) > 1 else ""
+        lines.append(f"{title}: {value}{seeds}" + (f", {lost} without a result" if lost else ""))
+    return lines
+
+
+def _accuracies(engine: Engine, pair: Sequence[RunRow]) -> None:
+    """Both races in one figure: A in colour, B in grey."""
+    try:
+        told: list[list[Event]] = [[from_line(line) for line in engine.events(each.id)] for each in pair]
+    except (UnknownJob, EventError) as error:
+        st.warning(plain(f"The accuracies of these runs cannot be drawn: {error}"))
+        return
+    specs = [each.spec for events in told for each in events if isinstance(each, Started)]
+    if len(specs) < 2:
+        st.caption("One of these races ended before its first step; there is nothing to draw.")
+        return
+    longest = dataclasses.replace(specs[0], steps=max(each.steps for each in specs))
+    show_figure(accuracy_figure(Picture(longest, told[0], earlier=(told[1],))), "runs")
+    st.html('<p class="footnote">A in colour, B in grey.</p>')

@@ -1,0 +1,67 @@
+"""The Runs page put together: filters on the left; the table, what can be done with it, and two runs compared."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from replora.jobs.history import History, HistoryError
+from replora.jobs.settle import settle
+from replora.ui.live.engine import engine
+from replora.ui.parts.text import count, plain
+from replora.ui.runs.actions import runs_actions, runs_in_words, said
+from replora.ui.runs.compare import run_card, runs_compare
+from replora.ui.runs.filter import runs_filter
+from replora.ui.runs.table import runs_table
+from replora.ui.shell.style import STYLE
+
+PAGE_SIZE = 100
+HEADER = (
+    "<header class='page'><h1>Runs</h1>"
+    "<p>Every race, study and Monte Carlo run here, kept until it is deleted.</p></header>"
+)
+EMPTY = (
+    "No run yet. Press Play on the Race page or Run live on a page of studies: it is then listed here, stays after a "
+    "restart, and can be opened, compared and downloaded."
+)
+
+
+def runs_page() -> None:
+    """All of it; a history that cannot be read is a sentence."""
+    st.html(STYLE / "study.css")
+    st.html(STYLE / "runs.css")
+    st.html(HEADER)
+    history = History()
+    try:
+        settle(history, engine())
+        _listing(history)
+    except HistoryError as error:
+        st.error(plain(str(error)))
+
+
+def _listing(history: History) -> None:
+    with st.sidebar:
+        wanted = runs_filter(history.choices())
+    sentence, failed = said()
+    if sentence:
+        (st.error if failed else st.success)(plain(sentence))
+    total = history.count(wanted)
+    if not total:
+        st.info(EMPTY if not history.count() else "No run fits these filters.")
+        return
+    pages = -(-total // PAGE_SIZE)
+    top = st.container(horizontal=True, key="runs.top", vertical_alignment="center", gap="small")
+    page = 1
+    if pages > 1:
+        with top:
+            page = st.pagination(pages, key=f"runs.page.{pages}", max_visible_pages=5)
+    offset = PAGE_SIZE * (page - 1)
+    rows = history.list(wanted, PAGE_SIZE, offset)
+    with top:
+        shown = f"{count(offset + 1)} to {count(offset + len(rows))} of {runs_in_words(total)}"
+        st.html(f'<p class="size">{shown if pages > 1 else runs_in_words(total)}</p>', width="content")
+    selected = runs_table(rows)
+    runs_actions(history, selected, wanted, total)
+    if len(selected) == 1:
+        st.html(run_card(selected[0]))
+    if len(selected) == 2:
+        runs_compare(engine(), *selected)

@@ -1,0 +1,1 @@
+"""The pages of studies: data efficiency, learning rate, recover a known update."""

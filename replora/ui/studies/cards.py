@@ -1,0 +1,184 @@
+"""The numbers of a study at a glance, as HTML: a card a method, the difference, and what is read off."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+
+from replora.config import METHOD_TITLES
+from replora.studies.spec import RaceStudy
+from replora.studies.statistics import DataNeeded, Interval
+from replora.studies.summary import Cell, Comparison, StudySummary, compared
+from replora.summary import SEEDS_FOR_A_VERDICT
+from replora.ui.parts.cards import BLANK, card
+from replora.ui.parts.text import MINUS, signed
+from replora.ui.studies.pictures import (
+    at_shared_rates,
+    main_comparisons,
+    needed_ends,
+    needed_text,
+    percent,
+    region_text,
+    region_width,
+    shared_rate,
+)
+
+NOTHING = "&nbsp;"
+
+
+def data_board(spec: RaceStudy, summary: StudySummary | None) -> str:
+    """Accuracy with the most and the least data, the difference at both, and the data needed."""
+    least, most = spec.all_fractions[0], spec.all_fractions[-1]
+    cards = []
+    for method in spec.methods:
+        top, bottom = _chosen(summary, method, most), _chosen(summary, method, least)
+        notes = [
+            f"{_accuracy(bottom)} with {percent(least)} %" if least != most else NOTHING,
+            _rates(summary, method) or NOTHING,
+        ]
+        cards.append(_method(summary, method, top, f"with {percent(most)} %", notes))
+    pair = compared(spec)
+    if pair:
+        by_fraction = {each.fraction: each for each in main_comparisons(summary)} if summary else {}
+        first, last = by_fraction.get(least), by_fraction.get(most)
+        notes = [f"with {percent(most)} %: {_difference(last)} points" if least != most else NOTHING, _names(pair)]
+        cards.append(card("difference", "Difference", _points(first), f"with {percent(least)} %", notes))
+        if len(spec.all_fractions) > 1:
+            cards.append(_needed(pair, summary.data_needed if summary else ()))
+    return _board(cards)
+
+
+def rate_board(spec: RaceStudy, summary: StudySummary | None, race_rate: float) -> str:
+    """Each method at its tuned rate, the difference there and at the race's rate, and how far the rates lie apart."""
+    fraction = spec.all_fractions[0]
+    cards = []
+    for method in spec.methods:
+        best = _chosen(summary, method, fraction)
+        good = summary.good_regions.get(method) if summary else None
+        notes = [region_width(good), region_text(good)] if good else [NOTHING, NOTHING]
+        caption = "no adapter" if method == "head" else f"at {best.rate:g}" if best else "at its tuned rate"
+        cards.append(_method(summary, method, best, caption, notes))
+    pair = compared(spec)
+    if pair:
+        tuned = next(iter(main_comparisons(summary)), None) if summary else None
+        at_race = (
+            next((each for each in at_shared_rates(summary) if shared_rate(each) == race_rate), None)
+            if summary
+            else None
+        )
+        notes = [f"at the race's rate {race_rate:g}: {_difference(at_race)}" if at_race else NOTHING, _names(pair)]
+        cards.append(card("difference", "Difference", _points(tuned), "tuned", notes))
+        if "head" not in pair:
+            cards.append(_apart(pair, tuned))
+    return _board(cards)
+
+
+def single_board(spec: RaceStudy, summary: StudySummary, rate: float) -> str:
+    """What a sweep shows at one rate, as if there were no other."""
+    pair = compared(spec)
+    cards = []
+    for method in spec.methods:
+        own = [each for each in summary.cells if each.method == method]
+        cell = next((each for each in own if each.rate == rate or method == "head"), None)
+        caption = "no adapter" if method == "head" else f"at {rate:g}"
+        note = (
+            f"<b>{cell.diverged} of {cell.n + cell.diverged} runs diverged</b>" if cell and cell.diverged else NOTHING
+        )
+        cards.append(_method(None, method, cell, caption, [NOTHING, note]))
+    here = next((each for each in at_shared_rates(summary) if shared_rate(each) == rate), None)
+    if pair:
+        cards.append(card("difference", "Difference", _points(here), "one rate for both", [_names(pair)]))
+    return _board(cards)
+
+
+def _board(cards: Sequence[str]) -> str:
+    return f'<div class="board study">{"".join(cards)}</div>'
+
+
+def _chosen(summary: StudySummary | None, method: str, fraction: float) -> Cell | None:
+    cells = summary.cells if summary else ()
+    return next((each for each in cells if each.chosen and each.method == method and each.fraction == fraction), None)
+
+
+def _method(summary: StudySummary | None, method: str, cell: Cell | None, caption: str, notes: Sequence[str]) -> str:
+    known = cell is not None and cell.mean is not None
+    value = f"{_accuracy(cell).removesuffix(' %')}<small> %</small>" if known else BLANK
+    lost = sum(each.diverged for each in summary.cells if each.method == method) if summary else 0
+    runs = sum(each.n + each.diverged for each in summary.cells if each.method == method) if summary else 0
+    more = [f"<b>{lost} of {runs} runs diverged</b>"] if lost else []
+    title = f'<i class="swatch"></i>{METHOD_TITLES[method]}'
+    return card(method, title, value, caption, [*notes, *more])
+
+
+def _needed(pair: tuple[str, str], found: Sequence[DataNeeded]) -> str:
+    ours, theirs = (METHOD_TITLES[each] for each in pair)
+    if not found or found[0].target is None:
+        return card("needed", "Data needed", BLANK, "", [f"{ours} to reach {theirs}", NOTHING])
+    here, back = found
+    value = f"{percent(here.value)}<small> %</small>" if here.value is not None else "<em>not reached</em>"
+    if here.at_most:
+        value = f"<small>at most </small>{value}"
+    return card(
+        "needed",
+        "Data needed",
+        value,
+        needed_ends(here).strip(),
+        [f"{ours} to reach {theirs}'s {_share(here.target)}", f"the other way: {escape(needed_text(back))}"],
+    )
+
+
+def _apart(pair: tuple[str, str], tuned: Comparison | None) -> str:
+    ours, theirs = pair
+    if tuned is None or not tuned.rates[ours]:
+        return card("apart", "Best rates", BLANK, "", ["apart by this factor"])
+    ratio = tuned.rates[theirs] / tuned.rates[ours]
+    larger, smaller = (theirs, ours) if ratio >= 1 else (ours, theirs)
+    factor = f"{max(ratio, 1 / ratio):.0f}"
+    if factor == "1":
+        return card("apart", "Best rates", "equal", "", [f"{tuned.rates[ours]:g} for both"])
+    note = f"{METHOD_TITLES[larger]}'s is {factor} times {METHOD_TITLES[smaller]}'s"
+    return card("apart", "Best rates", f"{factor}<small> times apart</small>", "", [note])
+
+
+def _rates(summary: StudySummary | None, method: str) -> str:
+    """'rates 0.0003 to 0.003 chosen', 'rate 0.0003'."""
+    if summary is None or method == "head":
+        return ""
+    rates = sorted({each.rate for each in summary.cells if each.chosen and each.method == method})
+    if not rates:
+        return ""
+    if not summary.spec.is_tuned:
+        return f"rate {rates[0]:g}"
+    named = f"{rates[0]:g}" if len(rates) == 1 else f"{rates[0]:g} to {rates[-1]:g}"
+    return f"rate{'s' if len(rates) > 1 else ''} chosen: {named}"
+
+
+def _accuracy(cell: Cell | None) -> str:
+    return "\u2013" if cell is None or cell.mean is None else _share(cell.mean)
+
+
+def _share(share: float | None) -> str:
+    return "\u2013" if share is None else f"{100 * share:.1f} %"
+
+
+def _points(comparison: Comparison | None) -> str:
+    if comparison is None or comparison.interval is None:
+        return BLANK
+    found = comparison.interval
+    return f"{signed(100 * found.mean)}<small>{_half(found)} points</small>"
+
+
+def _difference(comparison: Comparison | None) -> str:
+    if comparison is None or comparison.interval is None:
+        return "\u2013"
+    return f"{signed(100 * comparison.interval.mean)}{_half(comparison.interval)}"
+
+
+def _half(found: Interval) -> str:
+    """' ± 1.7' from three seeds on."""
+    half = found.half_width
+    return "" if half is None or found.n < SEEDS_FOR_A_VERDICT else f" \u00b1 {100 * half:.1f}"
+
+
+def _names(pair: tuple[str, str]) -> str:
+    return f"{METHOD_TITLES[pair[0]]} {MINUS} {METHOD_TITLES[pair[1]]}, paired by seed"

@@ -1,0 +1,76 @@
+"""The fairness of a study: a badge, and the list behind it with a button on each item that the form can set right."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+
+import streamlit as st
+
+from replora.options import SpecError, format_value
+from replora.studies.fairness import FairnessItem, fix
+from replora.studies.spec import Study
+from replora.ui.studies.form import StudyForm, ask_for
+from replora.ui.studies.screen import Wanted
+
+MET, UNMET = "\u2713", "\u2717"
+
+
+def badge(items: Sequence[FairnessItem], hidden: bool = False) -> str:
+    """One line: fair only if every item is met, blank without any; `hidden`: not told for now."""
+    if hidden:
+        return '<p class="badge unmet"><b>One rate out of a sweep:</b> what the others say is hidden.</p>'
+    if not items:
+        return '<p class="badge">Fairness: nothing has run yet.</p>'
+    red = [each.name for each in items if not each.met]
+    if not red:
+        return f'<p class="badge met"><b>{MET} Fair:</b> all {len(items)} conditions are met.</p>'
+    return f'<p class="badge unmet"><b>{UNMET} Not a fair comparison yet:</b> {escape("; ".join(red))}.</p>'
+
+
+def fairness_list(form: StudyForm, items: Sequence[FairnessItem], wanted: Wanted, hidden: bool = False) -> None:
+    """All items, each with what was found; `hidden`: not told for now."""
+    items = () if hidden else items
+    with st.container(key=f"{form.page}.fairness", gap="small"):
+        st.html('<h2 class="figure">Is it a fair comparison?<span>green only if all are</span></h2>')
+        if not items:
+            when = "the sweep is revealed" if hidden else "a study has begun"
+            st.html(f'<p class="fair">The list is told once {when}.</p>')
+        for place, item in enumerate(items):
+            _row(form, item, place, wanted)
+
+
+def _row(form: StudyForm, item: FairnessItem, place: int, wanted: Wanted) -> None:
+    fixed = _fixed(wanted.spec, item) if item.change and not item.met else None
+    waiting = fixed is not None and fixed == wanted.spec
+    more = " <b>Set in the form: Run live runs it.</b>" if waiting else ""
+    sign, kind = (MET, "met") if item.met else (UNMET, "unmet")
+    text = f'<p class="fair {kind}"><i>{sign}</i><span><b>{escape(item.name)}.</b> {escape(item.text)}{more}</span></p>'
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"{form.page}.fairness.{place}"):
+        st.html(text, width="stretch")
+        if fixed is None or waiting:
+            return
+        pressed = st.button(
+            "Fix it",
+            key=f"{form.page}.fix.{place}",
+            help=f"Set {_said(item.change)}.",
+            disabled=not wanted.valid,
+            on_click=ask_for,
+            args=(form, item.change),
+        )
+        if pressed:
+            st.rerun()
+
+
+def _fixed(spec: Study, item: FairnessItem) -> Study | None:
+    """The form's study with an item's change, None where it cannot have it."""
+    try:
+        return fix(spec, item)
+    except (SpecError, TypeError):
+        return None
+
+
+def _said(change: Any) -> str:
+    parts: Sequence[str] = [f"{name.replace('_', ' ')} to {format_value(value)}" for name, value in change.items()]
+    return ", ".join(parts)

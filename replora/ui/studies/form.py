@@ -1,0 +1,170 @@
+"""The form of a page of studies: a study's options as controls on the left, and as the query string of a link."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, get_args
+
+import streamlit as st
+
+from replora.config import METHOD_TITLES, STUDENT_TITLES
+from replora.options import SpecError, UserError, format_value, kind_of, options
+from replora.studies.spec import Study
+from replora.ui.forms.backbone import backbone_control
+from replora.ui.forms.links import servable
+from replora.ui.forms.spec_form import place_controls
+from replora.ui.parts.settings import value_text
+from replora.ui.visitor.own_data import own_tasks
+
+METHODS = ("lora", "replora", "head")
+REPLORA_ONLY = {"mlp_width", "activation", "sharing", "layer_sharing", "residual"}
+MORE = (
+    "backbone", "steps", "batch_size", "mlp_width", "test_examples", "validation_examples", "activation", "sharing",
+    "layer_sharing", "residual", "alpha", "adapted_blocks", "head_start", "head_learning_rate", "warmup_fraction",
+    "weight_decay", "clip_norm", "device", "precision",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class StudyForm:
+    """Which of a study's options are in sight, in this order; `more`: options of its own under More."""
+
+    page: str
+    spec_type: type[Study]
+    first: Sequence[str]
+    more: Sequence[str] = ()
+
+    def key(self, name: str) -> str:
+        """The session-state key of an option's control."""
+        return f"{self.page}.{name}"
+
+
+def open_study(form: StudyForm, query: Mapping[str, str]) -> tuple[Study, list[str]]:
+    """What this session's first link asked for, and the sentences about what it could not have."""
+    key = form.key("opened")
+    if key not in st.session_state:
+        st.session_state[key] = servable(*form.spec_type.from_query(query))
+    opened: tuple[Study, list[str]] = st.session_state[key]
+    return opened
+
+
+def study_form(form: StudyForm, opened: Study) -> tuple[Study | None, str]:
+    """The study the controls hold, or None and the sentence that says why they hold none."""
+    _apply_change(form)
+    values: dict[str, Any] = {}
+    problems: list[str] = []
+
+    def place(name: str) -> None:
+        idle = set() if "replora" in values.get("methods", METHODS) else set(REPLORA_ONLY)
+        if values.get("tuned"):
+            idle.add("learning_rate")
+        elif "tuned" in values:
+            idle.add("rates")
+        if name == "methods":
+            values[name] = _methods(form, opened)
+        elif name == "tuned":
+            values[name] = _tuned(form, bool(getattr(opened, name)))
+        elif name == "students":
+            values[name] = _students(form, opened)
+        elif name == "backbone":
+            try:
+                values[name] = backbone_control(form.page, opened.backbone, values["task"])
+            except UserError as error:
+                problems.append(str(error))
+        elif name == "teacher":
+            values[name] = _teacher(form, getattr(opened, name))
+        else:
+            more = {"task": own_tasks()}
+            problem = place_controls(
+                form.spec_type, [name], opened, form.page, values, show=value_text, idle=idle, more=more
+            )
+            problems.extend([problem] if problem else [])
+
+    for name in form.first:
+        place(name)
+    with st.expander("More"):
+        for name in (*form.more, *(each for each in MORE if each not in form.first)):
+            if name not in options(form.spec_type):
+                continue
+            place(name)
+    if problems:
+        return None, problems[0]
+    try:
+        return dataclasses.replace(opened, **values), ""
+    except SpecError as error:
+        return None, str(error)
+
+
+def ask_for(form: StudyForm, change: Mapping[str, Any]) -> None:
+    """Have the form hold these values at its next run; a control cannot be set from below it."""
+    st.session_state[form.key("change")] = dict(change)
+
+
+def _apply_change(form: StudyForm) -> None:
+    for name, value in st.session_state.pop(form.key("change"), {}).items():
+        if name in options(form.spec_type):
+            texts = isinstance(value, tuple) and name not in ("methods", "students")
+            st.session_state[form.key(name)] = format_value(value).replace(",", ", ") if texts else value
+
+
+def _methods(form: StudyForm, opened: Study) -> tuple[str, ...]:
+    chosen = st.segmented_control(
+        "Methods",
+        METHODS,
+        default=list(opened.titles),
+        selection_mode="multi",
+        format_func=lambda name: "Head" if name == "head" else METHOD_TITLES[name],
+        key=form.key("methods"),
+        help="Which methods are trained, on the same examples in the same order. Head: no adapter, the baseline.",
+        persist_state="session",
+        width="stretch",
+    )
+    return tuple(name for name in METHODS if name in chosen)
+
+
+def _students(form: StudyForm, opened: Study) -> tuple[str, ...]:
+    chosen = st.pills(
+        "Students",
+        list(STUDENT_TITLES),
+        default=list(opened.titles),
+        selection_mode="multi",
+        format_func=STUDENT_TITLES.__getitem__,
+        key=form.key("students"),
+        help=options(form.spec_type)["students"].help,
+        persist_state="session",
+    )
+    return tuple(name for name in STUDENT_TITLES if name in chosen)
+
+
+def _teacher(form: StudyForm, opened: str) -> str:
+    facts = options(form.spec_type)["teacher"]
+    chosen = st.segmented_control(
+        facts.label,
+        list(get_args(kind_of(form.spec_type, "teacher"))),
+        default=opened,
+        required=True,
+        format_func=str.capitalize,
+        key=form.key("teacher"),
+        help=facts.help,
+        persist_state="session",
+        width="stretch",
+    )
+    return str(chosen)
+
+
+def _tuned(form: StudyForm, opened: bool) -> bool:
+    facts = options(form.spec_type)["tuned"]
+    chosen = st.segmented_control(
+        "Learning rates",
+        [False, True],
+        default=opened,
+        required=True,
+        format_func=lambda tuned: "Tuned per method" if tuned else "One for all",
+        key=form.key("tuned"),
+        help=facts.help,
+        persist_state="session",
+        width="stretch",
+    )
+    return bool(chosen)

@@ -1,0 +1,172 @@
+"""The page Recover a known update: students of a teacher that hides a low-rank update, and what they find of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from replora.figures.chart import Figure
+from replora.figures.export import png_of_svg
+from replora.figures.heatmaps import heatmaps_html, heatmaps_svg
+from replora.figures.studies.teacher import teacher_figures
+from replora.studies.events import StudyEvent
+from replora.studies.selection import only_students, spec_of
+from replora.studies.spec import Study, TeacherStudy
+from replora.studies.teacher_summary import TeacherSummary, summarize_teacher, teacher_csv
+from replora.ui.studies.form import StudyForm
+from replora.ui.studies.page import StudyPage, figures_and_fairness, study_page, verdict_html
+from replora.ui.studies.screen import Part, Viewer, Wanted
+from replora.ui.studies.session import StudySession
+from replora.ui.studies.teacher_pictures import (
+    TeacherShown,
+    heatmap_columns,
+    sketched_layers,
+    teacher_board,
+    teacher_picture,
+)
+
+FORM = StudyForm(
+    "recover_update",
+    TeacherStudy,
+    first=("teacher", "task", "students", "examples", "rates", "seeds"),
+    more=("teacher_rank", "teacher_size", "rank"),
+)
+WISH = FORM.key("examples.wish")
+FIRST = ("tied", "trunk", "separate", "lora_tied")  # whose ratio to LoRA is the headline: the first that is there
+
+
+class TeacherSession(StudySession):
+    """The study of teachers and students that is shown."""
+
+    noun = "a study of teachers and students"
+    study = TeacherStudy.name
+
+
+def teacher_page() -> None:
+    """The whole page."""
+    study_page(
+        StudyPage(
+            title="Recover a known update",
+            lead="A teacher hides a low-rank update. Students see only what it outputs. Who finds the matrices?",
+            session=TeacherSession,
+            form=FORM,
+            viewer=Viewer(teacher_part, _key, summarize_teacher, _recorded),
+            draw=_draw,
+            csv=teacher_csv,
+        )
+    )
+
+
+def teacher_part(events: Sequence[StudyEvent], wanted: Study) -> Part:
+    """The study with the form's students only, or with all of its own where it has none of them."""
+    spec = spec_of(events)
+    assert isinstance(spec, TeacherStudy)
+    assert isinstance(wanted, TeacherStudy)
+    kept = set(spec.students) & set(wanted.students)
+    met = ["students"] if set(wanted.students) <= set(spec.students) else []
+    part = only_students(events, wanted.students) if kept and kept != set(spec.students) else events
+    return Part(part, part, met=met)
+
+
+def _key(wanted: Study) -> str:
+    assert isinstance(wanted, TeacherStudy)
+    return f"teacher {wanted.teacher} {','.join(wanted.students)}"
+
+
+def _recorded(wanted: Study) -> str:
+    assert isinstance(wanted, TeacherStudy)
+    return f"teacher_{wanted.teacher}"
+
+
+def _draw(shown: TeacherShown, wanted: Wanted) -> Sequence[Figure]:
+    spec, summary = shown.spec, shown.summary
+    assert isinstance(spec, TeacherStudy)
+    items = summary.fairness if summary else ()
+    at = st.container()
+    examples = _examples(spec, summary, at)
+    with at:
+        st.html(teacher_board(spec, summary, examples))
+        st.html(verdict_html(*_sentences(spec, summary, examples), items))
+    figures = teacher_figures(teacher_picture(shown, examples))
+    figures_and_fairness(FORM, figures, items, wanted)
+    _heatmaps(shown, examples)
+    return figures
+
+
+def _examples(spec: TeacherStudy, summary: TeacherSummary | None, above: object) -> int:
+    """The number of examples that cards, steps and heat maps are shown for, chosen below the verdict."""
+    done = sorted({each.examples for each in summary.cells}) if summary else []
+    if len(done) < 2:
+        return done[0] if done else spec.examples[0]
+    key = FORM.key("at.examples")
+    wish = st.session_state.get(WISH, done[len(done) // 2])
+    st.session_state[key] = min(done, key=lambda each: abs(each - wish))
+    chosen: int = st.select_slider(
+        "Cards, steps and matrices with so many examples", done, key=key, on_change=_wish, args=(key,), width=440
+    )
+    return chosen
+
+
+def _wish(key: str) -> None:
+    """Noted apart from the slider, whose stops come one by one as a study goes on."""
+    st.session_state[WISH] = st.session_state[key]
+
+
+def _sentences(spec: TeacherStudy, summary: TeacherSummary | None, examples: int) -> tuple[str, str]:
+    """The student that the page is about against LoRA, as the headline; the others and what diverged."""
+    if "lora" not in spec.students or len(spec.students) < 2:
+        return "Choose LoRA and another student: they are what is compared.", ""
+    own = [each for each in summary.ratios if each.examples == examples] if summary else []
+    if summary is None or not own:
+        return "No verdict before the first results.", ""
+    own.sort(key=lambda each: FIRST.index(each.student))
+    headline, *rest = (each.verdict for each in own)
+    lost = f"{summary.diverged} of {summary.runs_done} runs diverged"
+    if lost in summary.verdict:
+        rest.append(summary.verdict[summary.verdict.index(lost) :])
+    lead = f"Teacher {spec.teacher}, {spec.amount_in_words(examples)}, {'tuned' if spec.is_tuned else 'one rate'}: "
+    if summary.runs_done < summary.started.runs:
+        lead = f"After {summary.runs_done} of {summary.started.runs} runs. {lead}"
+    return lead + headline[:1].lower() + headline[1:], " ".join(rest)
+
+
+def _heatmaps(shown: TeacherShown, examples: int) -> None:
+    """The hidden matrices beside the found ones, on one scale."""
+    summary = shown.summary
+    layers = sketched_layers(summary) if summary else 0
+    st.html(
+        '<h2 class="figure">Hidden and found<span>delta_weight at every eighth row and column, on one scale; '
+        "purple: negative, green: positive</span></h2>"
+    )
+    if not layers:
+        st.html('<p class="footnote">The matrices come with the first results.</p>')
+        return
+    layer = layers
+    if layers > 1:
+        layer = st.segmented_control(
+            "Adapted layer",
+            list(range(1, layers + 1)),
+            default=layers,
+            required=True,
+            key=FORM.key("layer"),
+            persist_state="session",
+            help="Counted from the first adapted layer; the last stands before the features.",
+        )
+    columns = heatmap_columns(shown, examples, min(layer, layers) - 1)
+    st.html(heatmaps_html(columns))
+    title = f"Hidden and found updates, layer {layer}, {examples} examples"
+    files = (
+        ("SVG", "svg", "image/svg+xml", lambda: heatmaps_svg(columns, title)),
+        ("PNG", "png", "image/png", lambda: png_of_svg(heatmaps_svg(columns, title))),
+    )
+    with st.container(horizontal=True, gap="small"):
+        for name, ending, mime, make in files:
+            st.download_button(
+                f"Heat maps as {name}",
+                make,
+                f"{FORM.page}_heatmaps.{ending}",
+                mime,
+                on_click="ignore",
+                key=FORM.key(f"heatmaps.{ending}"),
+            )

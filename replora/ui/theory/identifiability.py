@@ -1,0 +1,153 @@
+"""The Identifiability page: one slider opens a split of an expert; everything below follows it as it moves."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+import streamlit as st
+
+from replora.figures.plot import power_of_ten
+from replora.figures.theory.splits import SplitCurves, SplitState, split_figures
+from replora.figures.theory_style import SHARING_NAMES
+from replora.options import SpecError
+from replora.simulation.specs import Split, Tied
+from replora.simulation.splits import WIDEST, Moment, landscape, moment, samples_along, truth
+from replora.ui.components.live_slider import live_slider
+from replora.ui.forms.spec_form import open_spec, place_controls, write_query
+from replora.ui.parts.figure import show_figure
+from replora.ui.parts.numbers import plot_numbers
+from replora.ui.parts.text import count, plain
+from replora.ui.shell.style import STYLE
+
+PAGE = "identifiability"
+DELTA = f"{PAGE}.delta"  # kept apart from the widget, so that it outlives a visit to another page
+STEP = 0.01
+HEADER = (
+    "<header class='page'><h1>Identifiability</h1>"
+    "<p>Split one expert in two. Does the function notice? An exact answer, in our stylised model.</p></header>"
+)
+FORMULAS = (
+    r"**Plain.** $\textcolor{blue}{b_V} \to \textcolor{blue}{b_V} \pm \delta u$, gates untouched: "
+    r"$\;f_\delta = f^*$ for every $\delta$.",
+    r"**Shared.** $\textcolor{orange}{b} \to \textcolor{orange}{b} \pm \delta u$ moves the gates too: "
+    r"$\;\lVert f_\delta - f^* \rVert = \textcolor{orange}{\kappa}\,\delta^2 + \dots$",
+)
+
+
+def identifiability_page() -> None:
+    """Controls on the left; the part that moves is a fragment of its own."""
+    opened, problems = open_spec(Split, st.query_params, PAGE)
+    st.html(STYLE / "theory.css")
+    st.html(HEADER)
+    values: dict[str, Any] = {}
+    with st.sidebar:
+        problem = place_controls(Split, ("angle", "tied", "noise"), opened, PAGE, values)
+    for each in [*problems, problem]:
+        if each:
+            st.warning(plain(each))
+    try:
+        still = Split(**{**dataclasses.asdict(opened), **values})
+    except SpecError as error:
+        st.warning(plain(str(error)))
+        still = opened
+    st.fragment(_moving, key=f"{PAGE}.moving")(still)
+
+
+def _moving(still: Split) -> None:
+    """Everything that follows the slider."""
+    start: float = st.session_state.setdefault(DELTA, still.delta)
+    with st.container(key=f"{PAGE}.bar"):
+        slid = live_slider("Split \u03b4 =", start, 0.0, WIDEST, STEP, name="split \u03b4", key=f"{PAGE}.slider")
+    split = dataclasses.replace(still, delta=slid.moving)
+    if slid.settled == slid.moving:
+        st.session_state[DELTA] = slid.settled
+        write_query(split.to_query())
+    curves, now = curves_of(split.tied, split.direction, split.noise), moment(split)
+    st.html(_board(curves, now))
+    for column, formula in zip(st.columns(2, gap="medium"), FORMULAS, strict=True):
+        column.markdown(formula)
+    figures = split_figures(curves, state_of(now))
+    for row in zip(figures[::2], figures[1::2], strict=True):
+        for column, figure in zip(st.columns(2, gap="medium"), row, strict=True):
+            with column:
+                show_figure(figure, PAGE)
+    plot_numbers(figures, PAGE)
+
+
+@st.cache_resource(show_spinner=False, max_entries=64)
+def curves_of(tied: Tied, direction: tuple[float, float], noise: float) -> SplitCurves:
+    """The curves that stand still while the slider moves."""
+    shape = landscape(tied, direction)
+    return SplitCurves(
+        tied=tied,
+        bowl_deltas=shape.bowl_deltas,
+        bowl=shape.bowl,
+        log_deltas=shape.log_deltas,
+        losses=shape.losses,
+        samples={name: samples_along(losses, noise) for name, losses in shape.losses.items()},
+        eigenvalues={
+            side: tuple(tuple(value / noise**2 for value in row) for row in rows)
+            for side, rows in shape.eigenvalues.items()
+        },
+        exponent=shape.exponent,
+        kappa=shape.kappa,
+    )
+
+
+def state_of(now: Moment) -> SplitState:
+    return SplitState(
+        delta=now.delta,
+        loss=now.loss,
+        samples=now.samples,
+        b_query=now.b_query,
+        b_value=now.b_value,
+        truth=truth().b_value.tolist(),
+        angles=now.angles,
+        gates=now.gates,
+        gates_before=now.gates_before,
+    )
+
+
+def _board(curves: SplitCurves, now: Moment) -> str:
+    """A card a side."""
+    tied = curves.tied
+    cards = [
+        _card("lora", "plain", now, "plain LoRA, query and value free"),
+        _card("replora", tied, now, f"{SHARING_NAMES[tied].lower()}: query and value tied"),
+    ]
+    return f'<div class="board two">{"".join(cards)}</div>'
+
+
+def _card(style: str, side: str, now: Moment, caption: str) -> str:
+    zeros = now.zeros[side]
+    fisher = "no zero Fisher eigenvalue" if not zeros else f"<b>{zeros} zero Fisher eigenvalues</b>"
+    samples = now.samples[side]
+    told = "<b>no finite n tells the halves apart</b>"
+    if math.isfinite(samples):
+        told = f"n = {_count(samples)} tells the halves apart"
+    return (
+        f'<section class="card {style}"><h2><i class="swatch"></i>{SHARING_NAMES[side]}</h2>'
+        f'<div class="value">{_loss(now.loss[side])}<span>excess loss at \u03b4 = {now.delta:.2f}</span></div>'
+        f"<p>{told}; {fisher}</p><p>{caption}</p></section>"
+    )
+
+
+def _loss(value: float) -> str:
+    """Three figures; what is but rounding as a power of ten."""
+    if value == 0:
+        return "0"
+    if value >= 1e-3:
+        return f"{value:.3g}" if value < 100 else f"{value:.0f}"
+    power = math.floor(math.log10(value))
+    return f"{value / 10**power:.0f}\u00b7{power_of_ten(power)}"
+
+
+def _count(samples: float) -> str:
+    return (
+        count(math.ceil(samples))
+        if samples < 1e6
+        else f"{samples / 10 ** math.floor(math.log10(samples)):.1f}\u00b7"
+        + (power_of_ten(math.floor(math.log10(samples))))
+    )

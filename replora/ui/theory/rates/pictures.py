@@ -1,0 +1,82 @@
+"""From the events of a Monte Carlo to what its figures show."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from replora.figures.theory.rates import Cloud, Errors, RatesPicture
+from replora.simulation.events import Estimated, MonteCarloStarted, TheoryEvent
+from replora.simulation.specs import QUANTITY_TITLES, MonteCarlo
+
+
+def started_of(events: Sequence[TheoryEvent]) -> MonteCarloStarted | None:
+    """The first event of a run, where it has begun."""
+    return next((each for each in events if isinstance(each, MonteCarloStarted)), None)
+
+
+def latest(events: Sequence[TheoryEvent]) -> dict[str, Estimated]:
+    """The last estimates of each way of sharing: their slopes are those of all sizes so far."""
+    return {each.sharing: each for each in events if isinstance(each, Estimated)}
+
+
+def sizes(events: Sequence[TheoryEvent]) -> list[int]:
+    """The sample sizes that are done for every way of sharing seen so far, ascending."""
+    done = [each for each in events if isinstance(each, Estimated)]
+    by_sharing = {name: {each.n for each in done if each.sharing == name} for name in latest(events)}
+    return sorted(set.intersection(*by_sharing.values())) if by_sharing else []
+
+
+def nearest(options: Sequence[int], wanted: int) -> int | None:
+    """The option nearest to `wanted` by ratio; None where there is none."""
+    return min(options, key=lambda each: max(each, wanted) / min(each, wanted), default=None)
+
+
+def quantity_for(quantity: str, events: Sequence[TheoryEvent]) -> str:
+    """The quantity asked for, or D_1 where this run has none of it (a doubled cell where nothing is doubled)."""
+    missing = any(each.bands.get(quantity) is None for each in events if isinstance(each, Estimated))
+    return "D_1" if missing else quantity
+
+
+def picture_of(
+    spec: MonteCarlo,
+    events: Sequence[TheoryEvent],
+    quantity: str,
+    shown_n: int,
+    *,
+    recorded: bool = False,
+    message: str = "",
+) -> RatesPicture:
+    """What the figures show of a run so far."""
+    started = started_of(events)
+    chosen = quantity_for(quantity, events)
+    at = nearest(sizes(events), shown_n)
+    here = {each.sharing: each for each in events if isinstance(each, Estimated) and each.n == at}
+    return RatesPicture(
+        n_range=(spec.n_grid[0], spec.n_grid[-1]),
+        parameter={name: _errors(spec, events, name, chosen) for name in spec.sharings},
+        parameter_title=QUANTITY_TITLES[chosen],
+        prediction={name: _errors(spec, events, name, "prediction") for name in spec.sharings},
+        clouds={name: Cloud(each.d1, each.atoms, each.cells) for name, each in here.items()},
+        shown_n=at,
+        truth=started.truth if started else (),
+        box=spec.box,
+        recorded=recorded,
+        message=message,
+    )
+
+
+def _errors(spec: MonteCarlo, events: Sequence[TheoryEvent], sharing: str, quantity: str) -> Errors:
+    started, last = started_of(events), latest(events).get(sharing)
+    own = [each for each in events if isinstance(each, Estimated) and each.sharing == sharing]
+    bands = {each.n: band for each in own if (band := each.bands.get(quantity)) is not None}
+    floor = started.floors.get(sharing, {}).get(quantity) if started and sharing != "plain" else None
+    slope = last.slopes.get(quantity) if last else None
+    return Errors(bands, slope, theory_slope(spec, started, sharing, quantity), floor)
+
+
+def theory_slope(spec: MonteCarlo, started: MonteCarloStarted | None, sharing: str, quantity: str) -> float | None:
+    """What theory says of a slope, where it says something."""
+    if started is None or (spec.eta > 0 and sharing != "plain"):
+        return None  # theory speaks of a tied truth
+    slope = started.slopes[sharing].get(quantity)
+    return None if (quantity, slope) == ("D_1", -0.25) else slope  # that line belongs to the doubled cell

@@ -1,0 +1,1 @@
+"""What one visitor has on this server, whatever page is open."""

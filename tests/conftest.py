@@ -1,0 +1,40 @@
+"""What tests of several rooms share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from synthetic_runs import synthetic_race, synthetic_study
+
+from replora.config import Race, RaceOptions
+from replora.events import Event
+from replora.studies.events import StudyEvent
+
+
+@pytest.fixture
+def three_seeds() -> Race:
+    return RaceOptions(seeds=(0, 1, 2), methods=("lora", "replora", "head")).race()
+
+
+@pytest.fixture
+def told() -> Any:
+    """`told(spec, lines, **facts)`: the first events of a synthetic race."""
+
+    def tell(spec: Race, lines: int | None = None, **facts: Any) -> list[Event]:
+        return list(synthetic_race(spec, **facts))[:lines]
+
+    return tell
+
+
+@pytest.fixture
+def halved() -> Race:
+    return replace(RaceOptions().race(), steps=50)
+
+
+@pytest.fixture
+def study_events() -> Callable[..., list[StudyEvent]]:
+    """`study_events(spec, **facts)`: all events of a synthetic study."""
+    return lambda spec, **facts: list(synthetic_study(spec, **facts))

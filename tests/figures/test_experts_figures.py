@@ -1,0 +1,83 @@
+"""Figures below a head read as experts: valid Vega-Lite, a spec that stays the same, the empty case, exports."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import altair
+import pytest
+
+from replora.figures.chart import Figure
+from replora.figures.export import svg_text
+from replora.figures.inside.experts import NOTHING, ExpertsPicture, RunParts, experts_figures
+from replora.figures.plot_table import plot_csv, plot_rows
+
+LORA = RunParts("lora", "LoRA", (0.1, 0.2, 0.05), (0.3, 0.1, 0.2), (0.0, 0.5, 0.02, 0.3))
+REPLORA = RunParts("replora", "RepLoRA", (0.2, 0.4, 0.1), (0.6, 0.2, 0.4), (0.1, 0.9, 0.2, 0.0))
+PICTURE = ExpertsPicture((3, 4, 5), 5, 1, ("[CLS]", "$a_", "b", "[SEP]"), 1, (LORA, REPLORA))
+LONG = dataclasses.replace(
+    PICTURE, tokens=("x",) * 257, runs=[dataclasses.replace(LORA, kl=[each / 100 for each in range(257)])]
+)
+ONE_LAYER = dataclasses.replace(PICTURE, layers=(2,), runs=[RunParts("lora", "LoRA", (0.1,), (0.2,), LORA.kl)])
+STILL = dataclasses.replace(PICTURE, runs=[RunParts("lora", "LoRA", (0.0,) * 3, (0.0,) * 3, (0.0,) * 4)])
+FOUR = dataclasses.replace(PICTURE, runs=(LORA, REPLORA, LORA, REPLORA))
+EMPTY = dataclasses.replace(PICTURE, runs=())
+NOWHERE = dataclasses.replace(PICTURE, layers=(), runs=[RunParts("lora", "LoRA", (), (), ())])
+
+
+def check(figure: Figure) -> None:
+    altair.Chart.from_dict(figure.vega_lite(), validate=True)
+    assert {layer["data"]["name"] for layer in figure.spec["layer"]} == set(figure.data)
+    assert len(figure.description) > 60
+    roles = {str(layer.get("transform")) for layer in figure.spec["layer"]}
+    for rows in figure.data.values():
+        for row in rows:
+            assert "role" not in row or any(f"'{row['role']}'" in each for each in roles), row
+            assert all(value is None or isinstance(value, str) or math.isfinite(value) for value in row.values())
+
+
+@pytest.mark.parametrize("picture", [PICTURE, LONG, ONE_LAYER, STILL, FOUR, EMPTY, NOWHERE])
+def test_figures_are_valid_and_can_be_taken_away(picture: ExpertsPicture) -> None:
+    for figure in experts_figures(picture):
+        check(figure)
+        assert figure.title in svg_text(figure)
+        assert plot_csv(plot_rows(figure)).count("\n") in (0, len(plot_rows(figure)) + 1)
+
+
+def test_a_spec_stays_the_same_while_its_data_move() -> None:
+    for one, other in zip(
+        experts_figures(PICTURE), experts_figures(dataclasses.replace(PICTURE, query=3)), strict=True
+    ):
+        assert one.spec == other.spec
+
+
+@pytest.mark.parametrize("picture", [EMPTY, NOWHERE])
+def test_the_empty_case_says_so(picture: ExpertsPicture) -> None:
+    for figure in experts_figures(picture):
+        assert [each["text"] for each in figure.data["texts"]] == [NOTHING]
+        assert plot_rows(figure) == []
+
+
+def test_parts_are_drawn_in_per_cent_by_layer_from_1() -> None:
+    parts, _ = experts_figures(PICTURE)
+    rows = {(each["line"], each["x"]): each["y"] for each in parts.data["lines"]}
+    assert rows["0 LoRA, routing", 4] == pytest.approx(10)
+    assert rows["1 RepLoRA, experts", 6] == pytest.approx(40)
+    assert len(rows) == 12
+    assert "RepLoRA, routing, layer 5: 40 %" in {each["tip"] for each in parts.data["points"]}
+
+
+def test_every_token_has_its_kl_and_the_query_a_rule() -> None:
+    _, kl = experts_figures(PICTURE)
+    assert [each["y"] for each in kl.data["points"]] == [*LORA.kl, *REPLORA.kl]
+    assert kl.data["points"][1]["tip"] == "LoRA, $a_: 0.5 nats"
+    assert [each["x"] for each in kl.data["rules"]] == [2]
+    assert "layer 6, head 2" in kl.unit
+    assert {each["role"] for each in experts_figures(LONG)[1].data["points"]} == {"small"}
+
+
+def test_two_runs_of_one_method_have_a_line_each() -> None:
+    parts, kl = experts_figures(FOUR)
+    assert len({each["line"] for each in parts.data["lines"]}) == 8
+    assert len({each["line"] for each in kl.data["lines"]}) == 4

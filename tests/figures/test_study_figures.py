@@ -1,0 +1,190 @@
+"""Figures of the study pages: valid Vega-Lite, a spec that stays the same, the empty case, and what must be seen."""
+
+from __future__ import annotations
+
+import math
+import tomllib
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import altair
+import pytest
+
+from replora.figures.chart import Figure
+from replora.figures.export import COLORS, png_bytes, standalone, svg_text
+from replora.figures.plot_table import plot_rows
+from replora.figures.studies.data import data_figures
+from replora.figures.studies.rate import rate_figures
+from replora.studies.events import StudyEvent
+from replora.studies.spec import DataStudy, RaceStudy, RateStudy
+from replora.studies.summary import StudySummary, summarize_study
+from replora.ui.studies.data_page import data_part
+from replora.ui.studies.pictures import data_picture, rate_picture
+from replora.ui.studies.rate_page import rate_part
+from replora.ui.studies.screen import Part, Shown, Viewer, look
+
+ROOT = Path(__file__).resolve().parents[2]
+RATES = (1e-4, 3e-4, 1e-3, 3e-3, 3e-2)
+DATA = DataStudy(fractions=(0.01, 0.1, 1.0), rates=RATES, tuned=True, methods=("lora", "replora", "head"))
+ONE = DataStudy(fractions=(0.01, 0.1, 1.0), rates=RATES, methods=("lora", "replora", "head"))
+SWEEP = RateStudy(rates=RATES, methods=("lora", "replora", "head"))
+Build = Callable[..., list[StudyEvent]]
+
+
+def shown(
+    events: Sequence[StudyEvent], wanted: RaceStudy, part: Callable[..., Part], **facts: Any
+) -> Shown[StudySummary]:
+    viewer = Viewer(part, repr, summarize_study, lambda spec: "")
+    looked = look(events, wanted, viewer)
+    return Shown(looked.spec or wanted, looked, "", **facts)
+
+
+def data(events: Sequence[StudyEvent], wanted: DataStudy, **facts: Any) -> dict[str, Figure]:
+    return {each.key: each for each in data_figures(data_picture(shown(events, wanted, data_part, **facts)))}
+
+
+def rate(events: Sequence[StudyEvent], wanted: RateStudy = SWEEP, **facts: Any) -> dict[str, Figure]:
+    own = {name: facts.pop(name) for name in ("marks", "only") if name in facts}
+    return {each.key: each for each in rate_figures(rate_picture(shown(events, wanted, rate_part, **facts), **own))}
+
+
+def check(figure: Figure) -> None:
+    altair.Chart.from_dict(figure.vega_lite(), validate=True)
+    assert {layer["data"]["name"] for layer in figure.spec["layer"]} == set(figure.data)
+    assert len(figure.description) > 60
+    roles = {str(layer.get("transform")) for layer in figure.spec["layer"]}
+    for rows in figure.data.values():
+        for row in rows:
+            assert "role" not in row or any(f"'{row['role']}'" in each for each in roles), row
+            assert all(value is None or isinstance(value, str) or math.isfinite(value) for value in row.values())
+
+
+def texts(figure: Figure, role: str | None = None) -> list[str]:
+    return [row["text"] for row in figure.data["texts"] if role in (None, row["role"])]
+
+
+@pytest.mark.parametrize("told", [0, 1, 5, 40, 10_000])
+def test_all_figures_are_valid_from_the_empty_case_on_and_only_their_data_move(study_events: Build, told: int) -> None:
+    tuned, sweep = study_events(DATA), study_events(SWEEP)
+    for key, figure in data(tuned[:told], DATA, message="Press Run live").items():
+        check(figure)
+        assert figure.spec == data(tuned, DATA)[key].spec
+        assert (texts(figure, "message") == ["Press Run live"]) == (told < 2)
+    for key, figure in rate(sweep[:told], message="Press Run live").items():
+        check(figure)
+        assert figure.spec == rate(sweep)[key].spec
+        assert (texts(figure, "message") == ["Press Run live"]) == (told < 2)
+
+
+def test_one_rate_shows_the_other_rates_where_there_is_a_grid_else_the_loss(study_events: Build) -> None:
+    assert list(data(study_events(DATA), DATA)) == ["accuracy", "difference", "chosen"]
+    assert list(data(study_events(ONE), ONE)) == ["accuracy", "difference", "loss"]
+    found = data(study_events(DATA), ONE)
+    assert list(found) == ["accuracy", "difference", "shared"]
+    for figure in [*found.values(), *data(study_events(ONE), ONE).values()]:
+        check(figure)
+    lines = found["shared"].data["lines"]
+    assert {row["line"] for row in lines if row["role"] == "main"} == {"rate 0.0003"}
+    assert {row["line"] for row in lines} == {f"rate {each:g}" for each in RATES[:4]}
+    assert "rate 0.0003" in texts(found["shared"], "label")
+
+
+def test_the_data_needed_is_read_off_in_the_picture(study_events: Build) -> None:
+    found = data(study_events(DATA), ONE, recorded=True)["accuracy"]
+    rules = {row["role"]: row for row in found.data["rules"]}
+    target = max(row["y"] for row in found.data["points"] if row["series"] == "lora")
+    assert rules["y"]["y"] == pytest.approx(target)
+    assert 0.1 < rules["x"]["x"] < 1
+    reach = found.data["spans"][0]
+    assert reach["x"] < rules["x"]["x"] < reach["x2"]
+    assert any("% [" in each for each in texts(found))
+    assert texts(found, "stamp") == ["recorded"]
+    slow = DataStudy(fractions=(0.01, 0.1, 1.0), learning_rate=3e-3)
+    missed = data(study_events(slow), slow)["accuracy"]
+    assert "not reached by RepLoRA" in texts(missed)
+    assert not [row for row in missed.data["rules"] if row["role"] == "x"]
+
+
+def test_differences_have_seeds_intervals_and_sides(study_events: Build) -> None:
+    figure = data(study_events(ONE), ONE)["difference"]
+    assert len([row for row in figure.data["points"] if row["role"] == "small"]) == 9
+    assert len([row for row in figure.data["spans"] if row["role"] == "error"]) == 3
+    assert texts(figure, "corner") == ["\u2191 RepLoRA ahead", "\u2193 LoRA ahead"]
+    two = DataStudy(fractions=(0.1, 1.0), seeds=(0, 1))
+    assert not data(study_events(two), two)["difference"].data["spans"]
+    alone = DataStudy(methods=("lora",))
+    assert texts(data(study_events(alone), alone)["difference"], "message") == ["Needs two methods"]
+
+
+def test_diverged_runs_are_crosses_with_their_count(study_events: Build) -> None:
+    figure = rate(study_events(SWEEP))["accuracy"]
+    crosses = [row for row in figure.data["points"] if row["role"] == "cross"]
+    assert [(row["series"], row["x"]) for row in crosses] == [("replora", 0.03)]
+    assert "3 of 3 diverged" in texts(figure)
+    several = rate(study_events(SWEEP, lost=3e-3))["accuracy"]
+    assert texts(several, "over") == ["3 of 3", "3 of 3"]
+    assert "diverged" in texts(several, "aside")
+    lines = [row["x"] for row in several.data["lines"] if row["series"] == "replora"]
+    assert max(lines) == 1e-3
+    nothing = rate(study_events(SWEEP, lost=0.0))["difference"]
+    assert texts(nothing, "message") == ["Nothing measured yet"]
+
+
+def test_the_sweep_shows_good_regions_the_head_and_where_the_race_stands(study_events: Build) -> None:
+    figures = rate(study_events(SWEEP), marks={"the race: 0.0003": 3e-4, "far": 0.9})
+    accuracy = figures["accuracy"]
+    regions = {row["series"]: (row["x"], row["x2"]) for row in accuracy.data["spans"] if row["role"] == "region"}
+    assert regions["lora"][0] > regions["replora"][0]
+    assert [row["x"] for row in accuracy.data["rules"] if row["role"] == "x"] == [3e-4]
+    assert "the race: 0.0003" in texts(accuracy)
+    assert any(each.startswith("Head only") for each in texts(accuracy, "aside"))
+    tuned = [row for row in figures["difference"].data["rules"] if row["role"] == "y"]
+    assert len(tuned) == 1
+    assert any(each.startswith("each at its tuned rate") for each in texts(figures["difference"]))
+
+
+def test_hidden_means_hidden(study_events: Build) -> None:
+    whole, one = rate(study_events(SWEEP)), rate(study_events(SWEEP), only=1e-3)
+    for key, figure in one.items():
+        check(figure)
+        assert {row["x"] for row in figure.data["points"]} == {1e-3}
+        assert {row["x"] for row in figure.data.get("spans", ())} <= {1e-3}
+        assert not figure.data["lines"]
+        assert figure.spec == whole[key].spec
+        assert figure.data["frame"] == whole[key].data["frame"]
+        assert "hidden" in figure.unit
+    assert not [row for row in one["difference"].data["rules"] if row["role"] == "y"]
+
+
+def test_ticks_of_fractions_are_per_cent_and_the_grids_own(study_events: Build) -> None:
+    figure = data(study_events(ONE), ONE)["accuracy"]
+    assert [row["x"] for row in figure.data["ticks_x"]] == [0.01, 0.1, 1.0]
+    assert "' %'" in str(figure.spec)
+    rows = plot_rows(figure)
+    assert {row["of"] for row in rows} >= {"LoRA", "RepLoRA", "Head only"}
+
+
+@pytest.mark.parametrize("key", ["accuracy", "difference", "shared"])
+def test_a_figure_leaves_as_svg_and_png_with_its_title(study_events: Build, key: str) -> None:
+    figure = data(study_events(DATA), ONE)[key]
+    svg = svg_text(figure)
+    root = ElementTree.fromstring(svg)
+    assert root.tag.endswith("svg")
+    written = " ".join("".join(each.itertext()) for each in root.iter() if each.tag.endswith("text"))
+    assert figure.title in written
+    assert figure.unit in written
+    assert not {f'"{name}"' for name in COLORS if f'"{name}"' in svg}
+    assert COLORS["orange"].lower() in svg.lower()
+    assert png_bytes(figure).startswith(b"\x89PNG\r\n\x1a\n")
+
+
+def test_exported_shades_are_those_of_the_light_theme() -> None:
+    theme = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text(encoding="utf-8"))["theme"]["light"]
+    assert {name: theme[f"{name}Color"] for name in COLORS} == COLORS
+
+
+def test_words_in_the_data_keep_their_colours_names(study_events: Build) -> None:
+    figure = rate(study_events(SWEEP))["accuracy"]
+    assert standalone(figure)["datasets"] == dict(figure.data)
