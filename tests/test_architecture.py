@@ -48,7 +48,7 @@ UI_ROOMS: dict[str, str] = {
     "shell": "visitor",
     "parts": "shell",
     "components": "shell",
-    "live": "",
+    "live": "parts",
     "forms": "live parts visitor",
     "race": "forms live parts visitor",
     "studies": "forms live parts race shell visitor",

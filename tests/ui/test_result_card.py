@@ -16,8 +16,9 @@ from replora.config import RaceOptions
 from replora.figures.race.figures import Picture, race_figures
 from replora.result_card import ResultCard, race_card
 from replora.ui.parts import result_card as module
+from replora.ui.parts.address import absolute
 from replora.ui.parts.numbers import Download
-from replora.ui.parts.result_card import absolute, card_html
+from replora.ui.parts.result_card import card_html
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -81,7 +82,7 @@ def test_a_closed_card_is_not_made(engine: Any, recordings: Path) -> None:
 def test_a_finished_study_has_a_card(
     study_engine: Callable[..., Any], study_events: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("replora.ui.live.study_recordings.FOLDER", tmp_path)
+    monkeypatch.setattr("replora.ui.live.recordings.FOLDER", tmp_path)
     scripted = study_engine(study_events)
     test = open_app("learning_rate", {"learning_rate.card": True}, rank="8")
     assert boxes(test) == []

@@ -13,7 +13,7 @@ from replora.jobs.engine import JobState
 from replora.options import options
 from replora.studies.events import to_line
 from replora.studies.spec import DataStudy, RateStudy, study_from_dict, study_to_dict
-from replora.ui.live import study_recordings as study_recorded
+from replora.ui.live import recordings as recorded
 
 ROOT = Path(__file__).resolve().parents[2]
 Open = Callable[..., AppTest]
@@ -40,7 +40,7 @@ def recordings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, study_events: Ca
         )
         text = "".join(to_line(each) + "\n" for each in study_events(spec))
         (tmp_path / f"study_{task}.jsonl").write_text(text, encoding="utf-8")
-    monkeypatch.setattr(study_recorded, "FOLDER", tmp_path)
+    monkeypatch.setattr(recorded, "FOLDER", tmp_path)
     return tmp_path
 
 

@@ -37,8 +37,9 @@ from replora.studies.events import (
 from replora.studies.selection import only_students
 from replora.studies.spec import TeacherStudy
 from replora.studies.teacher_summary import summarize_teacher
-from replora.ui.live import study_recordings as study_recorded
-from replora.ui.studies.screen import Looked, Part, Shown
+from replora.ui.live import recordings
+from replora.ui.live.standing import Standing
+from replora.ui.studies.state import SelectedStudy, Selection, ShownStudy
 from replora.ui.studies.teacher_pictures import heatmap_columns, teacher_picture
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -88,7 +89,7 @@ def app(scripted: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Open:
     for teacher in ("tied", "untied"):
         text = "".join(to_line(each) + "\n" for each in synthetic(dataclasses.replace(WHOLE, teacher=teacher)))
         (tmp_path / f"teacher_{teacher}.jsonl").write_text(text, encoding="utf-8")
-    monkeypatch.setattr(study_recorded, "FOLDER", tmp_path)
+    monkeypatch.setattr(recordings, "FOLDER", tmp_path)
 
     def start(*, warm: bool = False, **query: str) -> AppTest:
         test = AppTest.from_file(str(ROOT / ("app.py" if warm else f"pages/{PAGE}.py")), default_timeout=30)
@@ -228,15 +229,15 @@ def test_a_run_of_another_study_and_a_missing_recording_are_sentences(
 ) -> None:
     scripted.scripts["other"], scripted.specs["other"] = [], {"study": "rate"}
     assert "is not a study of teachers and students" in said(app(run="other"))[0]
-    monkeypatch.setattr(study_recorded, "FOLDER", tmp_path / "nowhere")
+    monkeypatch.setattr(recordings, "FOLDER", tmp_path / "nowhere")
     test = app()
     assert not test.exception
     assert "No recorded study" in html(test)
 
 
-def shown(events: list[StudyEvent], spec: TeacherStudy) -> Shown[Any]:
+def shown(events: list[StudyEvent], spec: TeacherStudy) -> ShownStudy[Any]:
     summary = summarize_teacher(events)
-    return Shown(spec, Looked(Part(events, events), summary, spec), "", recorded=True)
+    return ShownStudy(spec, SelectedStudy(Selection(events, events), summary, spec), Standing(""), recorded=True)
 
 
 @pytest.mark.parametrize("spec", [WHOLE, dataclasses.replace(WHOLE, examples=(64,))])

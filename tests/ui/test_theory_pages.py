@@ -14,7 +14,7 @@ from replora.jobs.engine import JobRefused, JobState, JobStatus, UnknownJob
 from replora.simulation.job import monte_carlo_lines
 from replora.simulation.specs import MonteCarlo
 from replora.ui.live import engine as ui_engine
-from replora.ui.theory.rates import view as rates_view
+from replora.ui.live import recordings
 
 ROOT = Path(__file__).resolve().parents[2]
 Open = Callable[..., AppTest]
@@ -193,7 +193,7 @@ def test_the_first_screen_of_rates_is_the_recorded_run_with_its_command(app: Ope
 
 
 def test_a_missing_recording_is_a_sentence(app: Open, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(rates_view, "FOLDER", tmp_path)
+    monkeypatch.setattr(recordings, "FOLDER", tmp_path)
     test = app("rates")
     assert not test.exception
     assert "No recorded run" in html(test)

@@ -12,7 +12,7 @@ from replora.ui.parts.cards import BLANK, card
 from replora.ui.parts.text import MINUS, count, duration, signed
 
 
-def board(spec: Race, events: Sequence[Event]) -> str:
+def race_cards(spec: Race, events: Sequence[Event]) -> str:
     """The cards, with dashes where nothing is known yet, so that nothing moves when it is."""
     summary = summarize(events)
     methods = list(dict.fromkeys(run.method.name for run in spec.runs))

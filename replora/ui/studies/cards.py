@@ -26,7 +26,7 @@ from replora.ui.studies.pictures import (
 NOTHING = "&nbsp;"
 
 
-def data_board(spec: RaceStudy, summary: StudySummary | None) -> str:
+def data_cards(spec: RaceStudy, summary: StudySummary | None) -> str:
     """Accuracy with the most and the least data, the difference at both, and the data needed."""
     least, most = spec.all_fractions[0], spec.all_fractions[-1]
     cards = []
@@ -48,7 +48,7 @@ def data_board(spec: RaceStudy, summary: StudySummary | None) -> str:
     return _board(cards)
 
 
-def rate_board(spec: RaceStudy, summary: StudySummary | None, race_rate: float) -> str:
+def rate_cards(spec: RaceStudy, summary: StudySummary | None, race_rate: float) -> str:
     """Each method at its tuned rate, the difference there and at the race's rate, and how far the rates lie apart."""
     fraction = spec.all_fractions[0]
     cards = []
@@ -73,7 +73,7 @@ def rate_board(spec: RaceStudy, summary: StudySummary | None, race_rate: float) 
     return _board(cards)
 
 
-def single_board(spec: RaceStudy, summary: StudySummary, rate: float) -> str:
+def single_rate_cards(spec: RaceStudy, summary: StudySummary, rate: float) -> str:
     """What a sweep shows at one rate, as if there were no other."""
     pair = compared(spec)
     cards = []

@@ -15,7 +15,8 @@ from replora.options import SpecError
 from replora.simulation.specs import Split, Tied
 from replora.simulation.splits import WIDEST, Moment, landscape, moment, samples_along, truth
 from replora.ui.components.live_slider import live_slider
-from replora.ui.forms.spec_form import open_spec, place_controls, write_query
+from replora.ui.forms.spec_form import open_spec, place_controls
+from replora.ui.parts.address import write_query
 from replora.ui.parts.figure import show_figure
 from replora.ui.parts.numbers import plot_numbers
 from replora.ui.parts.text import count, plain

@@ -16,7 +16,7 @@ from replora.lens.inputs import InputError
 from replora.lens.questions import LATEST, HeadQuestion
 from replora.options import UserError, options
 from replora.ui.components.live_slider import live_slider
-from replora.ui.forms.spec_form import open_spec, write_query
+from replora.ui.forms.spec_form import open_spec
 from replora.ui.inside.experts.form import (
     PAGE,
     Chosen,
@@ -32,6 +32,7 @@ from replora.ui.inside.experts.predictions import predictions_html
 from replora.ui.inside.experts.view import experts_picture, experts_view, whole_place
 from replora.ui.inside.race_picker import RUN, ask
 from replora.ui.live.engine import engine
+from replora.ui.parts.address import write_query
 from replora.ui.parts.figure import show_figure
 from replora.ui.parts.numbers import plot_numbers
 from replora.ui.parts.text import count, plain

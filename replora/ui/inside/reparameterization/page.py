@@ -18,13 +18,14 @@ from replora.lens.answers import InsideAnswer, Tensor2d
 from replora.lens.questions import Graft
 from replora.options import options
 from replora.ui.components.matrix_editor import Grip, Held, grip_now, matrix_editor
-from replora.ui.forms.spec_form import open_spec, write_query
+from replora.ui.forms.spec_form import open_spec
 from replora.ui.inside.race_picker import LensSource, ask
 from replora.ui.inside.reparameterization.board import NO_BREAK, board_html, inside_cards, lanes_html, moved
 from replora.ui.inside.reparameterization.edits import Bench, applied, place_of
 from replora.ui.inside.reparameterization.form import PAGE, Chosen, InsideOptions, inside_form, structure_of
 from replora.ui.inside.reparameterization.merge import merge_view
 from replora.ui.live.engine import engine
+from replora.ui.parts.address import write_query
 from replora.ui.parts.figure import show_figure
 from replora.ui.parts.settings import named
 from replora.ui.parts.text import count, listing, plain

@@ -11,14 +11,15 @@ from replora.studies.selection import spec_of
 from replora.studies.spec import study_to_dict
 from replora.studies.summary import StudySummary
 from replora.studies.teacher_summary import TeacherSummary
+from replora.ui.parts.address import absolute
 from replora.ui.parts.numbers import Download
-from replora.ui.parts.result_card import absolute, result_card
+from replora.ui.parts.result_card import result_card
 from replora.ui.parts.run_kinds import link_to
-from replora.ui.studies.screen import Shown
+from replora.ui.studies.state import ShownStudy
 
 
 def study_result(
-    shown: Shown[Any],
+    shown: ShownStudy[Any],
     job: str,
     figures: Sequence[Figure],
     told: Sequence[Download],

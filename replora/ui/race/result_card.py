@@ -9,8 +9,9 @@ from replora.figures.chart import Figure
 from replora.figures.race.figures import Picture
 from replora.figures.race.table import number_rows, to_csv
 from replora.result_card import race_card
+from replora.ui.parts.address import absolute
 from replora.ui.parts.numbers import Download
-from replora.ui.parts.result_card import absolute, result_card
+from replora.ui.parts.result_card import result_card
 from replora.ui.parts.run_kinds import link_to
 
 LINES = "application/jsonl"
