@@ -8,7 +8,7 @@ from statistics import fmean
 from replora.config import METHOD_TITLES, Race
 from replora.events import Event, Started
 from replora.summary import RaceSummary, RunSummary, paired_differences, summarize, verdict
-from replora.ui.parts.cards import BLANK, card
+from replora.ui.parts.cards import BLANK, card, row_of
 from replora.ui.parts.text import MINUS, count, duration, signed
 
 
@@ -20,7 +20,7 @@ def race_cards(spec: Race, events: Sequence[Event]) -> str:
     if {"lora", "replora"} <= set(methods):
         cards.append(_difference_card(summary))
     cards.append(_pace_card(summary))
-    return f'<div class="board">{"".join(cards)}</div>'
+    return row_of(cards)
 
 
 def verdict_line(events: Sequence[Event]) -> str:

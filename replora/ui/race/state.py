@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from replora.config import Race
 from replora.events import Event, EventError, Started, Step
-from replora.figures.race.figures import Picture, format_rate
+from replora.figures.race.figures import PlottedRace, format_rate
 from replora.jobs.engine import JobStatus
 from replora.summary import summarize
 from replora.ui.live.recordings import RACES
@@ -23,7 +23,7 @@ PACE_STEPS = 20
 class ShownRace:
     """The race that is shown, as its figures take it, and where it stands."""
 
-    race: Picture
+    race: PlottedRace
     standing: Standing
 
 
@@ -41,14 +41,16 @@ def _recorded(form: Race) -> ShownRace:
         events = RACES.events(f"race_{form.task}")
     except EventError as error:
         return ShownRace(
-            Picture(form, message="Press Play"), Standing("No recorded run", str(error), "Press Play", done=0.0)
+            PlottedRace(form, message="Press Play"), Standing("No recorded run", str(error), "Press Play", done=0.0)
         )
     spec = next(each.spec for each in events if isinstance(each, Started))
     summary = summarize(events)
     seconds = f" in {duration(summary.seconds)}" if summary else ""
     others = unlike(spec, form, without=("device", "precision"))
     hint = f"Recorded with: {listing(others)}. Play runs your settings." if others else "Press Play to run it yourself."
-    return ShownRace(Picture(spec, events, recorded=True), Standing(f"Recorded run: {spec.steps} steps{seconds}", hint))
+    return ShownRace(
+        PlottedRace(spec, events, recorded=True), Standing(f"Recorded run: {spec.steps} steps{seconds}", hint)
+    )
 
 
 def _live(session: RaceSession, spec: Race, status: JobStatus, ready: bool, form: Race | None) -> ShownRace:
@@ -65,7 +67,7 @@ def _live(session: RaceSession, spec: Race, status: JobStatus, ready: bool, form
         failed=f"Failed at {at}" if step else "Failed",
     )
     standing = standing_of(status, ready, account, _hint(session, spec, form))
-    return ShownRace(Picture(spec, session.events, tuple(session.earlier), message=standing.message), standing)
+    return ShownRace(PlottedRace(spec, session.events, tuple(session.earlier), message=standing.message), standing)
 
 
 def seconds_left(events: Sequence[Event], steps: int) -> float | None:

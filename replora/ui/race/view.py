@@ -10,7 +10,7 @@ import streamlit as st
 from replora.config import Race
 from replora.events import Event, to_line
 from replora.figures.chart import Figure
-from replora.figures.race.figures import Picture, race_figures
+from replora.figures.race.figures import PlottedRace, race_figures
 from replora.figures.race.table import number_rows, to_csv
 from replora.ui.live.engine import WatchedEngine
 from replora.ui.live.standing import show_standing
@@ -27,17 +27,17 @@ def race_view(session: RaceSession, engine: WatchedEngine, form: Race | None) ->
     """All of it; `form` is None while its controls hold nonsense."""
     shown = shown_race(session, engine.ready, form)
     show_standing(shown.standing, "race", session.status)
-    picture = shown.race
-    st.html(race_cards(picture.spec, picture.events))
-    st.html(f'<p class="verdict">{escape(verdict_line(picture.events))}</p>')
-    figures = race_figures(picture)
+    race = shown.race
+    st.html(race_cards(race.spec, race.events))
+    st.html(f'<p class="verdict">{escape(verdict_line(race.events))}</p>')
+    figures = race_figures(race)
     _figures(figures)
-    st.html(f'<p class="footnote">{escape(_footnote(picture))}</p>')
-    _numbers(picture)
-    own = session.job if session.job and not picture.recorded else ""
-    inside_links(picture.spec.task, own, page="race")
-    adapters = adapter_downloads(engine, own, picture.spec) if own else ()
-    race_result(picture, figures, own, adapters)
+    st.html(f'<p class="footnote">{escape(_footnote(race))}</p>')
+    _numbers(race)
+    own = session.job if session.job and not race.recorded else ""
+    inside_links(race.spec.task, own, page="race")
+    adapters = adapter_downloads(engine, own, race.spec) if own else ()
+    race_result(race, figures, own, adapters)
 
 
 def _figures(figures: Sequence[Figure]) -> None:
@@ -48,17 +48,17 @@ def _figures(figures: Sequence[Figure]) -> None:
                 show_figure(figure, "race")
 
 
-def _footnote(picture: Picture) -> str:
-    machine = machine_line(picture.events)
-    label = "Recorded run" if picture.recorded else "This run"
+def _footnote(race: PlottedRace) -> str:
+    machine = machine_line(race.events)
+    label = "Recorded run" if race.recorded else "This run"
     parts = [f"{label}: {machine}."] if machine else []
-    if picture.earlier:
-        parts.append(f"{grey_curves(picture.earlier, picture.spec)}.")
+    if race.earlier:
+        parts.append(f"{grey_curves(race.earlier, race.spec)}.")
     return " ".join(parts) or "\u00a0"
 
 
-def _numbers(picture: Picture) -> None:
-    events: Sequence[Event] = picture.events
+def _numbers(race: PlottedRace) -> None:
+    events: Sequence[Event] = race.events
     with st.expander("Show numbers", on_change="rerun", key="race.numbers") as box:
         if not box.open:
             return
@@ -68,7 +68,7 @@ def _numbers(picture: Picture) -> None:
             return
         st.dataframe(rows, hide_index=True)
         with st.container(horizontal=True):
-            task = picture.spec.task
+            task = race.spec.task
             st.download_button(
                 "All steps as CSV",
                 lambda: to_csv(number_rows(events)),

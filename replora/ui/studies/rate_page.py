@@ -95,15 +95,15 @@ def _draw(shown: ShownRaceStudy, wanted: Form[Study]) -> Sequence[Figure]:
     spec, summary, race = shown.spec, shown.summary, race_rate()
     assert isinstance(spec, RateStudy)
     items = summary.fairness if summary else ()
-    board, words = st.container(), st.container()
+    at_cards, at_verdict = st.container(), st.container()
     lie = lie_panel(FORM.page, summary)
     hidden = lie.only is not None
-    with board:
+    with at_cards:
         if summary is not None and lie.only is not None:
             st.html(single_rate_cards(spec, summary, lie.only))
         else:
             st.html(rate_cards(spec, summary, race))
-    with words:
+    with at_verdict:
         st.html(verdict_html(*_sentences(spec, summary, lie, race), items, hidden=hidden))
     marks = {} if hidden else {f"the race: {race:g}": race}
     if lie.pick is not None and not hidden:

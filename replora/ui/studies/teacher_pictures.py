@@ -15,7 +15,7 @@ from replora.studies.spec import TeacherStudy
 from replora.studies.statistics import Interval
 from replora.studies.teacher_summary import ErrorRatio, StudentCell, TeacherSummary
 from replora.summary import SEEDS_FOR_A_VERDICT
-from replora.ui.parts.cards import BLANK, card
+from replora.ui.parts.cards import BLANK, card, row_of
 from replora.ui.studies.state import ShownStudy
 
 ShownTeacherStudy = ShownStudy[TeacherSummary]
@@ -32,7 +32,7 @@ CARD_STYLES = {  # classes of the style sheet that go with the dashes of the cur
 
 def teacher_cards(spec: TeacherStudy, summary: TeacherSummary | None, examples: int) -> str:
     """A card a student: its error, what it is of LoRA's, how far its updates are off, its rate."""
-    return f'<div class="board study">{"".join(_card(name, summary, examples) for name in spec.students)}</div>'
+    return row_of([_card(name, summary, examples) for name in spec.students], "study")
 
 
 def _card(student: str, summary: TeacherSummary | None, examples: int) -> str:

@@ -11,7 +11,7 @@ import streamlit as st
 
 from replora.config import Method
 from replora.figures.inside.update_norms import update_norm_figures
-from replora.figures.race.figures import Picture
+from replora.figures.race.figures import PlottedRace
 from replora.figures.race.table import number_rows, to_csv
 from replora.jobs.engine import UnknownJob
 from replora.lens.answers import InsideAnswer, Tensor2d
@@ -225,7 +225,7 @@ def share_text(share: float) -> str:
 
 def _norms(source: LensSource) -> None:
     """Why one rate is not the same to both: how fast delta_weight grows."""
-    figures = update_norm_figures(Picture(source.spec, source.events, recorded=source.recorded))
+    figures = update_norm_figures(PlottedRace(source.spec, source.events, recorded=source.recorded))
     st.html("<h2 class='section'>Why RepLoRA moves faster at one learning rate</h2>")
     for column, figure in zip(st.columns(2, gap="medium"), figures, strict=True):
         with column:

@@ -15,7 +15,7 @@ from replora.simulation.specs import QUANTITY_TITLES, RatesOptions
 from replora.ui.live.engine import WatchedEngine
 from replora.ui.live.form import Form
 from replora.ui.live.standing import show_standing
-from replora.ui.parts.cards import BLANK, card
+from replora.ui.parts.cards import BLANK, card, row_of
 from replora.ui.parts.figure import show_figure
 from replora.ui.parts.numbers import plot_numbers
 from replora.ui.theory.rates.notes import notes
@@ -93,7 +93,7 @@ def _cards(shown: ShownRates, quantity: str) -> str:
         caption = f"slope, {QUANTITY_TITLES[quantity]}"
         title = f'<i class="swatch"></i>{SHARING_NAMES[sharing]}'
         cards.append(card(f"{style} {sharing}", title, value, caption, lines))
-    return f'<div class="board three">{"".join(cards)}</div>'
+    return row_of(cards, "three")
 
 
 def _interval(band: Band | None) -> str:
