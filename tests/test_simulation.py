@@ -88,6 +88,7 @@ def test_recorded_runs_are_whole(name: str, atoms: int) -> None:
     assert (last["plain"].far_fraction > 0.25) == (atoms == 3)
 
 
+@pytest.mark.slow
 def test_the_command_prints_one_object_last() -> None:
     done = CliRunner().invoke(main, ["theory", "--json", "--seed", "2"])
     assert done.exit_code == 0, done.output
@@ -100,6 +101,7 @@ def test_the_command_prints_one_object_last() -> None:
     } <= set(numbers)  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_command_for_people(monkeypatch: pytest.MonkeyPatch) -> None:
     from replora import theory
     from replora.theory import report

@@ -113,6 +113,7 @@ def test_offline_mode_is_the_offline_sentence(hub, monkeypatch):
     assert hub.asked == []
 
 
+@pytest.mark.slow
 def test_a_hub_that_never_answers_is_given_up(hub, files):
     hub.repositories["some/model"], hub.silent = files, True
     with pytest.raises(HubError) as found:
@@ -128,6 +129,7 @@ def test_a_download_that_stalls_is_given_up_after_its_patience(hub, files):
     assert not is_downloaded(NAME)
 
 
+@pytest.mark.slow
 def test_a_truncated_file_is_a_sentence_and_no_model(hub, files):
     hub.repositories["some/model"], hub.truncate = files, 1000
     with pytest.raises(HubError) as found:

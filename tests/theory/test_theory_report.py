@@ -23,6 +23,7 @@ def made() -> dict[str, Any]:
     return dict(json.loads(json.dumps(report(seed=3), allow_nan=False)))
 
 
+@pytest.mark.slow
 def test_report_holds_what_the_command_prints() -> None:
     found = made()
     assert found["flat_valley_max"] <= 1e-12
@@ -39,6 +40,7 @@ def test_report_holds_what_the_command_prints() -> None:
     assert found["settings"]["seed"] == 3
 
 
+@pytest.mark.slow
 def test_report_has_every_slope_and_far_fraction() -> None:
     found = made()
     for method in ("plain", "shared"):
@@ -128,6 +130,7 @@ def test_the_document_holds_every_equation_as_the_package_has_it() -> None:
         assert f"$$\n{equation.katex}\n$$" in DOCUMENT
 
 
+@pytest.mark.slow
 def test_the_numbers_of_the_document_are_those_of_the_command() -> None:
     found = report(seed=0)
     exponents = {name: ["flat" if value is None else f"{value:.2f}"] for name, value in found["exponents"].items()}
