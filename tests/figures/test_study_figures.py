@@ -65,6 +65,7 @@ def texts(figure: Figure, role: str | None = None) -> list[str]:
     return [row["text"] for row in figure.data["texts"] if role in (None, row["role"])]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("told", [0, 1, 5, 40, 10_000])
 def test_all_figures_are_valid_from_the_empty_case_on_and_only_their_data_move(study_events: Build, told: int) -> None:
     tuned, sweep = study_events(DATA), study_events(SWEEP)
@@ -78,6 +79,7 @@ def test_all_figures_are_valid_from_the_empty_case_on_and_only_their_data_move(s
         assert (texts(figure, "message") == ["Press Run live"]) == (told < 2)
 
 
+@pytest.mark.slow
 def test_one_rate_shows_the_other_rates_where_there_is_a_grid_else_the_loss(study_events: Build) -> None:
     assert list(data(study_events(DATA), DATA)) == ["accuracy", "difference", "chosen"]
     assert list(data(study_events(ONE), ONE)) == ["accuracy", "difference", "loss"]

@@ -79,12 +79,12 @@ def test_one_interaction_is_one_question(visit, engine):
 
 
 def test_a_link_shows_its_race_example_layer_head_and_step(visit, engine):
-    test = visit(run="recorded:wordnet_topics", example="3", layer="1", head="5", token="2", step="50")
+    test = visit(run="recorded:wordnet_topics", example="3", layer="1", head="5", token="2", step="30")
     assert not test.warning
     last = engine.asked[-1]
-    assert (last["layer"], last["head"], last["step"]) == (0, 4, 50)
+    assert (last["layer"], last["head"], last["step"]) == (0, 4, 30)
     assert last["example"]["index"] == 3
-    assert test.query_params["step"] == "50"
+    assert test.query_params["step"] == "30"
     assert test.query_params["run"] == "recorded:wordnet_topics"
 
 

@@ -58,6 +58,7 @@ def test_a_race_offers_an_adapter_a_run(tmp_path):
         assert accuracy(made, tmp_path / each.label) == pytest.approx(last.accuracies[place], abs=1e-6)
 
 
+@pytest.mark.slow
 def test_a_study_offers_the_adapter_of_each_methods_best_run(tmp_path):
     spec = DataStudy(task=TASK, fractions=(0.1, 0.3), seeds=(0, 1), precision="float32", **SHARED)
     events = list(study(spec, at_once=3, folder=tmp_path / "job"))
