@@ -128,7 +128,14 @@ class LatentMlp(nn.Module):
             order = ORDINALS[depth - 1]
             title = f"g_{letter}, {order}"
             found += [
-                Matrix(f"{stem}.{weight}", f"{title} weights{own}", f"W_{depth}{own}", "hidden", f"{order} weights", at(weight)),
+                Matrix(
+                    f"{stem}.{weight}",
+                    f"{title} weights{own}",
+                    f"W_{depth}{own}",
+                    "hidden",
+                    f"{order} weights",
+                    at(weight),
+                ),
                 Matrix(f"{stem}.{bias}", f"{title} bias{own}", f"b_{depth}{own}", "bias", f"{order} biases", at(bias)),
             ]
         last = len(self.hidden) + 1
@@ -136,8 +143,17 @@ class LatentMlp(nn.Module):
             weight, bias = f"last_weight_{index}", f"last_bias_{index}"
             title = f"g_{letter}, last"
             found += [
-                Matrix(f"{stem}.{weight}", f"{title} weights to {goal}", f"W_{last} to {goal}", "output", "last weights", at(weight)),
-                Matrix(f"{stem}.{bias}", f"{title} bias to {goal}", f"b_{last} to {goal}", "bias", "last biases", at(bias)),
+                Matrix(
+                    f"{stem}.{weight}",
+                    f"{title} weights to {goal}",
+                    f"W_{last} to {goal}",
+                    "output",
+                    "last weights",
+                    at(weight),
+                ),
+                Matrix(
+                    f"{stem}.{bias}", f"{title} bias to {goal}", f"b_{last} to {goal}", "bias", "last biases", at(bias)
+                ),
             ]
         return found
 

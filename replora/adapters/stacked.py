@@ -52,7 +52,9 @@ class MixedFactors(Factors):
         found = {}
         for projection in self.projections:
             whole = [self._whole(factors, pairs, projection, layer) for factors, pairs in groups]
-            found[projection] = LowRankPair(self._merge([pair.a for pair in whole]), self._merge([pair.b for pair in whole]))
+            found[projection] = LowRankPair(
+                self._merge([pair.a for pair in whole]), self._merge([pair.b for pair in whole])
+            )
         return found
 
     def _whole(self, factors: Factors, pairs: LowRankPairs, projection: Projection, layer: int | None) -> LowRankPair:
@@ -60,7 +62,9 @@ class MixedFactors(Factors):
         if projection not in pairs:
             lead = (factors.runs,) if layer is not None else (factors.runs, self.shape.layers)
             rank, inputs, outputs = self.rank, self.shape.in_features, self.shape.width(projection)
-            return LowRankPair(self.scaling.new_zeros(*lead, rank, inputs), self.scaling.new_zeros(*lead, outputs, rank))
+            return LowRankPair(
+                self.scaling.new_zeros(*lead, rank, inputs), self.scaling.new_zeros(*lead, outputs, rank)
+            )
         a, b = pairs[projection]
         missing = self.rank - factors.rank
         return LowRankPair(F.pad(a, (0, 0, 0, missing)), F.pad(b, (0, missing))) if missing else LowRankPair(a, b)
