@@ -80,7 +80,7 @@ STUDENT_TITLES: dict[str, str] = {name: facts.title for name, facts in STUDENTS.
 
 _FACTS: dict[str, MethodFacts] = {
     **{student: METHODS[facts.method] for student, facts in STUDENTS.items()},
-    **METHODS,
+    **{name: facts for name, facts in METHODS.items()},
 }
 
 

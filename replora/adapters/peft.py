@@ -247,7 +247,7 @@ def _owned(site: AttentionSite, name: str, adapted: Sequence[Projection]) -> dic
 
 
 def _split(a: Tensor, b: Tensor, owned: Mapping[Projection, range]) -> LowRankPairs:
-    """A linear layer's pair by projection: block by block where B has a block of its own for each, else with all of A."""
+    """A linear layer's pair by projection: by blocks where B has one for each, else with all of A."""
     parts = {projection: b[rows.start : rows.stop] for projection, rows in owned.items()}
     count = max(1, len(parts))
     blocks = [slice(place * (len(a) // count), (place + 1) * (len(a) // count)) for place in range(count)]

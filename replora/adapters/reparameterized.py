@@ -1,4 +1,4 @@
-"""RepLoRA (arXiv 2502.03044): the factors come out of latent matrices and small MLPs, which say of what they are made."""
+"""RepLoRA (arXiv 2502.03044): the factors come out of latent matrices and small MLPs, which describe themselves."""
 
 from __future__ import annotations
 

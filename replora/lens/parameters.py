@@ -92,7 +92,7 @@ def _same_trunk(target: LatentMlp, source: LatentMlp) -> None:
 
 def _copy(target: LatentMlp, name: str, source: LatentMlp, source_name: str) -> None:
     """Fill a parameter: the first layer's where one MLP serves all, the one copied where each layer has its own."""
-    goal, values = target.get_parameter(name), source.get_parameter(source_name)
+    goal, values = target.get_parameter(name), source.get_parameter(source_name).data
     if name != "latent" and target.one_mlp:
         values = values[:, :1]
     if values.shape[2:] != goal.shape[2:] or values.shape[1] not in (1, goal.shape[1]):
@@ -142,4 +142,13 @@ def _matrix(factors: ReparameterizedFactors, layer: int, name: str) -> Matrix:
 
 
 def _answered(matrix: Matrix, values: Array) -> Tensor2d:
-    return Tensor2d(matrix.name, matrix.title, matrix.label, matrix.part, matrix.group, *matrix.values.shape, values)
+    return Tensor2d(
+        matrix.name,
+        matrix.title,
+        matrix.label,
+        matrix.part,
+        matrix.group,
+        len(matrix.values),
+        matrix.values.shape[1],
+        values,
+    )

@@ -114,7 +114,7 @@ class Subject:
 
     def adapted(self, pairs: LowRankPairs, scaling: Tensor) -> Backbone:
         """The backbone with these factors on its last layers, until the next call for as many runs of this backbone."""
-        key = (self.backbone.name, self.first, len(scaling), *pairs)
+        key: tuple[str | int, ...] = (self.backbone.name, self.first, len(scaling), *pairs)
         if key not in _adapted:
             factors = GivenFactors(self.shape, pairs, scaling.tolist())
             model = attach_factors(self.backbone.model, factors, range(self.first, self.backbone.blocks))

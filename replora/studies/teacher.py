@@ -144,8 +144,8 @@ def updates_of(factors: Factors, run: int) -> tuple[Update, Update]:
 
     def update(projection: Projection) -> Update:
         if projection not in pairs:
-            a = np.zeros((shape.layers, factors.rank, shape.in_features))
-            return Update(a, np.zeros((shape.layers, shape.width(projection), factors.rank)))
+            zeros = np.zeros((shape.layers, factors.rank, shape.in_features))
+            return Update(zeros, np.zeros((shape.layers, shape.width(projection), factors.rank)))
         a, b = pairs[projection]
         return Update(a[run].double().cpu().numpy(), scaling * b[run].double().cpu().numpy())
 

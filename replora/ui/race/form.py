@@ -28,7 +28,7 @@ PROBLEMS = "race.problems"  # what its link asked for and could not have
 WISH = "race.task.wish"  # the task another page has chosen
 RUN = "run"  # the key of the run id in the query string
 
-METHOD_CHOICES = {
+METHOD_CHOICES: dict[str, str] = {
     **{name: METHOD_TITLES[name] for name in (REFERENCE, OURS)},
     f"{REFERENCE},{OURS}": "Both",
 }

@@ -19,7 +19,7 @@ from replora.ui.parts.text import listing
 
 TERMS = 3  # experts that have a term of their own
 ROUNDING = 1e-4  # largest residual that float32 explains, against the largest norm
-COLORS = {
+COLORS: dict[str, str] = {
     "frozen": "gray",
     **{name: facts.style.color if has_adapter(name) else "gray" for name, facts in METHODS.items()},
 }
