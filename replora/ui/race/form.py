@@ -12,7 +12,8 @@ from typing import Any
 
 import streamlit as st
 
-from replora.config import METHOD_TITLES, Race, RaceOptions
+from replora.config import Race, RaceOptions
+from replora.methods import HEAD, METHOD_TITLES, OURS, REFERENCE, has_adapter, idle_knobs
 from replora.options import SpecError, UserError
 from replora.result_card import options_of
 from replora.ui.forms.backbone import backbone_control
@@ -27,14 +28,16 @@ from replora.ui.visitor.own_data import own_tasks
 PAGE = "race"
 WISH = f"{PAGE}.task.wish"  # the task another page has chosen
 
-METHOD_CHOICES = {"lora": "LoRA", "replora": "RepLoRA", "lora,replora": "Both"}
+METHOD_CHOICES: dict[str, str] = {
+    **{name: METHOD_TITLES[name] for name in (REFERENCE, OURS)},
+    f"{REFERENCE},{OURS}": "Both",
+}
 MORE = (
-    ("activation", "sharing", "layer_sharing", "residual", "alpha"),
+    ("mlp_depth", "projections", "activation", "sharing", "layer_sharing", "residual", "alpha"),
     ("steps", "batch_size", "adapted_blocks", "head_start", "head_learning_rate"),
     ("warmup_fraction", "weight_decay", "clip_norm"),
     ("evaluate_every", "test_examples", "device", "precision"),
 )
-REPLORA_ONLY = ("mlp_width", "activation", "sharing", "layer_sharing", "residual")
 
 
 def open_race(query: Mapping[str, str], shown: Race | None) -> tuple[RaceOptions, list[str]]:
@@ -54,7 +57,7 @@ def race_form(opened: RaceOptions, on_rate: Callable[[], None]) -> Form[RaceOpti
     problems: list[str] = []
 
     def place(name: str, **facts: Any) -> None:
-        idle = name in REPLORA_ONLY and "replora" not in values["methods"]
+        idle = name in idle_knobs(values["methods"])
         value = getattr(opened, name)
         try:
             values[name] = control(
@@ -112,14 +115,14 @@ def key_of(name: str) -> str:
 
 def _methods(opened: tuple[str, ...]) -> tuple[str, ...]:
     """Who races, the baseline aside; a choice is the text of a link, `lora,replora`."""
-    adapters = [name for name in METHOD_TITLES if name in opened and name != "head"]
-    first = ",".join(adapters) or "head"
+    adapters = [name for name in METHOD_TITLES if name in opened and has_adapter(name)]
+    first = ",".join(adapters) or HEAD
     chosen = st.segmented_control(
         "Methods",
         [*METHOD_CHOICES] if adapters else [*METHOD_CHOICES, first],
         default=first,
         required=True,
-        format_func=lambda choice: METHOD_CHOICES.get(choice, METHOD_TITLES["head"]),
+        format_func=lambda choice: METHOD_CHOICES.get(choice, METHOD_TITLES[HEAD]),
         key=key_of("methods"),
         help="Who races on the same batches.",
         persist_state="session",
@@ -132,10 +135,10 @@ def _baseline(opened: tuple[str, ...], methods: tuple[str, ...]) -> tuple[str, .
     """The methods with the head-only run beside them if it is asked for."""
     wanted = st.toggle(
         "Head only as well",
-        "head" in opened,
+        HEAD in opened,
         key=key_of("head"),
         help="A run without any adapter: the baseline that both must beat.",
-        disabled=methods == ("head",),
+        disabled=methods == (HEAD,),
         persist_state="session",
     )
-    return (*methods, "head") if wanted and methods != ("head",) else methods
+    return (*methods, HEAD) if wanted and methods != (HEAD,) else methods

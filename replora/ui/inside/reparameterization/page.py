@@ -33,7 +33,6 @@ from replora.ui.shell.style import STYLE
 
 BENCHES, SEEN, LAST, VALUES = (f"{PAGE}.{each}" for each in ("benches", "seen", "last", "values"))
 EDITOR, TENSOR = f"{PAGE}.editor", f"{PAGE}.tensor"
-FIRST_PARTS = ("latent", "first_weight", "last_weight")  # those that the lanes show
 FOLLOW_SECONDS = 3.0
 HEADER = (
     "<header class='page'><h1>Inside the reparameterization</h1>"
@@ -143,7 +142,7 @@ def _choose(tensors: tuple[Tensor2d, ...]) -> str:
 
 
 def _lanes(chosen: Chosen, seen: InsideAnswer, values: dict[str, Tensor2d], bench: Bench, tensor: str) -> None:
-    names = [each.name for each in seen.tensors if each.name.rsplit(".", 1)[1].startswith(FIRST_PARTS)]
+    names = [each.name for each in seen.tensors if each.part != "bias"]
     parts = {name: each for name in names if (each := _tensor(chosen, seen, values, name))}
     edits = bench.edits(seen.tensors)
     own = {name: [each for each in edits if each.tensor == name] for name in parts}
