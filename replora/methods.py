@@ -78,10 +78,8 @@ STUDENTS: dict[StudentName, StudentFacts] = {
 STUDENT_TITLES: dict[str, str] = {name: facts.title for name, facts in STUDENTS.items()}
 
 
-_FACTS: dict[str, MethodFacts] = {
-    **{student: METHODS[facts.method] for student, facts in STUDENTS.items()},
-    **{name: facts for name, facts in METHODS.items()},
-}
+_FACTS: dict[str, MethodFacts] = {student: METHODS[facts.method] for student, facts in STUDENTS.items()}
+_FACTS.update(METHODS)
 
 
 def facts_of(name: str) -> MethodFacts:

@@ -39,8 +39,8 @@ ROOMS: dict[str, str] = {
     "result_card": "catalog config events options studies summary",
     "jobs": "catalog config events options result_card settings simulation studies summary",
     "cli": "config events options own_data result_card studies summary theory training",
-    "ui": "catalog config events figures hub jobs lens methods options own_data result_card settings simulation studies "
-    "summary tasks",
+    "ui": "catalog config events figures hub jobs lens methods options own_data result_card settings simulation "
+    "studies summary tasks",
     "__init__": "",
     "__main__": "cli",
 }

@@ -32,8 +32,8 @@ def control(
     common["persist_state"] = "session"
     if get_origin(kind) is tuple:
         if facts.in_order:  # a choice of declared names
-            names = get_args(get_args(kind)[0])
-            picked = st.pills(label, names, selection_mode="multi", default=list(opened), **common)
+            declared = get_args(get_args(kind)[0])
+            picked = st.pills(label, declared, selection_mode="multi", default=list(opened), **common)
             return check_value(name, list(picked), kind, facts)
         text = st.text_input(label, format_value(opened).replace(",", ", "), **common)
         return parse_value(name, text or "", kind, facts)
