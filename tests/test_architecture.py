@@ -18,6 +18,7 @@ PACKAGE = ROOT / "replora"
 # What each room imports of others: no more, and all of it. A room is a file or folder of the package.
 ROOMS: dict[str, str] = {
     "catalog": "",
+    "wording": "catalog",
     "options": "",
     "seeding": "",
     "theory": "",
@@ -31,15 +32,15 @@ ROOMS: dict[str, str] = {
     "simulation": "events options theory",
     "summary": "config events",
     "backbones": "adapters catalog hub options",
-    "figures": "config events options",
+    "figures": "config events options wording",
     "training": "__init__ adapters backbones catalog config events options seeding tasks",
     "lens": "adapters backbones config options tasks training",
     "studies": "adapters backbones config events options seeding summary tasks training",
-    "result_card": "catalog config events options studies summary",
+    "result_card": "catalog config events options studies summary wording",
     "jobs": "catalog config events options result_card settings simulation studies summary",
     "cli": "config events options own_data result_card studies summary theory training",
     "ui": "catalog config events figures hub jobs lens options own_data result_card settings simulation studies "
-    "summary tasks",
+    "summary tasks wording",
     "__init__": "",
     "__main__": "cli",
 }

@@ -9,7 +9,7 @@ import streamlit as st
 from replora.hub.download import Download, DownloadEvent, Downloading, from_line
 from replora.jobs.engine import Engine, JobState
 from replora.ui.live.session import JobSession
-from replora.ui.parts.text import count
+from replora.wording import count
 
 SESSION = "hub.download"
 MEGABYTE = 10**6

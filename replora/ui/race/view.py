@@ -21,10 +21,11 @@ from replora.ui.parts.adapters import adapter_downloads
 from replora.ui.parts.figure import show_figure
 from replora.ui.parts.look_inside import inside_links
 from replora.ui.parts.settings import unlike
-from replora.ui.parts.text import count, duration, listing, plain
+from replora.ui.parts.text import plain
 from replora.ui.race.card import race_result
 from replora.ui.race.cards import board, machine_line, verdict_line
 from replora.ui.race.session import RaceSession
+from replora.wording import count, duration, listing
 
 POLL_FIRST_SECONDS = 0.2  # until the first step, for which people wait
 POLL_SECONDS = 0.5

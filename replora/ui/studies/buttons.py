@@ -6,8 +6,8 @@ import streamlit as st
 
 from replora.studies.spec import Study
 from replora.ui.live.engine import WatchedEngine
-from replora.ui.parts.text import count
 from replora.ui.studies.session import StudySession, count_of
+from replora.wording import count
 
 
 def study_buttons(page: str, session: StudySession, engine: WatchedEngine, wanted: Study | None) -> None:

@@ -15,8 +15,8 @@ from replora.studies.selection import spec_of
 from replora.studies.spec import Study, command
 from replora.ui.live.study_recordings import made_once, recorded_study
 from replora.ui.parts.settings import named
-from replora.ui.parts.text import count, duration, listing
 from replora.ui.studies.session import StudySession, count_of
+from replora.wording import count, duration, listing
 
 SummaryOf = TypeVar("SummaryOf")
 

@@ -15,7 +15,7 @@ from replora.figures.race.figures import nice_ceiling
 from replora.lens.answers import InsideAnswer, Tensor2d, Update
 from replora.lens.arrays import Array
 from replora.ui.parts.cards import card
-from replora.ui.parts.text import MINUS, signed
+from replora.wording import MINUS, signed
 
 TIMES = "\u00d7"
 NO_BREAK = "\u00a0"

@@ -12,7 +12,7 @@ import streamlit as st
 from replora.catalog import ASSETS
 from replora.events import EventError
 from replora.figures.chart import Figure
-from replora.figures.theory.rates import power_text, rates_figures, slope_text, theory_text
+from replora.figures.theory.rates import rates_figures, slope_text, theory_text
 from replora.figures.theory_style import SHARING_NAMES
 from replora.jobs.engine import JobState
 from replora.options import options
@@ -28,10 +28,11 @@ from replora.simulation.specs import QUANTITY_TITLES, MonteCarlo, RatesOptions
 from replora.ui.live.engine import WatchedEngine
 from replora.ui.parts.figure import show_figure
 from replora.ui.parts.numbers import plot_numbers
-from replora.ui.parts.text import duration, plain
+from replora.ui.parts.text import plain
 from replora.ui.theory.rates.notes import notes
 from replora.ui.theory.rates.pictures import latest, nearest, picture_of, quantity_for, sizes, started_of, theory_slope
 from replora.ui.theory.rates.session import RatesSession
+from replora.wording import duration, short_count
 
 PAGE = "rates"
 WISH = f"{PAGE}.shown_n"
@@ -107,7 +108,7 @@ def _shown_n(shown: Shown, opened: int) -> int:
     key = f"{PAGE}.at.n"
     st.session_state[key] = nearest(done, st.session_state.get(WISH, opened))
     chosen: int = st.select_slider(
-        "Histogram and plane at n", done, format_func=power_text, key=key, on_change=_wish, args=(key,), width=440
+        "Histogram and plane at n", done, format_func=short_count, key=key, on_change=_wish, args=(key,), width=440
     )
     return chosen
 
@@ -146,7 +147,7 @@ def _recorded(wanted: Wanted) -> Shown:
     if others:
         hint = f"Recorded with {', '.join(others)}. Run live runs your settings."
     shown = MonteCarlo(**{**{name: getattr(spec, name) for name in options(MonteCarlo)}, "sharings": shown_sharings})
-    top = power_text(spec.n_grid[-1])
+    top = short_count(spec.n_grid[-1])
     return Shown(shown, kept, f"Recorded run: {spec.replicates} replicates, n to {top}", hint, recorded=True)
 
 
@@ -217,7 +218,7 @@ def _board(shown: Shown, quantity: str) -> str:
         lines = [
             f"95 %: {_interval(slope)}" + (f"; theory {theory_text(theory)}" if theory is not None else ""),
             f"prediction {_with_interval(last.slopes.get('prediction') if last else None)}",
-            f"<b>{100 * last.far_fraction:.0f} % far</b> at n = {power_text(last.n)}" if last else "&nbsp;",
+            f"<b>{100 * last.far_fraction:.0f} % far</b> at n = {short_count(last.n)}" if last else "&nbsp;",
         ]
         style = "lora" if sharing == "plain" else "replora"
         caption = f"slope, {QUANTITY_TITLES[quantity]}"
@@ -239,7 +240,7 @@ def _with_interval(band: Band | None) -> str:
 
 def _footnote(shown: Shown) -> str:
     spec = shown.spec
-    sizes_text = f"{len(spec.n_grid)} sample sizes from {power_text(spec.n_grid[0])} to {power_text(spec.n_grid[-1])}"
+    sizes_text = f"{len(spec.n_grid)} sample sizes from {short_count(spec.n_grid[0])} to {short_count(spec.n_grid[-1])}"
     unfinished = max((each.unfinished for each in latest(shown.events).values()), default=0.0)
     late = f"; {100 * unfinished:.0f} % of the fits at the largest n were cut off" if unfinished else ""
     return (
