@@ -1,4 +1,4 @@
-"""The Runs page put listing: filters on the left; the table, what can be done with it, and two runs compared."""
+"""The Runs page put together: filters on the left; the table, what can be done with it, and two runs compared."""
 
 from __future__ import annotations
 
