@@ -102,9 +102,7 @@ def measure(runs: int, rounds: int) -> dict[str, Any]:
         }
         for name, wanted in FILTERS.items():
             found[name] = median_ms(partial(filtered, history, wanted), rounds)
-        found["whole_page"] = median_ms(
-            lambda: (history.choices(), history.count(), history.list(limit=PAGE)), rounds
-        )
+        found["whole_page"] = median_ms(lambda: (history.choices(), history.count(), history.list(limit=PAGE)), rounds)
         found["csv_of_all"] = median_ms(history.to_csv, max(1, rounds // 5))
     return found
 

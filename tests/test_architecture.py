@@ -19,6 +19,7 @@ PACKAGE = ROOT / "replora"
 ROOMS: dict[str, str] = {
     "catalog": "",
     "methods": "",
+    "wording": "catalog",
     "options": "",
     "seeding": "",
     "theory": "",
@@ -32,15 +33,15 @@ ROOMS: dict[str, str] = {
     "simulation": "events options theory",
     "summary": "config events",
     "backbones": "adapters catalog hub options",
-    "figures": "config events methods options",
+    "figures": "config events methods options wording",
     "training": "__init__ adapters backbones catalog config events methods options seeding tasks",
     "lens": "adapters backbones config methods options tasks training",
     "studies": "adapters backbones config events methods options seeding summary tasks training",
-    "result_card": "catalog config events options studies summary",
+    "result_card": "catalog config events options studies summary wording",
     "jobs": "catalog config events options result_card settings simulation studies summary",
     "cli": "config events options own_data result_card studies summary theory training",
     "ui": "catalog config events figures hub jobs lens methods options own_data result_card settings simulation "
-    "studies summary tasks",
+    "studies summary tasks wording",
     "__init__": "",
     "__main__": "cli",
 }

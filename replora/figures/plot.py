@@ -13,8 +13,8 @@ from typing import Any
 
 from replora.figures.chart import AXIS_ROOM, HEIGHT, PLAIN, SCHEMA, SMALL, Row, Spec
 from replora.figures.theory_style import NEUTRAL_SERIES, SERIES_STYLES
+from replora.wording import power_of_ten
 
-SUPERSCRIPTS = str.maketrans("-0123456789", "\u207b\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079")
 DEEPEST, HIGHEST = -40, 20  # powers of ten that an axis can name
 MOST_TICKS = 6
 
@@ -195,11 +195,6 @@ def decades(low: float, high: float) -> list[float]:
     first, last = ceil(log10(low) - 1e-9), floor(log10(high) + 1e-9)
     step = max(1, ceil((last - first) / MOST_TICKS))
     return [10.0**power for power in range(first, last + 1) if power % step == 0]
-
-
-def power_of_ten(power: int) -> str:
-    """'10' with the power raised."""
-    return "10" + str(power).translate(SUPERSCRIPTS)
 
 
 _NAMES = ", ".join(f"'{power_of_ten(power)}'" for power in range(DEEPEST, HIGHEST + 1))

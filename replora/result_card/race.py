@@ -11,8 +11,9 @@ from replora.events import Event, RateChanged, Started
 from replora.options import format_value
 from replora.result_card.card import Compared, ResultCard
 from replora.result_card.commands import options_of, race_command, spec_file
-from replora.result_card.settings import OWN_NOTE, named_settings, task_title, together
+from replora.result_card.settings import OWN_NOTE, named_settings
 from replora.summary import RaceSummary, RunSummary, summarize, verdict
+from replora.wording import listing, task_title
 
 
 def race_card(events: Iterable[Event], *, link: str = "", recorded: bool = False) -> ResultCard | None:
@@ -26,7 +27,7 @@ def race_card(events: Iterable[Event], *, link: str = "", recorded: bool = False
     names = list(dict.fromkeys(METHOD_TITLES[run.method] for run in summary.runs))
     return ResultCard(
         kind="race",
-        title=f"{together(names)} on {task_title(spec.task)}",
+        title=f"{listing(names)} on {task_title(spec.task)}",
         verdict=race_verdict(summary),
         compared=_compared(summary.runs),
         settings=_settings(spec),
@@ -96,7 +97,7 @@ def _settings(spec: Race) -> Mapping[str, str]:
         f"on {100 * run.data_fraction:g} %"
         for run in spec.runs
     ]
-    return {"steps": str(spec.steps), "batch size": str(spec.batch_size), "runs": together(list(dict.fromkeys(runs)))}
+    return {"steps": str(spec.steps), "batch size": str(spec.batch_size), "runs": listing(list(dict.fromkeys(runs)))}
 
 
 def _data(summary: RaceSummary, spec: Race) -> str:
@@ -109,9 +110,9 @@ def _note(spec: Race, changes: Sequence[RateChanged]) -> str:
     """What the command does not repeat, and the file it needs."""
     parts = []
     if changes:
-        said = together(
+        said = listing(
             [
-                f"after step {each.step} to {together([format_value(float(f'{rate:.4g}')) for rate in rates])}"
+                f"after step {each.step} to {listing([format_value(float(f'{rate:.4g}')) for rate in rates])}"
                 for each in changes
                 if (rates := list(dict.fromkeys(each.learning_rates)))
             ]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 
-from replora.catalog import OWN_PREFIX, TASKS
 from replora.options import Linked, format_value, options
 
 OWN_NOTE = (
@@ -25,18 +24,6 @@ def named_settings(spec: Linked, always: Collection[str], without: Collection[st
         for name, facts in options(spec).items()
         if name not in (*SAID_APART, *without) and (name in always or getattr(spec, name) != getattr(default, name))
     }
-
-
-def task_title(task: str) -> str:
-    """A task as people call it; the name of own data opens them and is not told."""
-    if task.startswith(OWN_PREFIX):
-        return "own data"
-    return TASKS[task].title if task in TASKS else task
-
-
-def together(names: Sequence[str]) -> str:
-    """'a', 'a and b', 'a, b and c'."""
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def _label(label: str) -> str:

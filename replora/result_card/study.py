@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from replora.catalog import OWN_PREFIX
 from replora.result_card.card import Compared, ResultCard
-from replora.result_card.settings import OWN_NOTE, named_settings, task_title, together
+from replora.result_card.settings import OWN_NOTE, named_settings
 from replora.studies.base import Study
 from replora.studies.spec import command, study_to_dict
 from replora.studies.statistics import Interval
 from replora.studies.summary import StudySummary
 from replora.studies.teacher_summary import TeacherSummary
+from replora.wording import listing, task_title
 
 ALWAYS = (
     "rank",
@@ -39,7 +40,7 @@ def study_card(
     sizes = {each.method: each for each in started.methods}
     return ResultCard(
         kind=f"study {ran.name}",
-        title=f"{together(list(spec.titles.values()))} on {task_title(spec.task)}",
+        title=f"{listing(list(spec.titles.values()))} on {task_title(spec.task)}",
         verdict=summary.verdict,
         compared=tuple(
             Compared(

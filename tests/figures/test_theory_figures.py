@@ -12,9 +12,9 @@ import altair
 import pytest
 
 from replora.figures.chart import Figure
-from replora.figures.plot import Axis, Plot, decades, power_of_ten
+from replora.figures.plot import Axis, Plot, decades
 from replora.figures.plot_table import plot_csv, plot_rows
-from replora.figures.theory.rates import power_text, rates_figures, slope_text
+from replora.figures.theory.rates import rates_figures, slope_text
 from replora.figures.theory.splits import split_figures
 from replora.simulation.events import TheoryEvent, from_line, to_line
 from replora.simulation.job import monte_carlo_lines, run_monte_carlo
@@ -22,6 +22,7 @@ from replora.simulation.specs import MonteCarlo, Split
 from replora.simulation.splits import moment
 from replora.ui.theory.identifiability import curves_of, state_of
 from replora.ui.theory.rates.pictures import nearest, picture_of, quantity_for, sizes
+from replora.wording import power_of_ten, short_count
 
 QUICK = MonteCarlo(sharings=("plain", "shared", "tanh"), replicates=6, n_grid=(10**5, 10**7))
 
@@ -164,7 +165,7 @@ def test_axes_and_names() -> None:
     assert decades(1e-3, 1.5) == [1e-3, 1e-2, 1e-1, 1.0]
     assert len(decades(1e-34, 1e2)) <= 7
     assert power_of_ten(-12) == "10\u207b\u00b9\u00b2"
-    assert [power_text(n) for n in (200, 10**8, 31_600)] == ["200", "10\u2078", "3.2\u00b710\u2074"]
+    assert [short_count(n) for n in (200, 10**8, 31_600)] == ["200", "10\u2078", "3.2\u00b710\u2074"]
     assert slope_text(-0.004) == "0.00"
     plot = Plot((1, 100), (0, 1), ("main",), Axis(log=True))
     assert plot.share(0.5, 0.25) == (pytest.approx(10), 0.25)

@@ -9,8 +9,9 @@ import pytest
 from replora.config import RaceOptions
 from replora.ui.live.engine import Watch
 from replora.ui.parts.settings import settings, unlike
-from replora.ui.parts.text import count, duration, listing, plain, signed
+from replora.ui.parts.text import plain
 from replora.ui.race.session import EARLIER, RaceSession
+from replora.wording import count, duration, listing, signed
 
 RACE = RaceOptions(learning_rate=1e-3).race()
 

@@ -27,12 +27,12 @@ from replora.figures.race.curves import (
 )
 from replora.figures.style import STYLES, title_of
 from replora.options import format_value
+from replora.wording import MINUS, signed
 
 SMOOTHING = 10  # steps
 LEAST_DIFFERENCE = 10.0  # points either side of zero, so that noise is not blown up to fill the picture
 LOW, MESSAGE, HIGH = 0.06, 0.6, 0.94  # where texts keep clear of frame and zero line, as shares of the height
 LEAST_NORM = 0.5
-MINUS = "\u2212"
 FINE, COARSE = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0), (1.0, 2.0, 5.0, 10.0)
 
 
@@ -102,7 +102,7 @@ def difference_figure(picture: PlottedRace) -> Figure:
     drawing.value_at("difference", mean)
     if mean:
         step, value = mean[-1]
-        drawing.labels({"replora": ((step, value), f"{value:+.1f}".replace("-", MINUS))})
+        drawing.labels({"replora": ((step, value), signed(value))})
     _annotate(drawing, picture, found, paired=True, stamp=LOW)
     return Figure(
         "difference",

@@ -23,11 +23,11 @@ from replora.figures.studies.estimates import (
     lost_methods,
     no_pair,
     percents,
-    signed,
     stretched,
 )
 from replora.figures.style import title_of
 from replora.figures.theory_style import INK_SERIES, NEUTRAL_SERIES, OTHER_SERIES
+from replora.wording import signed
 
 ACCURACY_ROLES = (
     "band", "y", "x", "main", "reach", "dot", "cross", "label", "room", "note", "aside", "over", "stamp",

@@ -9,8 +9,8 @@ from math import ceil, floor
 from replora.figures.plot import Axis, Plot
 from replora.figures.style import title_of
 from replora.figures.theory_style import INK_SERIES, NEUTRAL_SERIES
+from replora.wording import MINUS, signed
 
-MINUS = "\u2212"
 FRACTION_AXIS = Axis("share of the training data", log=True, percent=True, grid=False)
 ACCURACY_AXIS = Axis(positive=True)
 RATE_AXIS = Axis("learning rate", log=True, grid=False)
@@ -173,12 +173,6 @@ def tip(method: str, each: Estimate, decimals: int, unit: str = "") -> str:
     lost = f", {each.diverged} diverged" if each.diverged else ""
     seeds = "one seed" if each.n == 1 else f"{each.n} seeds"
     return f"{name}{value}{ends.replace('-', MINUS)}{' ' + unit if unit else ''}, {seeds}{lost}"
-
-
-def signed(value: float) -> str:
-    """'+4.2' or, with a true minus, '-4.2'; no sign before zero."""
-    text = f"{value:+.1f}"
-    return "0.0" if text in ("+0.0", "-0.0") else text.replace("-", MINUS)
 
 
 def difference_title(pair: tuple[str, str] | None) -> str:

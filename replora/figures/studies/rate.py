@@ -24,11 +24,11 @@ from replora.figures.studies.estimates import (
     lost_methods,
     no_pair,
     percents,
-    signed,
     stretched,
 )
 from replora.figures.style import title_of
 from replora.figures.theory_style import INK_SERIES, NEUTRAL_SERIES
+from replora.wording import signed
 
 ACCURACY_ROLES = (
     "band", "x", "y", "region", "main", "error", "dot", "now", "cross", "label", "room", "note", "aside", "over",

@@ -10,11 +10,11 @@ from itertools import pairwise
 from replora.figures.chart import Figure
 from replora.figures.plot import Axis, Plot, Point
 from replora.figures.theory_style import INK_SERIES, NEUTRAL_SERIES, OTHER_SERIES, SHARING_NAMES
+from replora.wording import MINUS, short_count, signed
 
 Band = tuple[float, float, float]
 N_AXIS = Axis("n", log=True, grid=False)
 FRACTIONS = {-0.5: "\u2212\u00bd", -0.25: "\u2212\u00bc", 0.0: "0"}
-MINUS = "\u2212"
 BINS = 4  # a factor of ten
 EMPTY_ERRORS = (1e-4, 1.0)
 ERROR_ROLES = ("band", "y", "main", "theory", "dot", "ring", "label", "room", "note", "stamp", "message")
@@ -83,24 +83,12 @@ def rates_figures(picture: RatesPicture) -> list[Figure]:
 
 def slope_text(slope: float) -> str:
     """'-0.26' with a true minus."""
-    return f"{slope:+.2f}".replace("-", MINUS).replace("+0.00", "0.00").replace(f"{MINUS}0.00", "0.00")
+    return signed(slope, 2)
 
 
 def theory_text(slope: float) -> str:
     """'-1/2' as a fraction where it is one."""
     return FRACTIONS.get(slope, slope_text(slope))
-
-
-def power_text(n: int) -> str:
-    """'10^6' or '3.2 * 10^6' for people, in digits where it is short."""
-    if n < 10_000:
-        return str(n)
-    power = math.floor(math.log10(n) + 1e-9)
-    lead = f"{n / 10**power:.1f}".removesuffix(".0")
-    raised = str(power).translate(
-        str.maketrans("0123456789", "\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079")
-    )
-    return f"10{raised}" if lead == "1" else f"{lead}\u00b710{raised}"
 
 
 def _errors_figure(
@@ -213,7 +201,7 @@ def histogram_figure(picture: RatesPicture) -> Figure:
         text = ", ".join(SHARING_NAMES[each] for each in names)
         plot.text("above", text, x, share + 0.01 * roof, names[0])
     _stamp(plot, picture)
-    at = f", n = {power_text(picture.shown_n)}" if picture.shown_n else ""
+    at = f", n = {short_count(picture.shown_n)}" if picture.shown_n else ""
     return Figure(
         "histogram",
         "Distribution of D\u2081",
@@ -245,7 +233,7 @@ def plane_figure(picture: RatesPicture) -> Figure:
         plot.text("label", f"{place}", x, y + 0.16 * box, INK_SERIES)
     plot.text("note", "box", box, -0.9 * box, NEUTRAL_SERIES)
     _stamp(plot, picture)
-    at = f", n = {power_text(picture.shown_n)}" if picture.shown_n else ""
+    at = f", n = {short_count(picture.shown_n)}" if picture.shown_n else ""
     return Figure(
         "plane",
         "Voronoi plane",

@@ -10,7 +10,7 @@ from replora.hub.download import Download, DownloadEvent, Downloading, from_line
 from replora.jobs.engine import JobState
 from replora.ui.live.session import JobSession
 from replora.ui.live.standing import queue_words
-from replora.ui.parts.text import count
+from replora.wording import count
 
 SESSION = "hub.download"
 MEGABYTE = 10**6

@@ -9,13 +9,13 @@ from typing import Any
 
 import streamlit as st
 
-from replora.catalog import ASSETS, OWN_PREFIX, TASKS
+from replora.catalog import ASSETS, TASKS
 from replora.config import METHOD_TITLES, Race, Run
 from replora.events import Event, EventError, from_line, read_events
 from replora.jobs.engine import Engine, NoAnswer, UnknownJob
 from replora.lens.questions import Question
 from replora.options import SpecError, UserError
-from replora.ui.parts.settings import task_title
+from replora.ui.parts.settings import kept_task_title
 from replora.ui.parts.text import plain
 from replora.ui.race.session import RaceSession
 
@@ -98,10 +98,10 @@ def _choices(engine: Engine) -> dict[str, str]:
     found: dict[str, str] = {}
     session: RaceSession | None = st.session_state.get(RACE_SESSION)
     if session is not None and session.job is not None and session.spec is not None:
-        found[session.job] = f"Your race: {_task_title(session.spec.task)}"
+        found[session.job] = f"Your race: {kept_task_title(session.spec.task)}"
     for task in TASKS:
         if _folder(task).is_dir():
-            found[RECORDED + task] = f"Recorded: {_task_title(task)}"
+            found[RECORDED + task] = f"Recorded: {kept_task_title(task)}"
     return found
 
 
@@ -109,7 +109,7 @@ def _recorded(key: str) -> LensSource:
     task = key.removeprefix(RECORDED)
     folder = _folder(task)
     events = _read(folder / "events.jsonl")
-    return LensSource(key, f"Recorded: {_task_title(task)}", str(folder), _spec(events), events, recorded=True)
+    return LensSource(key, f"Recorded: {kept_task_title(task)}", str(folder), _spec(events), events, recorded=True)
 
 
 def _of_job(engine: Engine, job: str, title: str) -> LensSource:
@@ -140,11 +140,7 @@ def _spec(events: tuple[Event, ...]) -> Race:
 
 
 def _about(spec: Mapping[str, Any]) -> str:
-    return _task_title(Race.from_dict(spec).task)
-
-
-def _task_title(task: str) -> str:
-    return task_title(task) if task in TASKS or task.startswith(OWN_PREFIX) else task
+    return kept_task_title(Race.from_dict(spec).task)
 
 
 def _unlike(run: Run, others: list[Run]) -> list[str]:

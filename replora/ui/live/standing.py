@@ -8,7 +8,8 @@ from html import escape
 import streamlit as st
 
 from replora.jobs.engine import JobState, JobStatus
-from replora.ui.parts.text import duration, plain
+from replora.ui.parts.text import plain
+from replora.wording import duration
 
 LOADING = "Loading the models, a few seconds the first time"
 STARTING = "Starting"

@@ -17,9 +17,10 @@ from replora.own_data.upload import SUFFIXES, read_upload
 from replora.ui.forms.controls import control
 from replora.ui.own_data.kept import USED, own_list
 from replora.ui.own_data.preview import preview
-from replora.ui.parts.text import count, plain
+from replora.ui.parts.text import plain
 from replora.ui.shell.style import STYLE
 from replora.ui.visitor.own_data import limits, note_made
+from replora.wording import count
 
 Choice = tuple[object, ...]  # a file and all that the controls say of it
 

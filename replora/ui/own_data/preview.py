@@ -11,7 +11,8 @@ import streamlit as st
 from replora.figures.balance import TEST, TRAIN, balance_figure, balance_height
 from replora.own_data.split import OwnTask
 from replora.ui.parts.figure import show_figure
-from replora.ui.parts.text import count, plain
+from replora.ui.parts.text import plain
+from replora.wording import count
 
 KINDS = {"text": "texts", "image": "pictures"}
 ROWS = 50  # texts to look through

@@ -12,8 +12,9 @@ from replora.figures.chart import Figure
 from replora.figures.export import png_bytes, svg_text
 from replora.result_card import ResultCard
 from replora.ui.parts.numbers import Download
-from replora.ui.parts.text import count, plain
+from replora.ui.parts.text import plain
 from replora.ui.shell.style import STYLE
+from replora.wording import count
 
 JSON = "application/json"
 

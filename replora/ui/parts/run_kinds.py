@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
-from replora.catalog import OWN_PREFIX, TASKS
+from replora.catalog import OWN_PREFIX
 from replora.config import METHOD_TITLES, STUDENT_TITLES, Race, RaceOptions
 from replora.jobs.storage.history_rows import OWN
 from replora.options import Linked, Option, SpecError, options
@@ -15,6 +15,7 @@ from replora.simulation.specs import SHARING_TITLES, MonteCarlo
 from replora.studies.spec import STUDIES
 from replora.ui.parts.settings import settings, value_text
 from replora.ui.shell.menu import PAGES
+from replora.wording import task_title
 
 PAGE_OF: dict[str, str] = {
     "race": "race",
@@ -57,7 +58,7 @@ def facts_of(kind: str, spec: Mapping[str, Any]) -> dict[str, str]:
 
 def run_task_title(task: str) -> str:
     """The task of a row as people call it; own data go by one name, for theirs opens them to anybody."""
-    return OWN_TITLE if task == OWN else TASKS[task].title if task in TASKS else task
+    return OWN_TITLE if task == OWN else task_title(task)
 
 
 def is_own(spec: Mapping[str, Any]) -> bool:

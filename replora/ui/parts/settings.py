@@ -9,24 +9,25 @@ from typing import Any
 from replora.config import METHOD_TITLES, Race, RaceOptions, Run, Training
 from replora.options import Option, format_value, options
 from replora.tasks import TaskError, task_card
+from replora.wording import listing, task_title
 
 
-def task_title(name: str) -> str:
-    """The title of a task; own data may be gone while a run on them is still shown."""
+def kept_task_title(name: str) -> str:
+    """The title of a task, of own data the one they were given; they may be gone while a run on them is still shown."""
     try:
         return task_card(name).title
     except TaskError:
-        return "Yours: no longer kept"
+        return task_title(name, own="Yours: no longer kept")
 
 
 def value_text(name: str, value: Any) -> str:
     """A setting's value as the form shows it."""
     if name == "task":
-        return task_title(value)
+        return kept_task_title(value)
     if name == "methods":
-        return " and ".join(METHOD_TITLES[each] for each in value)
+        return listing([METHOD_TITLES[each] for each in value])
     if name == "projections":
-        return " and ".join(value)
+        return listing(value)
     if name == "data_fraction":
         return f"{100 * value:g} %"
     if name == "fractions":

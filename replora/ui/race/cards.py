@@ -9,7 +9,7 @@ from replora.config import METHOD_TITLES, Race
 from replora.events import Event, Started
 from replora.summary import RaceSummary, RunSummary, paired_differences, summarize, verdict
 from replora.ui.parts.cards import BLANK, card, row_of
-from replora.ui.parts.text import MINUS, count, duration, signed
+from replora.wording import MINUS, count, duration, signed
 
 
 def race_cards(spec: Race, events: Sequence[Event]) -> str:

@@ -13,8 +13,8 @@ from replora.summary import summarize
 from replora.ui.live.recordings import RACES
 from replora.ui.live.standing import Account, Standing, standing_of
 from replora.ui.parts.settings import unlike
-from replora.ui.parts.text import count, duration, listing
 from replora.ui.race.session import RaceSession
+from replora.wording import count, duration, listing
 
 PACE_STEPS = 20
 

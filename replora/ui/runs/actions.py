@@ -13,7 +13,8 @@ from replora.jobs.storage.rows import HistoryFilter, RunRow
 from replora.options import SpecError, option
 from replora.settings import Settings
 from replora.ui.parts.run_kinds import link_to
-from replora.ui.parts.text import count, plain
+from replora.ui.parts.text import plain
+from replora.wording import count
 
 SAID = "runs.said"  # what the last action did, and whether it could not
 

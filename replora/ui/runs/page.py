@@ -7,12 +7,13 @@ import streamlit as st
 from replora.jobs.storage.database import HistoryError
 from replora.jobs.storage.history import History
 from replora.ui.live.engine import engine
-from replora.ui.parts.text import count, plain
+from replora.ui.parts.text import plain
 from replora.ui.runs.actions import runs_actions, runs_in_words, said
 from replora.ui.runs.compare import run_card, runs_compare
 from replora.ui.runs.filter import runs_filter
 from replora.ui.runs.table import runs_table
 from replora.ui.shell.style import STYLE
+from replora.wording import count
 
 PAGE_SIZE = 100
 HEADER = (

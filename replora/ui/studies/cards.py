@@ -11,7 +11,6 @@ from replora.studies.statistics import DataNeeded, Interval
 from replora.studies.summary import Cell, Comparison, StudySummary, compared
 from replora.summary import SEEDS_FOR_A_VERDICT
 from replora.ui.parts.cards import BLANK, card, row_of
-from replora.ui.parts.text import MINUS, signed
 from replora.ui.studies.pictures import (
     at_shared_rates,
     main_comparisons,
@@ -22,6 +21,7 @@ from replora.ui.studies.pictures import (
     region_width,
     shared_rate,
 )
+from replora.wording import MINUS, signed
 
 NOTHING = "&nbsp;"
 

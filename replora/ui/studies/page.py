@@ -21,13 +21,13 @@ from replora.ui.live.standing import show_standing
 from replora.ui.parts.adapters import study_adapters
 from replora.ui.parts.figure import show_figure
 from replora.ui.parts.numbers import Download, plot_numbers
-from replora.ui.parts.text import count
 from replora.ui.shell.style import STYLE
 from replora.ui.studies.fairness import badge, fairness_list
 from replora.ui.studies.form import StudyForm, open_study, study_form
 from replora.ui.studies.result_card import study_result
 from replora.ui.studies.session import StudySession, count_of
 from replora.ui.studies.state import Selector, ShownStudy, SummaryOf, shown_study
+from replora.wording import count
 
 RECORDED = ("Recorded study", "Back to the full-size study that comes with the app.")
 

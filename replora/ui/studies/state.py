@@ -17,8 +17,8 @@ from replora.ui.live.form import Form
 from replora.ui.live.recordings import STUDIES, made_once
 from replora.ui.live.standing import Account, Standing, standing_of
 from replora.ui.parts.settings import named
-from replora.ui.parts.text import count, duration, listing
 from replora.ui.studies.session import StudySession, count_of
+from replora.wording import count, duration, listing
 
 SummaryOf = TypeVar("SummaryOf")
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import streamlit as st
 
-from replora.figures.plot import power_of_ten
 from replora.figures.theory.splits import SplitCurves, SplitState, split_figures
 from replora.figures.theory_style import SHARING_NAMES
 from replora.options import SpecError
@@ -20,8 +19,9 @@ from replora.ui.parts.address import write_query
 from replora.ui.parts.cards import card, row_of
 from replora.ui.parts.figure import show_figure
 from replora.ui.parts.numbers import plot_numbers
-from replora.ui.parts.text import count, plain
+from replora.ui.parts.text import plain
 from replora.ui.shell.style import STYLE
+from replora.wording import count, power_of_ten
 
 PAGE = "identifiability"
 DELTA = f"{PAGE}.delta"  # kept apart from the widget, so that it outlives a visit to another page

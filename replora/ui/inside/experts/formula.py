@@ -11,11 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from replora.figures.plot import power_of_ten
 from replora.lens.answers import HeadAnswer, RunHead
 from replora.methods import METHODS, has_adapter
 from replora.ui.inside.experts.view import RunTitle
-from replora.ui.parts.text import listing
+from replora.wording import listing, power_of_ten
 
 TERMS = 3  # experts that have a term of their own
 ROUNDING = 1e-4  # largest residual that float32 explains, against the largest norm

@@ -36,8 +36,9 @@ from replora.ui.live.engine import engine
 from replora.ui.parts.address import write_query
 from replora.ui.parts.figure import show_figure
 from replora.ui.parts.numbers import plot_numbers
-from replora.ui.parts.text import count, plain
+from replora.ui.parts.text import plain
 from replora.ui.shell.style import STYLE
+from replora.wording import count
 
 HEADER = (
     "<header class='page'><h1>Attention as experts</h1>"

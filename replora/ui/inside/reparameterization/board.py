@@ -16,7 +16,7 @@ from replora.lens.answers import InsideAnswer, Tensor2d, Update
 from replora.lens.arrays import Array
 from replora.methods import OURS, PROJECTIONS, REFERENCE
 from replora.ui.parts.cards import BLANK, card
-from replora.ui.parts.text import MINUS, signed
+from replora.wording import MINUS, signed
 
 TIMES = "\u00d7"
 NO_BREAK = "\u00a0"

@@ -7,7 +7,6 @@ import math
 import streamlit as st
 
 from replora.figures.inside.latency import Latency, latency_figure
-from replora.figures.plot import power_of_ten
 from replora.lens.answers import MergeAnswer
 from replora.lens.questions import MergeQuestion
 from replora.methods import OURS
@@ -17,7 +16,8 @@ from replora.ui.live.engine import engine
 from replora.ui.parts.cards import BLANK, card
 from replora.ui.parts.figure import show_figure
 from replora.ui.parts.numbers import plot_numbers
-from replora.ui.parts.text import count, plain
+from replora.ui.parts.text import plain
+from replora.wording import count, power_of_ten
 
 MERGED = f"{PAGE}.merged"
 LEAD = (

@@ -28,8 +28,9 @@ from replora.ui.live.engine import engine
 from replora.ui.parts.address import write_query
 from replora.ui.parts.figure import show_figure
 from replora.ui.parts.settings import named
-from replora.ui.parts.text import count, listing, plain
+from replora.ui.parts.text import plain
 from replora.ui.shell.style import STYLE
+from replora.wording import count, listing
 
 BENCHES, SEEN, LAST, VALUES = (f"{PAGE}.{each}" for each in ("benches", "seen", "last", "values"))
 EDITOR, TENSOR = f"{PAGE}.editor", f"{PAGE}.tensor"

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from replora.events import EventError
-from replora.figures.theory.rates import power_text
 from replora.jobs.engine import JobStatus
 from replora.options import options
 from replora.simulation.events import Estimated, MonteCarloFinished, MonteCarloStarted, TheoryEvent
@@ -14,8 +13,8 @@ from replora.simulation.specs import MonteCarlo, RatesOptions
 from replora.ui.live.form import Form
 from replora.ui.live.recordings import RATES
 from replora.ui.live.standing import Account, Standing, standing_of
-from replora.ui.parts.text import duration
 from replora.ui.theory.rates.session import RatesSession
+from replora.wording import duration, short_count
 
 COMMAND = "python -m scripts.record_theory"
 
@@ -65,7 +64,7 @@ def _recorded(form: RatesOptions) -> ShownRates:
     others = unlike(spec, form)
     hint = f"Recorded with {', '.join(others)}. Run live runs your settings." if others else f"Made by {COMMAND}."
     shown = MonteCarlo(**{**{name: getattr(spec, name) for name in options(MonteCarlo)}, "sharings": sharings})
-    text = f"Recorded run: {spec.replicates} replicates, n to {power_text(spec.n_grid[-1])}"
+    text = f"Recorded run: {spec.replicates} replicates, n to {short_count(spec.n_grid[-1])}"
     return ShownRates(shown, kept, Standing(text, hint), recorded=True)
 
 

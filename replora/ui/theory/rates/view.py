@@ -8,7 +8,7 @@ from html import escape
 import streamlit as st
 
 from replora.figures.chart import Figure
-from replora.figures.theory.rates import power_text, rates_figures, slope_text, theory_text
+from replora.figures.theory.rates import rates_figures, slope_text, theory_text
 from replora.figures.theory_style import SHARING_NAMES
 from replora.simulation.events import Band
 from replora.simulation.specs import QUANTITY_TITLES, RatesOptions
@@ -22,6 +22,7 @@ from replora.ui.theory.rates.notes import notes
 from replora.ui.theory.rates.pictures import latest, nearest, picture_of, quantity_for, sizes, started_of, theory_slope
 from replora.ui.theory.rates.session import RatesSession
 from replora.ui.theory.rates.state import ShownRates, shown_rates
+from replora.wording import short_count
 
 PAGE = "rates"
 WISH = f"{PAGE}.shown_n"
@@ -56,7 +57,7 @@ def _shown_n(shown: ShownRates, opened: int) -> int:
     key = f"{PAGE}.at.n"
     st.session_state[key] = nearest(done, st.session_state.get(WISH, opened))
     chosen: int = st.select_slider(
-        "Histogram and plane at n", done, format_func=power_text, key=key, on_change=_wish, args=(key,), width=440
+        "Histogram and plane at n", done, format_func=short_count, key=key, on_change=_wish, args=(key,), width=440
     )
     return chosen
 
@@ -87,7 +88,7 @@ def _cards(shown: ShownRates, quantity: str) -> str:
         lines = [
             f"95 %: {_interval(slope)}" + (f"; theory {theory_text(theory)}" if theory is not None else ""),
             f"prediction {_with_interval(last.slopes.get('prediction') if last else None)}",
-            f"<b>{100 * last.far_fraction:.0f} % far</b> at n = {power_text(last.n)}" if last else "&nbsp;",
+            f"<b>{100 * last.far_fraction:.0f} % far</b> at n = {short_count(last.n)}" if last else "&nbsp;",
         ]
         style = "lora" if sharing == "plain" else "replora"
         caption = f"slope, {QUANTITY_TITLES[quantity]}"
@@ -106,7 +107,7 @@ def _with_interval(band: Band | None) -> str:
 
 def _footnote(shown: ShownRates) -> str:
     spec = shown.spec
-    sizes_text = f"{len(spec.n_grid)} sample sizes from {power_text(spec.n_grid[0])} to {power_text(spec.n_grid[-1])}"
+    sizes_text = f"{len(spec.n_grid)} sample sizes from {short_count(spec.n_grid[0])} to {short_count(spec.n_grid[-1])}"
     unfinished = max((each.unfinished for each in latest(shown.events).values()), default=0.0)
     late = f"; {100 * unfinished:.0f} % of the fits at the largest n were cut off" if unfinished else ""
     return (
