@@ -23,14 +23,12 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from replora.adapters.attach import find_attention
-from replora.catalog import ASSETS, BACKBONES, Modality
+from replora.catalog import ASSETS, BACKBONES, MAX_TOKENS, Modality
 from replora.hub.download import Downloads, reachable
 from replora.hub.names import is_downloaded
 from replora.options import UserError
 
 Rows = dict[str, Tensor]
-
-MAX_TOKENS = 128
 
 
 class BackboneError(UserError):

@@ -73,6 +73,7 @@ HUB: dict[str, HubCard] = {
 
 FITTING: dict[Modality, str] = {"image": "dinov2_small_6", "text": "minilm_l3"}  # the embedded backbone for own tasks
 
+MAX_TOKENS = 128  # of a text, that models read; a word is at least one
 OWN_PREFIX = "own:"
 OWN_TASK = r"own:[A-Za-z0-9_-]{22}"  # the name of a task of the user's own data: a token nobody can guess
 

@@ -6,11 +6,10 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from replora.catalog import Modality
+from replora.catalog import MAX_TOKENS, Modality
 from replora.own_data.limits import Limits, OwnError, shown
 from replora.own_data.table import Table
 
-MOST_WORDS = 128  # models read the first 128 tokens of a text, and a word is at least one
 LONGEST_TEXT = 2000  # characters, where words are not apart
 LONGEST_LABEL = 60  # characters
 LEAST_OF_A_CLASS = 2  # one to train on, one to test on
@@ -57,7 +56,7 @@ def choose_columns(table: Table, text: str, label: str, limits: Limits) -> Examp
     # Each distinct value once: a small file may repeat a long text in every row.
     cleaned = {each: " ".join((each or "").split()) for each in set(table.columns[text])}
     shortened = {
-        each: " ".join(each.split(" ", MOST_WORDS)[:MOST_WORDS])[:LONGEST_TEXT] for each in set(cleaned.values())
+        each: " ".join(each.split(" ", MAX_TOKENS)[:MAX_TOKENS])[:LONGEST_TEXT] for each in set(cleaned.values())
     }
     labelled = {each: clean_label(each or "") for each in set(table.columns[label])}
     whole = [cleaned[each] for each in table.columns[text]]
@@ -70,7 +69,7 @@ def choose_columns(table: Table, text: str, label: str, limits: Limits) -> Examp
             raise OwnError(f"{table.name}: {count} nothing in column {shown(column)}, the first is row {empty[0]:,}.")
     check_classes(table.name, labels, limits)
     cut = sum(len(each) > len(kept) for each, kept in zip(whole, texts, strict=True))
-    rule = f"Texts are cut after {MOST_WORDS} words or {LONGEST_TEXT:,} characters"
+    rule = f"Texts are cut after {MAX_TOKENS} words or {LONGEST_TEXT:,} characters"
     notes = [f"{rule}: {cut:,} of {len(texts):,}."] if cut else []
     if table.left_out:
         notes.append(f"Columns that hold no text are left out: {', '.join(table.left_out[:5])}.")
