@@ -10,28 +10,33 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from replora.adapters.attach import attach, delta_weights, detach, find_attention, merge
-    from replora.adapters.factors import DirectFactors, Factors, ReparameterizedFactors
+    from replora.adapters.direct import DirectFactors
+    from replora.adapters.factors import Factors
     from replora.adapters.peft import load_peft, save_peft
+    from replora.adapters.reparameterized import ReparameterizedFactors
     from replora.config import Method, Race, Run
+    from replora.lens.attention import head_as_experts, part_sizes
     from replora.options import SpecError
     from replora.training.race import race
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "DirectFactors": "replora.adapters.factors",
+    "DirectFactors": "replora.adapters.direct",
     "Factors": "replora.adapters.factors",
     "Method": "replora.config",
     "Race": "replora.config",
-    "ReparameterizedFactors": "replora.adapters.factors",
+    "ReparameterizedFactors": "replora.adapters.reparameterized",
     "Run": "replora.config",
-    "SpecError": "replora.config",
+    "SpecError": "replora.options",
     "attach": "replora.adapters.attach",
     "delta_weights": "replora.adapters.attach",
     "detach": "replora.adapters.attach",
     "find_attention": "replora.adapters.attach",
-    "merge": "replora.adapters.attach",
+    "head_as_experts": "replora.lens.attention",
     "load_peft": "replora.adapters.peft",
+    "merge": "replora.adapters.attach",
+    "part_sizes": "replora.lens.attention",
     "race": "replora.training.race",
     "save_peft": "replora.adapters.peft",
 }
@@ -48,8 +53,10 @@ __all__ = [
     "delta_weights",
     "detach",
     "find_attention",
+    "head_as_experts",
     "load_peft",
     "merge",
+    "part_sizes",
     "race",
     "save_peft",
 ]

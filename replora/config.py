@@ -11,24 +11,19 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from replora.catalog import BACKBONES, OWN_TASK, TASKS
-from replora.options import Linked, Spec, SpecError, option, options, same_as
+from replora.methods import METHOD_TITLES as METHOD_TITLES
+from replora.methods import METHODS, PROJECTIONS, has_adapter, is_reparameterized
+from replora.methods import STUDENT_TITLES as STUDENT_TITLES
+from replora.methods import MethodName as MethodName
+from replora.methods import Projection as Projection
+from replora.methods import Sharing as Sharing
+from replora.options import Linked, Spec, SpecError, default_of, option, options, same_as
 
-MethodName = Literal["head", "lora", "replora"]
 Activation = Literal["identity", "relu", "gelu", "tanh"]
-Sharing = Literal["trunk", "tied", "separate"]
 LayerSharing = Literal["own", "one"]
 HeadStart = Literal["random", "probe"]
 Precision = Literal["auto", "float32", "bfloat16"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
-
-METHOD_TITLES: dict[str, str] = {"head": "Head only", "lora": "LoRA", "replora": "RepLoRA"}
-STUDENT_TITLES: dict[str, str] = {  # of the study of teachers and students
-    "lora": "LoRA",
-    "lora_tied": "LoRA, tied",
-    "trunk": "RepLoRA",
-    "tied": "RepLoRA, tied",
-    "separate": "RepLoRA, separate",
-}
 
 AUTO = "auto"
 MAX_RUNS = 1024
@@ -36,7 +31,10 @@ MAX_RUNS = 1024
 
 @dataclass(frozen=True, kw_only=True)
 class Method(Spec):
-    """How the factors A and B of delta_weight = (alpha / rank) B A arise, for query and value."""
+    """How the factors A and B of delta_weight = (alpha / rank) B A arise, for each adapted projection.
+
+    Options that change nothing take their defaults, so that two equal methods are one spec.
+    """
 
     name: MethodName = option("replora", "Method", "Which adapter: the head alone, LoRA, or RepLoRA.")
     rank: int = option(4, "Rank", "Rows of A and columns of B.", low=1, high=1024, marks=(1, 2, 4, 8, 16, 32))
@@ -46,14 +44,29 @@ class Method(Spec):
     mlp_width: int = option(
         64,
         "MLP width",
-        "Hidden units of RepLoRA's two-layer MLPs.",
+        "Units of each hidden layer of RepLoRA's MLPs.",
         unit="units",
         low=1,
         high=4096,
         marks=(8, 16, 32, 64, 128, 256),
     )
+    mlp_depth: int = option(
+        1,
+        "MLP depth",
+        "Hidden layers of RepLoRA's MLPs; 0 leaves one linear layer.",
+        unit="hidden layers",
+        low=0,
+        high=3,
+        marks=(0, 1, 2, 3),
+    )
     activation: Activation = option(
-        "relu", "Activation", "Between the two layers of the MLP; identity is the paper's linear reparameterization."
+        "relu", "Activation", "After each hidden layer of the MLP; identity is the paper's linear reparameterization."
+    )
+    projections: tuple[Projection, ...] = option(
+        PROJECTIONS,
+        "Projections",
+        "What is adapted in each attention layer: the query alone moves gates only, the value alone experts only.",
+        in_order=True,
     )
     sharing: Sharing = option(
         "trunk",
@@ -65,6 +78,31 @@ class Method(Spec):
         "own", "Layer sharing", "own: an MLP for each adapted layer. one: one MLP for all layers."
     )
     residual: bool = option(False, "Residual", "A = A_0 + g_A(A_0) instead of g_A(A_0).")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in self._idle():
+            object.__setattr__(self, name, default_of(Method, name))
+
+    def _idle(self) -> set[str]:
+        """The options that make no difference beside the others."""
+        facts = METHODS[self.name]
+        idle = set(options(Method)) - {"name", *facts.knobs, *facts.ablations}
+        if len(self.projections) == 1 or (not self.is_reparameterized and self.sharing != "tied"):
+            idle.add("sharing")
+        if self.mlp_depth == 0:
+            idle |= {"mlp_width", "activation"}
+        return idle
+
+    @property
+    def has_adapter(self) -> bool:
+        """Whether there are factors at all; the head alone has none."""
+        return has_adapter(self.name)
+
+    @property
+    def is_reparameterized(self) -> bool:
+        """Whether the factors come out of latents and MLPs."""
+        return is_reparameterized(self.name)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,6 +208,11 @@ class Race(Training):
         if len(self.runs) > MAX_RUNS:
             raise SpecError(f"runs must hold at most {MAX_RUNS} runs, got {len(self.runs)}.")
 
+    @property
+    def telling_run(self) -> Run:
+        """The first of the runs whose method has the most knobs: it says the most of what a form had."""
+        return max(self.runs, key=lambda run: len(METHODS[run.method.name].knobs))
+
     @classmethod
     def _revive(cls, name: str, value: Any) -> Any:
         if name != "runs":
@@ -186,6 +229,7 @@ class RaceOptions(Training, Linked):
     methods: tuple[MethodName, ...] = option(("lora", "replora"), "Methods", "Which methods race.")
     rank: int = same_as(Method, "rank")
     mlp_width: int = same_as(Method, "mlp_width")
+    mlp_depth: int = same_as(Method, "mlp_depth")
     data_fraction: float = same_as(Run, "data_fraction")
     learning_rate: float = same_as(Run, "learning_rate")
     seeds: tuple[int, ...] = option((0,), "Seeds", "One run of each method a seed.", low=0, high=2**31 - 1)
@@ -194,6 +238,7 @@ class RaceOptions(Training, Linked):
     sharing: Sharing = same_as(Method, "sharing")
     layer_sharing: LayerSharing = same_as(Method, "layer_sharing")
     residual: bool = same_as(Method, "residual")
+    projections: tuple[Projection, ...] = same_as(Method, "projections")
 
     def race(self) -> Race:
         """The race of every method with every seed; runs of a seed stand beside each other."""
@@ -212,7 +257,5 @@ class RaceOptions(Training, Linked):
 
 
 def method_of(form: object, name: MethodName) -> Method:
-    """The method `name` with what a form says of methods; sharing is RepLoRA's, LoRA keeps query and value apart."""
-    left_out = {"name"} if name == "replora" else {"name", "sharing"}
-    shared = {each: getattr(form, each) for each in options(Method) if each not in left_out and hasattr(form, each)}
-    return Method(name=name, **shared)
+    """The method `name` with what a form says of its knobs."""
+    return Method(name=name, **{knob: getattr(form, knob) for knob in METHODS[name].knobs if hasattr(form, knob)})

@@ -28,6 +28,7 @@ class Option:
     """What is known of one field: bounds are inclusive, `marks` are its slider's stops, `choices` the names allowed.
 
     pattern: of names that are allowed beside the choices; placeholder: such a name for people.
+    in_order: a list of names stands in the order in which the names are declared, however it was given.
     """
 
     label: str
@@ -40,6 +41,7 @@ class Option:
     pattern: str = ""
     placeholder: str = ""
     flags: tuple[str, ...] = ()
+    in_order: bool = False
 
     def allowed(self, kind: Any) -> str:
         """The range in words, for messages and docs."""
@@ -100,7 +102,8 @@ def check_value(name: str, value: Any, kind: Any, facts: Option) -> Any:
             raise SpecError(f"{name} must list at least one of: {facts.allowed(item)}; got {_shown(value)}.")
         if len(set(value)) != len(value):
             raise SpecError(f"{name} must not repeat a value, got {', '.join(map(str, value))}.")
-        return tuple(check_value(name, each, item, facts) for each in value)
+        found = tuple(check_value(name, each, item, facts) for each in value)
+        return tuple(each for each in get_args(item) if each in found) if facts.in_order else found
     complaint = SpecError(f"{name} must be {facts.allowed(kind)}, got {_shown(value)}.")
     if get_origin(kind) is Literal:
         if value not in get_args(kind):

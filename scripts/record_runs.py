@@ -1,7 +1,8 @@
 """`python -m scripts.record_runs [TASK ...]`: records the default race of each task, for first paint.
 
 The files, assets/recorded/race_TASK.jsonl, say in their first line on what they were made. Beside each stands a second
-race, with the head-only run and with snapshots of its factors to look into: assets/recorded/lens_TASK/.
+race, with the head-only run and with snapshots of its factors to look into: assets/recorded/lens_TASK/. Of that only
+what the pages read is kept (`thin`), and `--thin` makes an older recording so without a race.
 """
 
 from __future__ import annotations
@@ -11,13 +12,18 @@ from pathlib import Path
 
 import click
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 from replora.catalog import ASSETS, TASKS
-from replora.config import RaceOptions
+from replora.config import Method, RaceOptions
 from replora.events import write_events
 from replora.summary import summarize, verdict
+from replora.training.groups import method_groups
 from replora.training.race import race
-from replora.training.snapshots import EVENTS_FILE, SnapshotWriter
+from replora.training.snapshots import EVENTS_FILE, PARAMETERS_FILE, STEP_FILE, Snapshots, SnapshotWriter
+
+LENS_STEPS = (0, 30, 100)  # the start, under way, the end: each of the slider's steps is 0.13 MB of every clone
 
 
 def record(task: str, folder: Path) -> str:
@@ -41,21 +47,51 @@ def record_lens(task: str, folder: Path) -> str:
     draft.mkdir(parents=True)
     with (draft / EVENTS_FILE).open("w", encoding="utf-8") as sink:
         summary = summarize(write_events(race(spec, snapshots=writer), sink))
+    thin(draft)
     shutil.rmtree(path, ignore_errors=True)
     draft.rename(path)
     assert summary is not None  # a race that ends without an error has started
-    size = sum(each.stat().st_size for each in path.iterdir()) / 1e6
-    return f"{task}, to look into: {size:.1f} MB."
+    return f"{task}, to look into: {megabytes(path):.1f} MB."
+
+
+def thin(folder: Path) -> None:
+    """Keep of a race to look into the snapshots of `LENS_STEPS`, and the parameters of RepLoRA's runs only.
+
+    A LoRA run's parameters are its factors, which the snapshots hold. A second call changes nothing.
+    """
+    for path in folder.iterdir():
+        found = STEP_FILE.fullmatch(path.name)
+        if found and int(found[1]) not in LENS_STEPS:
+            path.unlink()
+    methods = list(method_groups(Snapshots(folder).spec.runs))
+    with safe_open(folder / PARAMETERS_FILE, "pt") as file:
+        metadata = file.metadata()
+        read = {name: file.get_tensor(name) for name in file.keys() if _generates(methods, name)}  # noqa: SIM118
+    save_file(read, folder / PARAMETERS_FILE, metadata=metadata)
+
+
+def _generates(methods: list[Method], name: str) -> bool:
+    """Whether a parameter, `<group>.<parameter>`, is of a method whose factors arise from others."""
+    return methods[int(name.split(".", 1)[0])].name == "replora"
+
+
+def megabytes(folder: Path) -> float:
+    """How much a folder of files holds."""
+    return sum(path.stat().st_size for path in folder.iterdir()) / 1e6
 
 
 @click.command()
 @click.argument("tasks", nargs=-1, type=click.Choice(list(TASKS)))
 @click.option("--output", default=ASSETS / "recorded", show_default=True, type=click.Path(path_type=Path))
 @click.option("--lens-only", is_flag=True, help="Only the races to look into.")
-def main(tasks: tuple[str, ...], output: Path, lens_only: bool) -> None:
+@click.option("--thin", "thin_only", is_flag=True, help="Train nothing: thin the recorded races to look into.")
+def main(tasks: tuple[str, ...], output: Path, lens_only: bool, thin_only: bool) -> None:
     """Record the default race of TASKS (all, if none is named)."""
     output.mkdir(parents=True, exist_ok=True)
     for task in tasks or TASKS:
+        if thin_only:
+            thin(output / f"lens_{task}")
+            continue
         if not lens_only:
             click.echo(record(task, output))
         click.echo(record_lens(task, output))

@@ -1,9 +1,11 @@
-"""What tests of several rooms share."""
+"""What tests of several rooms share: fixtures, the mark of browser tests, and a thread each for workers."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +14,18 @@ from synthetic_runs import synthetic_race, synthetic_study
 from replora.config import Race, RaceOptions
 from replora.events import Event
 from replora.studies.events import StudyEvent
+
+BROWSER = Path(__file__).parent / "browser"
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # before torch is imported; job hosts and commands inherit it
+    os.environ["OMP_NUM_THREADS"] = "1"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Every test in tests/browser carries the mark `browser`."""
+    for item in items:
+        if BROWSER in item.path.parents:
+            item.add_marker("browser")
 
 
 @pytest.fixture

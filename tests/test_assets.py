@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -234,3 +235,16 @@ def png(picture: Image.Image) -> bytes:
     file = io.BytesIO()
     picture.save(file, format="PNG", compress_level=0)
     return file.getvalue()
+
+
+def test_a_grey_picture_is_written_pixel_for_pixel(build_assets: ModuleType) -> None:
+    """The picture's own encoder: any size opens as a PNG of the same pixels, and the shipped files are written so."""
+    for shape in ((1, 1), (28, 28), (300, 257)):  # the last has more bytes than one stored block of deflate holds
+        pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+        with Image.open(io.BytesIO(build_assets.encode_png(pixels))) as image:
+            assert (image.format, image.mode) == ("PNG", "L")
+            np.testing.assert_array_equal(np.asarray(image), pixels)
+    for name in ("digits", "fashion"):
+        for content in read_task(name)["image"].to_pylist()[:50]:
+            with Image.open(io.BytesIO(content)) as image:
+                assert build_assets.encode_png(np.asarray(image)) == content

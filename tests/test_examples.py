@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import peft
+import pytest
 import torch
 from click.testing import CliRunner
 from safetensors.torch import load_file
@@ -63,6 +64,7 @@ def by_peft(model: nn.Module, folder: Path) -> Any:
     return peft.PeftModel.from_pretrained(copy.deepcopy(model), folder).eval()
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_plain_loop(tmp_path: Path):
     check(told_by("examples.plain_loop", "--steps", "15", "--output", tmp_path), tmp_path)
@@ -78,6 +80,7 @@ def test_plain_loop(tmp_path: Path):
     torch.testing.assert_close(logits(by_peft(backbone.model, tmp_path)), ours, atol=1e-5, rtol=0)
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_transformers_trainer(tmp_path: Path):
     check(told_by("examples.transformers_trainer", "--steps", "15", "--output", tmp_path), tmp_path)
@@ -90,6 +93,7 @@ def test_transformers_trainer(tmp_path: Path):
     torch.testing.assert_close(by_peft(model, tmp_path)(**inputs)["logits"], ours, atol=1e-5, rtol=0)
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_timm_training(tmp_path: Path):
     told = told_by("examples.timm_training", "--steps", "15", "--output", tmp_path)
@@ -102,6 +106,7 @@ def test_timm_training(tmp_path: Path):
     torch.testing.assert_close(by_peft(model, tmp_path)(images), ours, atol=1e-5, rtol=0)
 
 
+@pytest.mark.slow
 def test_the_same_seed_tells_the_same(tmp_path: Path):
     arguments = ["--steps", "2", "--output", str(tmp_path)]
     first, second = (CliRunner().invoke(plain_loop.main, arguments) for _ in range(2))
@@ -109,6 +114,7 @@ def test_the_same_seed_tells_the_same(tmp_path: Path):
     assert first.output == second.output
 
 
+@pytest.mark.slow
 def test_the_api_reference_holds_every_public_name_with_its_docstring(tmp_path: Path):
     told_by("scripts.build_api", "--output", tmp_path)
     page = (tmp_path / "replora.html").read_text(encoding="utf-8")

@@ -15,6 +15,7 @@ from replora.own_data.limits import Limits
 from replora.ui.runs.actions import RunSettings
 
 ROOT = Path(__file__).resolve().parent.parent
+TREE_BYTES = 63_000_000
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
@@ -58,6 +59,14 @@ def test_readme_has_every_setting_of_the_environment_with_its_default():
             assert told[f"REPLORA_{name.upper()}"] == format_value(value)
 
 
+def test_a_clone_is_small():
+    """It is cloned to Spaces and classrooms, and to the machines that record studies, which take 64 MiB."""
+    names = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    files = [ROOT / name for name in names.split("\0") if name]
+    assert sum(file.stat().st_size for file in files if file.is_file()) <= TREE_BYTES
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "command",
     [

@@ -390,6 +390,7 @@ def numbers(events: Sequence[Event]) -> list[Event]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", [0, 1], ids=["options", "file"])
 def test_the_command_of_a_card_gives_the_same_numbers(
     place: int, engine_lines: list[list[str]], tmp_path: Path
@@ -405,6 +406,7 @@ def test_the_command_of_a_card_gives_the_same_numbers(
     assert numbers(again) == numbers(events)
 
 
+@pytest.mark.slow
 def test_the_command_of_a_study_gives_the_same_numbers(engine_lines: list[list[str]], tmp_path: Path) -> None:
     events = [study_from_line(line) for line in engine_lines[-1]]
     summary = summarize_study(events)

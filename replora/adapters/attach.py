@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 from torch import Tensor, nn
 
-from replora.adapters.factors import AttentionShape, Factors, make_factors
-from replora.adapters.linear import FusedLinear, LowRankLinear, QueryLinear, ValueLinear
+from replora.adapters.factors import AttentionShape, Factors
+from replora.adapters.kinds import make_factors
+from replora.adapters.linear import LowRankLinear
 from replora.config import Method
+from replora.methods import PROJECTIONS, Projection
 from replora.options import SpecError, UserError
 
 Model = TypeVar("Model", bound=nn.Module)
 
-SEPARATE_NAMES: tuple[tuple[str, str], ...] = (("query", "value"), ("q_proj", "v_proj"), ("q_lin", "v_lin"))
-FUSED_NAME = "qkv"
+SEPARATE_NAMES: tuple[Mapping[Projection, str], ...] = (  # each kind of attention and its linear layers
+    {"query": "query", "value": "value"},
+    {"query": "q_proj", "value": "v_proj"},
+    {"query": "q_lin", "value": "v_lin"},
+)
+FUSED_NAME, FUSED_ORDER = "qkv", ("query", "key", "value")
 ADAPTER_NAME = "replora_adapter"
 
 
@@ -31,21 +37,19 @@ class AdapterError(UserError):
 
 @dataclass(frozen=True)
 class AttentionSite:
-    """One attention layer: the path of its module, and the names of its projections (one name if they are fused)."""
+    """One attention layer: the path of its module, and of its linear layers the rows that each projection owns."""
 
     path: str
-    names: tuple[str, ...]
     in_features: int
-    query_features: int
-    value_features: int
+    linears: Mapping[str, Mapping[Projection, range]]  # by the layers' names; one layer where they are fused
 
-    @property
-    def fused_features(self) -> int:
-        """Output width where query, key and value are one projection of equal thirds."""
-        return 3 * self.query_features
+    def place(self, projection: Projection) -> tuple[str, range]:
+        """The linear layer of a projection and the rows it owns there."""
+        return next((name, rows[projection]) for name, rows in self.linears.items() if projection in rows)
 
     def shape(self, layers: int) -> AttentionShape:
-        return AttentionShape(layers, self.in_features, self.query_features, self.value_features)
+        """The widths of so many such layers."""
+        return AttentionShape(layers, self.in_features, tuple(len(self.place(each)[1]) for each in PROJECTIONS))
 
 
 class Adapter(nn.Module):
@@ -62,7 +66,7 @@ def find_attention(model: nn.Module) -> list[AttentionSite]:
     """All attention layers whose query and value are linear, in the model's order; raises `AttentionNotFoundError`."""
     sites = [site for path, module in model.named_modules() if (site := _site(path, module))]
     if not sites:
-        pairs = ", ".join(" and ".join(names) for names in SEPARATE_NAMES)
+        pairs = ", ".join(" and ".join(names.values()) for names in SEPARATE_NAMES)
         found = sorted({type(module).__name__ for module in model.modules() if not list(module.children())})
         raise AttentionNotFoundError(
             f"No attention was found in {type(model).__name__}: looked for linear layers named {pairs}, "
@@ -73,9 +77,11 @@ def find_attention(model: nn.Module) -> list[AttentionSite]:
 
 def _site(path: str, module: nn.Module) -> AttentionSite | None:
     for names in SEPARATE_NAMES:
-        query, value = (getattr(module, name, None) for name in names)
-        if isinstance(query, nn.Linear) and isinstance(value, nn.Linear) and query.in_features == value.in_features:
-            return AttentionSite(path, names, query.in_features, query.out_features, value.out_features)
+        found = {each: getattr(module, name, None) for each, name in names.items()}
+        linears = {each: layer for each, layer in found.items() if isinstance(layer, nn.Linear)}
+        if len(linears) == len(names) and len({layer.in_features for layer in linears.values()}) == 1:
+            rows = {names[each]: {each: range(layer.out_features)} for each, layer in linears.items()}
+            return AttentionSite(path, next(iter(linears.values())).in_features, rows)
     fused = getattr(module, FUSED_NAME, None)
     if isinstance(fused, nn.Linear) and fused.out_features % 3 == 0:
         if getattr(module, "q_bias", None) is not None:
@@ -84,12 +90,14 @@ def _site(path: str, module: nn.Module) -> AttentionSite | None:
                 "so an update of the layer would be ignored; build it with qkv_fused=False."
             )
         third = fused.out_features // 3
-        return AttentionSite(path, (FUSED_NAME,), fused.in_features, third, third)
+        starts = {name: place * third for place, name in enumerate(FUSED_ORDER)}
+        owned = {each: range(starts[each], starts[each] + third) for each in PROJECTIONS}
+        return AttentionSite(path, fused.in_features, {FUSED_NAME: owned})
     return None
 
 
 def attach(model: Model, method: Method, *, runs: int = 1, seed: int = 0, layers: Sequence[int] | None = None) -> Model:
-    """A copy of `model` with its parameters frozen and `method`'s adapters on query and value; `model` is untouched.
+    """A copy of `model` with its parameters frozen and `method`'s adapters on its projections; `model` is untouched.
 
     runs: how many fine-tunes the copy holds side by side, with seeds seed, seed + 1, ...; inputs then are the runs'
     batches one after another, (runs * batch, ...). layers: which attention layers, in the model's order, negative
@@ -98,7 +106,7 @@ def attach(model: Model, method: Method, *, runs: int = 1, seed: int = 0, layers
     """
     if runs < 1:
         raise SpecError(f"runs must be a whole number from 1, got {runs}.")
-    if method.name == "head":
+    if not method.has_adapter:
         find_attention(model)
         return _frozen_copy(model)[0]
     sites, chosen = choose_layers(model, layers)
@@ -135,9 +143,10 @@ def attach_factors(model: Model, factors: Factors, layers: Sequence[int]) -> Mod
     factors = factors.to(reference.device)
     for index, site in enumerate(sites):
         attention = adapted.get_submodule(site.path)
-        kinds = (FusedLinear,) if len(site.names) == 1 else (QueryLinear, ValueLinear)
-        for name, kind in zip(site.names, kinds, strict=True):
-            setattr(attention, name, kind(getattr(attention, name), factors, index))
+        for name, rows in site.linears.items():
+            owned = {each: rows[each] for each in rows if each in factors.projections}
+            if owned:
+                setattr(attention, name, LowRankLinear(getattr(attention, name), factors, index, owned))
     adapted.add_module(ADAPTER_NAME, Adapter(factors, layers, thawed))
     return adapted
 
@@ -162,8 +171,11 @@ def adapter_of(model: nn.Module) -> Adapter:
     return adapter
 
 
-def delta_weights(model: nn.Module, run: int = 0) -> list[tuple[Tensor, Tensor]]:
-    """delta_weight of query and value, (out_features, in_features) each, for every adapted layer of one run."""
+def delta_weights(model: nn.Module, run: int = 0) -> list[tuple[Tensor, ...]]:
+    """delta_weight of query and value, (out_features, in_features) each, for every adapted layer of one run.
+
+    Exactly 0 for a projection that is not adapted.
+    """
     factors = adapter_of(model).factors
     _check_run(factors, run)
     return factors.delta_weights(run)

@@ -5,10 +5,13 @@ A batch holds all runs one after another: x is (runs * batch, ..., in_features);
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 
-from replora.adapters.factors import FactorPair, Factors
+from replora.adapters.factors import Factors, LowRankPairs
+from replora.methods import Projection
 
 
 def low_rank_add(base: Tensor, x: Tensor, a: Tensor, b: Tensor) -> Tensor:
@@ -25,21 +28,37 @@ def low_rank_add(base: Tensor, x: Tensor, a: Tensor, b: Tensor) -> Tensor:
 
 
 class LowRankLinear(nn.Module):
-    """A frozen linear layer plus the low-rank update of its place; base of the separate and the fused form.
+    """A frozen linear layer plus the low-rank update of the projections in it.
 
+    rows: the rows of the layer that each adapted projection owns: all of them where projections stand apart, some of
+    them where they are fused; in the order in which they stand. Rows of no projection are not updated.
     The factors belong to the adapted model, not to the layer: `source` holds them without registering them here.
     """
 
-    def __init__(self, base_layer: nn.Linear, factors: Factors, layer: int) -> None:
+    def __init__(self, base_layer: nn.Linear, factors: Factors, layer: int, rows: Mapping[Projection, range]) -> None:
         super().__init__()
         self.base_layer = base_layer
         self.source = (factors,)
         self.layer = layer
+        self.rows = dict(rows)
         self.in_features, self.out_features = base_layer.in_features, base_layer.out_features
 
-    def update(self, pair: FactorPair) -> tuple[Tensor, Tensor]:
-        """A (runs, r, in_features) and unscaled B (runs, out_features, r) of this layer."""
-        raise TypeError(f"{type(self).__name__} does not say which rows it updates.")
+    def update(self, pairs: LowRankPairs) -> tuple[Tensor, Tensor]:
+        """A (runs, r, in_features) and unscaled B (runs, out_features, r) of this layer.
+
+        Of [query, key, value] that is A = [A_q; A_v], B = [[B_q, 0], [0, 0], [0, B_v]], r being the sum of the ranks.
+        """
+        own = [pairs[projection] for projection in self.rows]
+        if [*self.rows.values()] == [range(self.out_features)]:
+            return own[0].a, own[0].b
+        ranks = [pair.b.shape[2] for pair in own]
+        blocks, done = [], 0
+        for place, (rows, pair) in enumerate(zip(self.rows.values(), own, strict=True)):
+            blocks.append(pair.b.new_zeros(len(pair.b), rows.start - done, sum(ranks)))
+            blocks.append(nn.functional.pad(pair.b, (sum(ranks[:place]), sum(ranks[place + 1 :]))))
+            done = rows.stop
+        blocks.append(blocks[0].new_zeros(len(blocks[0]), self.out_features - done, sum(ranks)))
+        return torch.cat([pair.a for pair in own], dim=1), torch.cat(blocks, dim=1)
 
     def forward(self, x: Tensor) -> Tensor:
         factors = self.source[0]
@@ -62,30 +81,3 @@ class LowRankLinear(nn.Module):
         if base.bias is not None:
             plain.bias = nn.Parameter(base.bias.clone())
         return plain.train(base.training)
-
-
-class QueryLinear(LowRankLinear):
-    """The query projection where query, key and value stand apart."""
-
-    def update(self, pair: FactorPair) -> tuple[Tensor, Tensor]:
-        return pair.a_query, pair.b_query
-
-
-class ValueLinear(LowRankLinear):
-    """The value projection where query, key and value stand apart."""
-
-    def update(self, pair: FactorPair) -> tuple[Tensor, Tensor]:
-        return pair.a_value, pair.b_value
-
-
-class FusedLinear(LowRankLinear):
-    """One projection whose output is [query, key, value]: A = [A_q; A_v], B = [[B_q, 0], [0, 0], [0, B_v]]."""
-
-    def update(self, pair: FactorPair) -> tuple[Tensor, Tensor]:
-        a = torch.cat([pair.a_query, pair.a_value], dim=1)  # (runs, 2 rank, in_features)
-        key_features = self.out_features - pair.b_query.shape[1] - pair.b_value.shape[1]
-        rank = pair.b_query.shape[2]
-        query = nn.functional.pad(pair.b_query, (0, rank))
-        key = pair.b_query.new_zeros(len(a), key_features, 2 * rank)
-        value = nn.functional.pad(pair.b_value, (rank, 0))
-        return a, torch.cat([query, key, value], dim=1)  # b: (runs, out_features, 2 rank)

@@ -3,7 +3,8 @@
 A folder holds adapter_config.json and adapter_model.safetensors, keys `base_model.model.<module>.lora_A.weight` (r,
 in_features) and `.lora_B.weight` (out_features, r); trained modules beside the adapters (the head) stand under
 modules_to_save. RepLoRA's MLPs are gone by then: what is written is A and B. A fused [query, key, value] projection
-becomes one LoRA of r = 2 rank with A = [A_q; A_v] and B = [[B_q, 0], [0, 0], [0, B_v]].
+becomes one LoRA of r = 2 rank with A = [A_q; A_v] and B = [[B_q, 0], [0, 0], [0, B_v]]. A projection that is not
+adapted is not written: its module is no target, its rows of a fused B are zero.
 
 Reading trusts nothing: safetensors only, and names, shapes, rank and size are checked before a tensor is made.
 """
@@ -30,9 +31,13 @@ from replora.adapters.attach import (
     attach_factors,
     find_attention,
 )
-from replora.adapters.factors import DirectFactors, FactorPair, Factors, ReparameterizedFactors, make_factors
+from replora.adapters.direct import DirectFactors
+from replora.adapters.factors import Factors, LowRankPair, LowRankPairs
+from replora.adapters.kinds import make_factors
 from replora.adapters.linear import LowRankLinear
+from replora.adapters.reparameterized import ReparameterizedFactors
 from replora.config import Method
+from replora.methods import PROJECTIONS, Projection
 from replora.options import SpecError, UserError
 
 Model = TypeVar("Model", bound=nn.Module)
@@ -104,7 +109,7 @@ def save_peft(adapted: nn.Module, folder: str | Path, run: int = 0) -> Path:
 
 
 def load_peft(model: Model, folder: str | Path) -> Model:
-    """A frozen copy of `model` with the LoRA of a PEFT folder on its query and value projections; `model` is untouched.
+    """A frozen copy of `model` with the LoRA of a PEFT folder on query, value or both; `model` is untouched.
 
     Modules under modules_to_save replace those of the copy. Raises `AdapterFileError` for anything that is not a plain
     LoRA of at most rank 256 on query and value of this very model.
@@ -113,9 +118,7 @@ def load_peft(model: Model, folder: str | Path) -> Model:
     config = _read_config(folder)
     with _open_weights(folder / WEIGHTS_FILE) as weights:
         plan = _plan(find_attention(model), config, _shapes(weights))
-        pairs = [plan.pair(site, weights) for site in plan.sites]
-        rank = max(pair.a_query.shape[0] for pair in pairs)
-        adapted = attach_factors(model, _direct(plan, pairs, rank), plan.places)
+        adapted = attach_factors(model, _direct(plan, plan.pairs(weights)), plan.places)
         for name in config["modules_to_save"]:
             _load_module(adapted, name, weights)
     return adapted
@@ -195,59 +198,93 @@ def _trained_beside(module: nn.Module, path: str = "") -> list[str]:
 
 @dataclass(frozen=True)
 class _Plan:
-    """Which attention layers a folder adapts, and with what scaling."""
+    """Which attention layers a folder adapts, which linear layers of each, and with what scaling."""
 
     sites: tuple[AttentionSite, ...]
     places: tuple[int, ...]
+    linears: tuple[tuple[str, ...], ...]  # of each site
     scaling: float
 
-    def pair(self, site: AttentionSite, weights: Any) -> FactorPair:
-        """A and B of one layer, (rank, in) and (out, rank), zero where the folder adapts only one of the two."""
+    def pairs(self, weights: Any) -> list[LowRankPairs]:
+        """A (rank, in_features) and B (out_features, rank) of each site's adapted projections."""
+        read = [
+            {name: _matrices(site, name, weights) for name in names}
+            for site, names in zip(self.sites, self.linears, strict=True)
+        ]
+        fused = {
+            projection
+            for site, found in zip(self.sites, read, strict=True)
+            for name, (_, b) in found.items()
+            for projection, rows in site.linears[name].items()
+            if len(site.linears[name]) == 1 or torch.count_nonzero(b[rows.start : rows.stop])
+        }
+        adapted = [each for each in PROJECTIONS if each in fused] or list(PROJECTIONS)  # B may be zero yet
+        return [
+            {
+                projection: pair
+                for name, (a, b) in found.items()
+                for projection, pair in _split(a, b, _owned(site, name, adapted)).items()
+            }
+            for site, found in zip(self.sites, read, strict=True)
+        ]
 
-        def read(name: str) -> tuple[Tensor, Tensor]:
-            start = f"{PREFIX}{site.path}.{name}"
-            return weights.get_tensor(f"{start}.lora_A.weight"), weights.get_tensor(f"{start}.lora_B.weight")
 
-        if len(site.names) == 2:
-            (a_query, b_query), (a_value, b_value) = (read(name) for name in site.names)
-            return FactorPair(a_query, a_value, b_query, b_value)
-        a, b = read(site.names[0])
-        query, value = b[: site.query_features], b[-site.value_features :]
-        if torch.count_nonzero(b[site.query_features : -site.value_features]):
-            raise AdapterFileError(
-                f"{site.path}.{site.names[0]} also updates the key; only query and value can be read."
-            )
-        half = a.shape[0] // 2
-        if (
-            a.shape[0] % 2 == 0
-            and not torch.count_nonzero(query[:, half:])
-            and not torch.count_nonzero(value[:, :half])
-        ):
-            return FactorPair(a[:half], a[half:], query[:, :half], value[:, half:])
-        return FactorPair(a, a, query, value)
+def _matrices(site: AttentionSite, name: str, weights: Any) -> LowRankPair:
+    """A and B of one linear layer; `AdapterFileError` where B updates rows of no projection."""
+    start = f"{PREFIX}{site.path}.{name}"
+    pair = LowRankPair(weights.get_tensor(f"{start}.lora_A.weight"), weights.get_tensor(f"{start}.lora_B.weight"))
+    rest = torch.ones(len(pair.b), dtype=torch.bool)
+    for rows in site.linears[name].values():
+        rest[rows.start : rows.stop] = False
+    if torch.count_nonzero(pair.b[rest]):
+        raise AdapterFileError(f"{site.path}.{name} also updates the key; only query and value can be read.")
+    return pair
+
+
+def _owned(site: AttentionSite, name: str, adapted: Sequence[Projection]) -> dict[Projection, range]:
+    """The rows of a linear layer that adapted projections own."""
+    return {each: rows for each, rows in site.linears[name].items() if each in adapted}
+
+
+def _split(a: Tensor, b: Tensor, owned: Mapping[Projection, range]) -> LowRankPairs:
+    """A linear layer's pair by projection: by blocks where B has one for each, else with all of A."""
+    parts = {projection: b[rows.start : rows.stop] for projection, rows in owned.items()}
+    count = max(1, len(parts))
+    blocks = [slice(place * (len(a) // count), (place + 1) * (len(a) // count)) for place in range(count)]
+    apart = len(a) % count == 0 and all(
+        torch.count_nonzero(part) == torch.count_nonzero(part[:, block])
+        for part, block in zip(parts.values(), blocks, strict=False)
+    )
+    if not apart:
+        return {projection: LowRankPair(a, part) for projection, part in parts.items()}
+    return {
+        projection: LowRankPair(a[block], part[:, block])
+        for (projection, part), block in zip(parts.items(), blocks, strict=False)
+    }
 
 
 def _plan(sites: Sequence[AttentionSite], config: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> _Plan:
     """Check every matrix of the file against the model, by its header alone."""
     rank = config["r"]
     wanted: dict[str, tuple[int, ...]] = {}
-    chosen: list[int] = []
+    chosen: list[tuple[int, tuple[str, ...]]] = []
     for place, site in enumerate(sites):
-        widths = [site.query_features, site.value_features] if len(site.names) == 2 else [site.fused_features]
-        keys = {
-            f"{PREFIX}{site.path}.{name}.lora_{side}.weight": (rank, site.in_features) if side == "A" else (width, rank)
-            for name, width in zip(site.names, widths, strict=True)
-            for side in "AB"
-        }
-        present = [key for key in keys if key in shapes]
-        if present and len(site.names) == 2 and rank > MAX_RANK:
-            raise AdapterFileError(f"r must be a whole number from 1 to {MAX_RANK}, got {rank}.")
-        if present and len(present) < len(keys):
-            missing = next(key for key in keys if key not in shapes)
-            raise AdapterFileError(f"{WEIGHTS_FILE} lacks {missing}; query and value must both be adapted.")
-        if present:
-            wanted.update(keys)
-            chosen.append(place)
+        widths = {name: _width(site, name) for name in site.linears}
+        found = []
+        for name, width in widths.items():
+            start = f"{PREFIX}{site.path}.{name}"
+            keys = {f"{start}.lora_A.weight": (rank, site.in_features), f"{start}.lora_B.weight": (width, rank)}
+            present = [key for key in keys if key in shapes]
+            if present and len(site.linears) > 1 and rank > MAX_RANK:
+                raise AdapterFileError(f"r must be a whole number from 1 to {MAX_RANK}, got {rank}.")
+            if len(present) == 1:
+                missing = next(key for key in keys if key not in shapes)
+                raise AdapterFileError(f"{WEIGHTS_FILE} lacks {missing}.")
+            if present:
+                wanted.update(keys)
+                found.append(name)
+        if found:
+            chosen.append((place, tuple(found)))
     beside = tuple(f"{PREFIX}{name}." for name in config["modules_to_save"])
     for key, shape in shapes.items():
         if key in wanted and shape != wanted[key]:
@@ -256,23 +293,33 @@ def _plan(sites: Sequence[AttentionSite], config: Mapping[str, Any], shapes: Map
             raise AdapterFileError(f"{key} is no query or value projection of this model.")
     if not chosen:
         raise AdapterFileError(f"{WEIGHTS_FILE} adapts no attention layer of this model.")
-    return _Plan(tuple(sites[place] for place in chosen), tuple(chosen), config["lora_alpha"] / rank)
+    places = tuple(place for place, _ in chosen)
+    linears = tuple(names for _, names in chosen)
+    return _Plan(tuple(sites[place] for place in places), places, linears, config["lora_alpha"] / rank)
 
 
-def _direct(plan: _Plan, pairs: Sequence[FactorPair], rank: int) -> Factors:
-    """The factors of a folder as one run of LoRA; a layer of lower rank is padded with zeros."""
-    method = Method(name="lora", rank=rank, alpha=max(0.01, min(4096.0, plan.scaling * rank)))
-    factors = DirectFactors(method, plan.sites[0].shape(len(pairs)), [0])
+def _width(site: AttentionSite, name: str) -> int:
+    """Output width of a linear layer; where several projections are fused it is equal thirds, the key among them."""
+    rows = site.linears[name]
+    return max(each.stop for each in rows.values())
+
+
+def _direct(plan: _Plan, found: Sequence[LowRankPairs]) -> Factors:
+    """The factors of a folder as one run of LoRA; what a layer lacks, rank or a projection, is zeros."""
+    rank = max(len(pair.a) for pairs in found for pair in pairs.values())
+    adapted = tuple(each for each in PROJECTIONS if any(each in pairs for pairs in found))
+    alpha = max(0.01, min(4096.0, plan.scaling * rank))
+    method = Method(name="lora", rank=rank, alpha=alpha, projections=adapted)
+    factors = DirectFactors(method, plan.sites[0].shape(len(found)), [0])
     factors.scaling.fill_(plan.scaling)
     with torch.no_grad():
         for parameter in factors.parameters():
             parameter.zero_()
-        for layer, pair in enumerate(pairs):
-            own = pair.a_query.shape[0]
-            factors.a_query[0, layer, :own] = pair.a_query
-            factors.a_value[0, layer, :own] = pair.a_value
-            factors.b_query[0, layer, :, :own] = pair.b_query
-            factors.b_value[0, layer, :, :own] = pair.b_value
+        for layer, pairs in enumerate(found):
+            for projection, pair in pairs.items():
+                own = len(pair.a)
+                factors.get_parameter(f"a_{projection}")[0, layer, :own] = pair.a
+                factors.get_parameter(f"b_{projection}")[0, layer, :, :own] = pair.b
     return factors
 
 

@@ -6,32 +6,12 @@ they are valid outside of it too.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from replora.methods import METHOD_TITLES, METHODS, STUDENT_TITLES, STUDENTS
+from replora.methods import MethodStyle as MethodStyle
 
-from replora.config import METHOD_TITLES, STUDENT_TITLES
-
-
-@dataclass(frozen=True)
-class MethodStyle:
-    """`dash` alternates drawn and blank pixels; `shape` is a Vega point shape."""
-
-    color: str
-    dash: tuple[int, int]
-    shape: str
-
-
-STYLES: dict[str, MethodStyle] = {
-    "head": MethodStyle("green", (2, 3), "diamond"),
-    "lora": MethodStyle("blue", (8, 4), "circle"),
-    "replora": MethodStyle("orange", (1, 0), "square"),
-}
-
-STUDENT_STYLES: dict[str, MethodStyle] = {  # in the study of teachers; LoRA among them looks as everywhere
-    "lora_tied": MethodStyle("blue", (2, 3), "triangle-up"),
-    "trunk": STYLES["replora"],
-    "tied": MethodStyle("orange", (8, 4), "triangle-up"),
-    "separate": MethodStyle("orange", (2, 3), "diamond"),
-}
+STYLES: dict[str, MethodStyle] = {name: facts.style for name, facts in METHODS.items()}
+# In the study of teachers; LoRA among them looks as everywhere.
+STUDENT_STYLES: dict[str, MethodStyle] = {name: facts.style for name, facts in STUDENTS.items() if name not in METHODS}
 
 NEUTRAL = "gray"
 INK = "primary"

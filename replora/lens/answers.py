@@ -115,40 +115,58 @@ class HeadAnswer(Answer):
 
 
 @dataclass(frozen=True)
-class Update(Answer):
-    """The factors of one layer and what they make.
+class ProjectionUpdate(Answer):
+    """The factors of one projection in one layer and what they make.
 
-    a_query, a_value (rank, in_features); b_query, b_value (rank, out_features): rows of B transposed. delta_query,
-    delta_value: delta_weight at the rows and columns `InsideAnswer.shown_rows`, `shown_columns`. singular_query,
-    singular_value (rank,), descending. norm, effective_rank: of query and value, (2,), effective rank being exp(entropy
-    of the singular values' shares), 0 for a zero update. cosine of the two delta_weights as vectors, 0 where one is
-    zero. total_norm: of all layers' delta_weight together. gates (tokens, tokens) of the chosen head for the example,
-    accuracy on the first ACCURACY_EXAMPLES test examples, probabilities (classes,) of the example.
+    a (rank, in_features); b (rank, out_features): rows of B transposed. delta: delta_weight at the rows and columns
+    `InsideAnswer.shown_rows`, `shown_columns`. singular (rank,), descending. effective_rank: exp(entropy of the
+    singular values' shares), 0 for a zero update.
     """
 
-    a_query: Array
-    a_value: Array
-    b_query: Array
-    b_value: Array
-    delta_query: Array
-    delta_value: Array
-    singular_query: Array
-    singular_value: Array
-    norm: tuple[float, ...]
-    effective_rank: tuple[float, ...]
-    cosine: float
+    a: Array
+    b: Array
+    delta: Array
+    singular: Array
+    norm: float
+    effective_rank: float
+
+
+@dataclass(frozen=True)
+class Update(Answer):
+    """The updates of one layer, and what comes of all.
+
+    parts: by adapted projection, in their order. cosine of the delta_weights of query and value as vectors, 0 where one
+    is zero, None where only one is adapted. total_norm: of all layers' delta_weight together. gates (tokens, tokens) of
+    the chosen head for the example, accuracy on the first ACCURACY_EXAMPLES test examples, probabilities (classes,) of
+    the example.
+    """
+
+    parts: Mapping[str, ProjectionUpdate]
+    cosine: float | None
     total_norm: float
     gates: Array
     accuracy: float
     probabilities: Array
 
+    @classmethod
+    def _field(cls, name: str, value: Any) -> Any:
+        if name == "parts":
+            return {projection: ProjectionUpdate.from_dict(each) for projection, each in value.items()}
+        return super()._field(name, value)
+
 
 @dataclass(frozen=True)
 class Tensor2d(Answer):
-    """A tensor of the parameters as a matrix: its name in edits, a title, and its shape; `values` where asked for."""
+    """A tensor of the parameters as a matrix: its name in edits, a title, and its shape; `values` where asked for.
+
+    label: a short title. part: 'latent', 'hidden', 'output' (weights) or 'bias'; group: those of one kind, in words.
+    """
 
     name: str
     title: str
+    label: str
+    part: str
+    group: str
     rows: int
     columns: int
     values: Array

@@ -351,13 +351,14 @@ class _Reader(TorchFunctionMode):
         """Read the attention at `site` whenever the model calls it, until `stack` ends."""
         attention = model.get_submodule(site.path)
         held: dict[str, Any] = {}
+        value_layer, rows = site.place("value")
 
         def before(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
             held["call"] = copy.deepcopy((args, kwargs))  # the attention may write into them (a cache of keys, say)
             self._open()
 
         def projected(module: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
-            held["values"] = output[..., -site.value_features :].clone()  # the last third where they are fused
+            held["values"] = output[..., rows.start : rows.stop].clone()
 
         def after(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
             mixture = base = self._close(module)
@@ -378,7 +379,7 @@ class _Reader(TorchFunctionMode):
         handles = (
             attention.register_forward_pre_hook(before, with_kwargs=True),
             attention.register_forward_hook(after, with_kwargs=True),
-            attention.get_submodule(site.names[-1]).register_forward_hook(projected),
+            attention.get_submodule(value_layer).register_forward_hook(projected),
         )
         for handle in handles:
             stack.callback(handle.remove)

@@ -31,7 +31,7 @@ def answer_head(subject: Subject, question: HeadQuestion) -> HeadAnswer:
             subject.run(run)
     taken = subject.taken(question.step, runs)
     seen = subject.see(question.example)
-    backbone = subject.adapted(taken.pair, taken.scaling)
+    backbone = subject.adapted(taken.pairs, taken.scaling)
     assert is_adapted(backbone.model)
     inputs = repeated(seen.inputs, len(runs))
     features, read = read_forward(backbone.model, lambda: whole_forward(backbone, inputs), runs=range(len(runs)))

@@ -10,14 +10,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from replora.adapters.factors import FactorPair, Factors
+from replora.adapters.factors import Factors, LowRankPairs, at_layer
 from replora.backbones import Rows
-from replora.lens.answers import InsideAnswer, Update
+from replora.lens.answers import InsideAnswer, ProjectionUpdate, Update
 from replora.lens.attention import read_forward
 from replora.lens.heads import within
 from replora.lens.parameters import edited, grafted, tensor_at, tensors_at, trained_factors
 from replora.lens.questions import FROZEN, InsideQuestion, LensError
 from replora.lens.subject import ModelInput, RunsSnapshot, Subject, logits, whole_forward
+from replora.methods import REFERENCE
 from replora.tasks import Indices
 from replora.training.cache import autocast
 from replora.training.device import choose_dtype
@@ -40,7 +41,7 @@ def answer_inside(subject: Subject, question: InsideQuestion) -> InsideAnswer:
     head = within("head", question.head, heads)
     seen = subject.see(question.example)
     as_shown = _View(subject, seen, layer, head)
-    own = dataclasses.replace(subject.taken(step, [question.run]), pair=factors.generate())
+    own = dataclasses.replace(subject.taken(step, [question.run]), pairs=factors.generate())
     trained = as_shown.kept_update(("trained", question.run, step), factors, own)
     now_factors = edited(grafted(factors, question.graft), layer, question.edits)
     now = trained
@@ -50,7 +51,7 @@ def answer_inside(subject: Subject, question: InsideQuestion) -> InsideAnswer:
         now = as_shown.kept_update(key, now_factors, own, None if whole else question.run)
     beside = None
     if question.beside != FROZEN:
-        if subject.run(question.beside).method.name != "lora":
+        if subject.run(question.beside).method.name != REFERENCE:
             raise LensError(f"beside must be a LoRA run, got run {question.beside}.")
         taken = subject.taken(step, [question.beside])
         beside = as_shown.kept_update(("beside", question.beside, step), None, taken)
@@ -61,7 +62,7 @@ def answer_inside(subject: Subject, question: InsideQuestion) -> InsideAnswer:
         layers=layers,
         heads=heads,
         head=head,
-        shown_rows=_shown(max(shape.query_features, shape.value_features)),
+        shown_rows=_shown(max(shape.width(each) for each in factors.projections)),
         shown_columns=_shown(shape.in_features),
         tokens=seen.tokens,
         prefix=seen.prefix,
@@ -105,38 +106,26 @@ class _View:
 
         unlike_at_layer_only: a run whose factors they are, but for this view's layer; what comes before is known then.
         """
-        pair = taken.pair if factors is None else factors.generate()
+        pairs = taken.pairs if factors is None else factors.generate()
         scaling = taken.scaling if factors is None else factors.scaling
-        backbone = self.subject.adapted(pair, scaling)
+        backbone = self.subject.adapted(pairs, scaling)
         site = self.subject.first + self.layer
         features, read = read_forward(
             backbone.model, lambda: whole_forward(backbone, self.seen.inputs), layers=[site], runs=[0]
         )
-        one = pair.layer(self.layer)
         scale = float(scaling[0])
-        query, value = (
-            _Product(a[0], b[0], scale) for a, b in ((one.a_query, one.b_query), (one.a_value, one.b_value))
-        )
+        made = {each: _Product(a[0], b[0], scale) for each, (a, b) in at_layer(pairs, self.layer).items()}
         return Update(
-            a_query=one.a_query[0].numpy(),
-            a_value=one.a_value[0].numpy(),
-            b_query=one.b_query[0].T.numpy(),
-            b_value=one.b_value[0].T.numpy(),
-            delta_query=query.shown().numpy(),
-            delta_value=value.shown().numpy(),
-            singular_query=query.singular.numpy(),
-            singular_value=value.singular.numpy(),
-            norm=(query.norm, value.norm),
-            effective_rank=(query.effective_rank, value.effective_rank),
-            cosine=query.cosine(value),
-            total_norm=_total_norm(pair, scale),
+            parts={each: product.answer() for each, product in made.items()},
+            cosine=made["query"].cosine(made["value"]) if len(made) > 1 else None,
+            total_norm=_total_norm(pairs, scale),
             gates=read[0][0].mixture.gates[self.head].numpy(),
-            accuracy=self._accuracy(pair, scaling, taken, unlike_at_layer_only),
+            accuracy=self._accuracy(pairs, scaling, taken, unlike_at_layer_only),
             probabilities=logits(features, taken)[0, 0].softmax(dim=-1).numpy(),
         )
 
     def _accuracy(
-        self, pair: FactorPair, scaling: Tensor, taken: RunsSnapshot, unlike_at_layer_only: int | None
+        self, pairs: LowRankPairs, scaling: Tensor, taken: RunsSnapshot, unlike_at_layer_only: int | None
     ) -> float:
         """Share of the tested examples that these factors have right."""
         subject = self.subject
@@ -144,7 +133,7 @@ class _View:
         if unlike_at_layer_only is not None and self.layer:
             first += self.layer
             parts = self._rows_before(first, taken, (unlike_at_layer_only, taken.step))
-        backbone = subject.adapted(pair, scaling)
+        backbone = subject.adapted(pairs, scaling)
         right = 0
         with autocast(CPU, choose_dtype(subject.spec.precision, CPU)):
             for places, rows in parts:
@@ -162,7 +151,7 @@ class _View:
         if (layer, *key) not in kept:
             if len(kept) >= KEPT_ROWS:
                 kept.clear()
-            backbone = subject.backbone if taken is None else subject.adapted(taken.pair, taken.scaling)
+            backbone = subject.backbone if taken is None else subject.adapted(taken.pairs, taken.scaling)
             with autocast(CPU, choose_dtype(subject.spec.precision, CPU)):
                 kept[(layer, *key)] = [(places, backbone.prefix(rows, layer)) for places, rows in self._inputs()]
         return kept[(layer, *key)]
@@ -181,7 +170,7 @@ class _Product:
     """delta_weight = scaling B A of one projection, by its factors a (rank, in_features), b (out_features, rank)."""
 
     def __init__(self, a: Tensor, b: Tensor, scaling: float) -> None:
-        self.a, self.b = a, scaling * b
+        self.a, self.plain_b, self.b = a, b, scaling * b
         r_a = torch.linalg.qr(self.a.T.double()).R  # (rank, rank)
         r_b = torch.linalg.qr(self.b.double()).R
         self.singular = torch.linalg.svdvals(r_b @ r_a.T)  # (rank,), those of B A
@@ -200,11 +189,18 @@ class _Product:
         inner = ((self.b.T @ other.b) * (self.a @ other.a.T)).double().sum()  # tr(A^T B^T B' A')
         return float(inner) / (self.norm * other.norm)
 
-    def shown(self) -> Tensor:
-        """delta_weight at the rows and columns that are shown."""
+    def answer(self) -> ProjectionUpdate:
+        """Its factors and what they make, delta_weight at the rows and columns that are shown."""
         rows = list(_shown(self.b.shape[0]))
         columns = list(_shown(self.a.shape[1]))
-        return self.b[rows] @ self.a[:, columns]
+        return ProjectionUpdate(
+            a=self.a.numpy(),
+            b=self.plain_b.T.numpy(),
+            delta=(self.b[rows] @ self.a[:, columns]).numpy(),
+            singular=self.singular.numpy(),
+            norm=self.norm,
+            effective_rank=self.effective_rank,
+        )
 
 
 def _shown(size: int) -> tuple[int, ...]:
@@ -212,10 +208,8 @@ def _shown(size: int) -> tuple[int, ...]:
     return tuple(range(0, size, -(-size // SHOWN)))
 
 
-def _total_norm(pair: FactorPair, scaling: float) -> float:
-    squares = sum(
-        float(((b.mT @ b) * (a @ a.mT)).sum()) for a, b in ((pair.a_query, pair.b_query), (pair.a_value, pair.b_value))
-    )
+def _total_norm(pairs: LowRankPairs, scaling: float) -> float:
+    squares = sum(float(((b.mT @ b) * (a @ a.mT)).sum()) for a, b in pairs.values())
     return scaling * float(np.sqrt(max(squares, 0.0)))
 
 

@@ -15,7 +15,8 @@ from safetensors.torch import save
 from torch import nn
 
 from replora.adapters.attach import adapter_of, merge
-from replora.adapters.factors import make_factors
+from replora.adapters.factors import LowRankPair
+from replora.adapters.kinds import make_factors
 from replora.adapters.peft import save_peft
 from replora.backbones import Backbone, Rows
 from replora.lens.answers import AdapterAnswer, MergeAnswer
@@ -40,8 +41,7 @@ def answer_merge(subject: Subject, question: MergeQuestion) -> MergeAnswer:
     before, after = (logits(whole_forward(each, inputs), taken)[0] for each in (adapted, merged))
     one = subject.backbone.encode(subject.tested.examples[:1])
     times = _interleaved([subject.backbone, adapted, merged], one, question.rounds)
-    method, site = subject.run(question.run).method, subject.sites[-1]
-    made = make_factors(method, site.shape(len(subject.sites) - subject.first), [0])
+    made = make_factors(subject.run(question.run).method, subject.shape, [0])
     return MergeAnswer(
         step=taken.step,
         examples=question.examples,
@@ -75,15 +75,17 @@ def answer_adapter(subject: Subject, question: AdapterQuestion) -> AdapterAnswer
 
 
 def _adapted(subject: Subject, step: int, run: int) -> tuple[RunsSnapshot, Backbone]:
-    """The run's factors after `step` on the model; without the padding that runs of other ranks brought along."""
+    """The run's factors after `step` on the model; without what runs of other ranks and projections brought along."""
     method = subject.run(run).method
-    if method.name == "head":
+    if not method.has_adapter:
         raise LensError(f"run must be a run with an adapter, got run {run}, which trains its head alone.")
     taken = subject.taken(step, [run])
-    a_query, a_value, b_query, b_value = taken.pair
-    rank = method.rank
-    pair = type(taken.pair)(a_query[:, :, :rank], a_value[:, :, :rank], b_query[..., :rank], b_value[..., :rank])
-    backbone = subject.adapted(pair, taken.scaling)
+    pairs = {
+        each: LowRankPair(a[:, :, : method.rank], b[..., : method.rank])
+        for each, (a, b) in taken.pairs.items()
+        if each in method.projections
+    }
+    backbone = subject.adapted(pairs, taken.scaling)
     assert adapter_of(backbone.model).factors.runs == 1
     return taken, backbone
 

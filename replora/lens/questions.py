@@ -96,6 +96,7 @@ class Graft:
     sharing: Sharing | None = None
     layer_sharing: LayerSharing | None = None
     residual: bool | None = None
+    mlp_depth: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

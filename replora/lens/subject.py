@@ -15,13 +15,15 @@ import torch
 from torch import Tensor, nn
 
 from replora.adapters.attach import AttentionSite, attach_factors, find_attention
-from replora.adapters.factors import FactorPair, GivenFactors
+from replora.adapters.factors import AttentionShape, LowRankPair, LowRankPairs
+from replora.adapters.stacked import GivenFactors
 from replora.backbones import Backbone, Rows, TransformersText, use_plain_attention
 from replora.config import Run
 from replora.lens.questions import ACCURACY_EXAMPLES, FROZEN, LATEST, Example, LensError
+from replora.methods import PROJECTIONS
 from replora.tasks import Split, Task, TaskError, load_task, nested_subset, task_card
 from replora.training.race import TEST_SEED
-from replora.training.snapshots import MOST_SNAPSHOTS, Snapshots
+from replora.training.snapshots import MOST_SNAPSHOTS, Snapshots, pairs_in
 from replora.training.stack import backbone_for
 
 MOST_SUBJECTS = 6
@@ -36,7 +38,7 @@ class RunsSnapshot:
     """
 
     step: int
-    pair: FactorPair
+    pairs: LowRankPairs
     scaling: Tensor
     head_weight: Tensor
     head_bias: Tensor
@@ -79,25 +81,27 @@ class Subject:
         """The factors and heads of `runs` after `step`; zeros for the frozen model and runs without an adapter."""
         if step == LATEST:
             step = self.snapshots.latest()
-        found = dict(self._snapshot(step))
-        layers, shape = len(self.sites) - self.first, self.sites[-1]
-        if "a_query" not in found:
-            of = shape.shape(layers)
-            count, rank = len(self.spec.runs), 1
-            found |= {
-                "a_query": torch.zeros(count, layers, rank, of.in_features),
-                "a_value": torch.zeros(count, layers, rank, of.in_features),
-                "b_query": torch.zeros(count, layers, of.query_features, rank),
-                "b_value": torch.zeros(count, layers, of.value_features, rank),
-                "scaling": torch.ones(count),
-            }
+        found = self._snapshot(step)
 
-        def chosen(name: str) -> Tensor:
-            rows = [torch.zeros_like(found[name][0]) if run == FROZEN else found[name][run] for run in runs]
-            return torch.stack(rows)
+        def chosen(values: Tensor) -> Tensor:
+            return torch.stack([torch.zeros_like(values[0]) if run == FROZEN else values[run] for run in runs])
 
-        pair = FactorPair(*(chosen(name) for name in FactorPair._fields))
-        return RunsSnapshot(step, pair, chosen("scaling"), chosen("head_weight"), chosen("head_bias"))
+        all_pairs = pairs_in(found) or self._no_update()
+        pairs = {each: LowRankPair(chosen(pair.a), chosen(pair.b)) for each, pair in all_pairs.items()}
+        scaling = found["scaling"] if "scaling" in found else torch.ones(len(self.spec.runs))
+        heads = (chosen(found[name]) for name in ("head_weight", "head_bias"))
+        return RunsSnapshot(step, pairs, chosen(scaling), *heads)
+
+    @property
+    def shape(self) -> AttentionShape:
+        """Widths of the adapted layers."""
+        return self.sites[-1].shape(len(self.sites) - self.first)
+
+    def _no_update(self) -> LowRankPairs:
+        """Zeros of rank 1, for races of heads alone."""
+        shape, runs = self.shape, len(self.spec.runs)
+        a = torch.zeros(runs, shape.layers, 1, shape.in_features)
+        return {each: LowRankPair(a, torch.zeros(runs, shape.layers, shape.width(each), 1)) for each in PROJECTIONS}
 
     def _snapshot(self, step: int) -> dict[str, Tensor]:
         """The tensors of a step; the latest few are kept."""
@@ -108,18 +112,19 @@ class Subject:
         self._snapshots.move_to_end(step)
         return self._snapshots[step]
 
-    def adapted(self, pair: FactorPair, scaling: Tensor) -> Backbone:
+    def adapted(self, pairs: LowRankPairs, scaling: Tensor) -> Backbone:
         """The backbone with these factors on its last layers, until the next call for as many runs of this backbone."""
-        key = (self.backbone.name, self.first, len(scaling))
+        key: tuple[str | int, ...] = (self.backbone.name, self.first, len(scaling), *pairs)
         if key not in _adapted:
-            factors = GivenFactors(pair, scaling.tolist())
+            factors = GivenFactors(self.shape, pairs, scaling.tolist())
             model = attach_factors(self.backbone.model, factors, range(self.first, self.backbone.blocks))
             _adapted[key] = (self.backbone.with_model(model), factors)
             if len(_adapted) > MOST_MODELS:
                 _adapted.popitem(last=False)
         _adapted.move_to_end(key)
         backbone, factors = _adapted[key]
-        factors.pair, factors.scaling, factors.rank = pair, scaling, pair.a_query.shape[2]
+        factors.pairs, factors.scaling = pairs, scaling
+        factors.rank = next(iter(pairs.values())).a.shape[2]
         return backbone
 
     def see(self, example: Example) -> ModelInput:
@@ -206,7 +211,7 @@ def parameters_of(model: nn.Module) -> int:
 
 
 _subjects: OrderedDict[str, Subject] = OrderedDict()
-_adapted: OrderedDict[tuple[str, int, int], tuple[Backbone, GivenFactors]] = OrderedDict()
+_adapted: OrderedDict[tuple[str | int, ...], tuple[Backbone, GivenFactors]] = OrderedDict()
 
 
 def subject(folder: str) -> Subject:

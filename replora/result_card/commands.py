@@ -15,7 +15,7 @@ COMMAND = ("python", "-m", "replora")
 
 def options_of(race: Race) -> RaceOptions | None:
     """The options whose race this is; None where its runs differ in more than method and seed, or in another way."""
-    first = next((run for run in race.runs if run.method.name == "replora"), race.runs[0])
+    first = race.telling_run
     values: dict[str, Any] = {each.name: getattr(race, each.name) for each in dataclasses.fields(Training)}
     values |= {name: getattr(first.method, name) for name in options(Method) if name != "name"}
     values |= {name: getattr(first, name) for name in options(Run) if name != "seed"}

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal, TypeVar
 
-from replora.config import MAX_RUNS, Activation, Device, LayerSharing, Method, Precision, Race, Training
+from replora.config import MAX_RUNS, Activation, Device, LayerSharing, Method, Precision, Projection, Race, Training
 from replora.options import Linked, SpecError, option, options, same_as
 
 StudyName = Literal["data", "rate", "teacher"]
@@ -35,6 +35,7 @@ class Study(Linked):
     )
     rank: int = same_as(Method, "rank")
     mlp_width: int = same_as(Method, "mlp_width")
+    mlp_depth: int = same_as(Method, "mlp_depth")
     steps: int = same_as(Training, "steps")
     batch_size: int = dataclasses.field(default=8, metadata=same_as(Training, "batch_size").metadata)
     test_examples: int = dataclasses.field(default=200, metadata=same_as(Training, "test_examples").metadata)
@@ -45,6 +46,7 @@ class Study(Linked):
     activation: Activation = same_as(Method, "activation")
     layer_sharing: LayerSharing = same_as(Method, "layer_sharing")
     residual: bool = same_as(Method, "residual")
+    projections: tuple[Projection, ...] = same_as(Method, "projections")
     warmup_fraction: float = same_as(Training, "warmup_fraction")
     weight_decay: float = same_as(Training, "weight_decay")
     clip_norm: float = same_as(Training, "clip_norm")

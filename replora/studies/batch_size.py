@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from replora.config import AUTO, MAX_RUNS
+from replora.methods import is_reparameterized
 from replora.studies.base import Study
 from replora.tasks import task_card
 
@@ -31,7 +32,6 @@ class Sizes:
 
 
 SIZES = {"dinov2_small_6": Sizes(26, 384, 6), "minilm_l3": Sizes(48, 384, 12)}
-DIRECT = {"head", "lora", "lora_tied"}  # all others have MLPs to train
 LARGE = Sizes(257, 1024, 16)  # for a backbone that is not embedded
 
 
@@ -40,9 +40,11 @@ def run_bytes(spec: Study, numbers: int = 4) -> int:
     sizes = SIZES.get(task_card(spec.task).backbone if spec.backbone == AUTO else spec.backbone, LARGE)
     tokens = spec.batch_size * sizes.tokens
     block = BLOCK_WIDTHS * sizes.width * tokens + 3 * sizes.heads * sizes.tokens * tokens
-    factors = 4 * max(spec.rank, getattr(spec, "lora_rank", 0)) * sizes.width
-    if any(each not in DIRECT for each in spec.titles):
-        factors += 6 * spec.mlp_width * sizes.width
+    adapted, width = len(spec.projections), sizes.width
+    factors = 2 * adapted * max(spec.rank, getattr(spec, "lora_rank", 0)) * width
+    if any(is_reparameterized(each) for each in spec.titles):
+        inner = (1 + adapted) * spec.mlp_width * width + (spec.mlp_depth - 1) * spec.mlp_width**2
+        factors += 2 * (inner if spec.mlp_depth else adapted * width**2)
     return (spec.adapted_blocks + 1) * block * numbers + spec.adapted_blocks * factors * 4 * ADAM_COPIES
 
 

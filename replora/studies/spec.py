@@ -23,6 +23,7 @@ from replora.config import (
     Training,
     method_of,
 )
+from replora.methods import REFERENCE, has_adapter
 from replora.options import SpecError, option, options, same_as
 from replora.studies.base import RATES, Study, StudyName, in_batches
 from replora.studies.teacher_spec import TeacherStudy
@@ -67,12 +68,12 @@ class RaceStudy(Study):
 
     def rates_of(self, method: str) -> tuple[float, ...]:
         """The rates a method is trained with; the head alone has no adapter whose rate could matter."""
-        return self.all_rates[:1] if method == "head" else self.all_rates
+        return self.all_rates if has_adapter(method) else self.all_rates[:1]
 
     def method(self, name: MethodName) -> Method:
         """A method of this study, whole; another rank of LoRA leaves its scaling as it is."""
         method = method_of(self, name)
-        if name != "lora" or not self.lora_rank:
+        if name != REFERENCE or not self.lora_rank:
             return method
         return dataclasses.replace(method, rank=self.lora_rank, alpha=self.alpha * self.lora_rank / self.rank)
 

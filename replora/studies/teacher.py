@@ -7,9 +7,11 @@ import torch
 from torch import Tensor
 
 from replora.adapters.attach import AttentionSite, find_attention
-from replora.adapters.factors import DirectFactors, Factors
+from replora.adapters.direct import DirectFactors
+from replora.adapters.factors import Factors
 from replora.backbones import Backbone
 from replora.config import Method
+from replora.methods import PROJECTIONS, REFERENCE, Projection
 from replora.seeding import stream_seed
 from replora.studies.events import TeachersDrawn
 from replora.studies.recovery import Update, sketches
@@ -115,7 +117,7 @@ def draw_updates(spec: TeacherStudy, backbone: Backbone) -> DirectFactors:
     """
     sites = find_attention(backbone.model)[-spec.adapted_blocks :]
     method = Method(
-        name="lora",
+        name=REFERENCE,
         rank=spec.teacher_rank,
         alpha=float(spec.teacher_rank),
         sharing="tied" if spec.teacher == "tied" else "separate",
@@ -123,7 +125,7 @@ def draw_updates(spec: TeacherStudy, backbone: Backbone) -> DirectFactors:
     factors = DirectFactors(method, sites[0].shape(len(sites)), spec.seeds)
     norms = torch.tensor([_projection_norm(backbone, site) for site in sites])  # (layers,)
     with torch.no_grad():
-        for name in ("query",) if factors.tied else ("query", "value"):
+        for name in factors.own:
             a, b = factors.get_parameter(f"a_{name}"), factors.get_parameter(f"b_{name}")
             for place, seed in enumerate(spec.seeds):
                 generator = torch.Generator().manual_seed(stream_seed(seed, "teacher", name))
@@ -136,21 +138,23 @@ def draw_updates(spec: TeacherStudy, backbone: Backbone) -> DirectFactors:
 
 @torch.no_grad()
 def updates_of(factors: Factors, run: int) -> tuple[Update, Update]:
-    """The updates of query and of value that a run's factors make."""
-    pair = factors.generate()
+    """The updates of query and of value that a run's factors make; one that is not adapted has zero factors."""
+    pairs, shape = factors.generate(), factors.shape
     scaling = float(factors.scaling[run])
 
-    def update(a: Tensor, b: Tensor) -> Update:
+    def update(projection: Projection) -> Update:
+        if projection not in pairs:
+            zeros = np.zeros((shape.layers, factors.rank, shape.in_features))
+            return Update(zeros, np.zeros((shape.layers, shape.width(projection), factors.rank)))
+        a, b = pairs[projection]
         return Update(a[run].double().cpu().numpy(), scaling * b[run].double().cpu().numpy())
 
-    return update(pair.a_query, pair.b_query), update(pair.a_value, pair.b_value)
+    return update("query"), update("value")
 
 
 def _projection_norm(backbone: Backbone, site: AttentionSite) -> float:
     """Geometric mean of the Frobenius norms of a layer's query and value weights."""
     attention = backbone.model.get_submodule(site.path)
-    weights = [getattr(attention, name).weight for name in site.names]
-    if len(weights) == 1:
-        weights = [weights[0][: site.query_features], weights[0][-site.value_features :]]
-    query, value = weights
+    places = (site.place(each) for each in PROJECTIONS)
+    query, value = (getattr(attention, name).weight[rows.start : rows.stop] for name, rows in places)
     return float((query.norm() * value.norm()).sqrt())

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from replora.config import STUDENT_TITLES, Activation, Method, Training, method_of
+from replora.methods import STUDENTS
+from replora.methods import StudentName as StudentName
 from replora.options import SpecError, option, options, same_as
 from replora.studies.base import Study
 
 Teacher = Literal["tied", "untied"]
-StudentName = Literal["lora", "lora_tied", "trunk", "tied", "separate"]
 
 LEAST_VALIDATION = 16  # examples; the scale of the features is taken from them
 LEVELS = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)  # shares of the steps at which the error is measured
@@ -105,11 +106,8 @@ class TeacherStudy(Study):
 
     def method(self, name: StudentName) -> Method:
         """How the factors of a student arise."""
-        if name == "lora":
-            return method_of(self, "lora")
-        if name == "lora_tied":
-            return dataclasses.replace(method_of(self, "lora"), sharing="tied")
-        return dataclasses.replace(method_of(self, "replora"), sharing=name)
+        student = STUDENTS[name]
+        return dataclasses.replace(method_of(self, student.method), sharing=student.sharing)
 
     def runs(self) -> tuple[Student, ...]:
         """The whole grid, seed after seed, so that what is finished early is already paired."""

@@ -213,7 +213,7 @@ def exponents_by_direction(
     atom: int = 0,
     seed: int = 0,
 ) -> dict[str, Exponent]:
-    """`fitted_exponent` for each of `named_directions` (THEORY section 3): flat, 1 or 2.
+    """`fitted_exponent` for each of `named_directions` (docs/theory.md section 3): flat, 1 or 2.
 
     deltas: 9 from 1e-4 to 1e-2 unless given.
     """

@@ -23,7 +23,7 @@ TWO_EXPERTS = ((0.0, 1.5), (-2.0, 0.5))
 class Setting:
     """Everything that is known and frozen: inputs (m, d), M_K and M_V (d, d), and whether the anchor is in the softmax.
 
-    Raises `ValueError` for shapes that do not fit together. Source: THEORY section 2, equation 1.
+    Raises `ValueError` for shapes that do not fit together. Source: docs/theory.md section 2, equation 1.
     """
 
     inputs: Array  # (m, d)
@@ -110,7 +110,7 @@ def sunflower(points: int = DESIGN_POINTS, radius: float = RADIUS) -> Array:
 
 
 def disc_setting(points: int = DESIGN_POINTS, radius: float = RADIUS, *, anchor: bool = True) -> Setting:
-    """The stylised setting: d = 2, M_K = [[0, 1], [-1, 0]], M_V = I, inputs on a disc (THEORY section 2).
+    """The stylised setting: d = 2, M_K = [[0, 1], [-1, 0]], M_V = I, inputs on a disc (docs/theory.md section 2).
 
     With A frozen at a = e_1 the gate logit of an atom is c + (b . x) x_2 and its expert is x + b x_1.
     Raises `ValueError` as `sunflower` does.
@@ -122,7 +122,7 @@ def tied_truth(b: Sequence[Sequence[float]] = TWO_EXPERTS, eta: float = 0.0) -> 
     """A truth with frozen a = e_1 and c* = 0 whose atoms share b_Q = b_V = b_j*, one row of `b` an atom (L, d).
 
     `eta` unties it: every coordinate of b_Q,j is that of b_V,j plus eta (equation 18); 0 is the shared truth. The
-    default is THEORY section 2's: b_1* = (0, 1.5), b_2* = (-2, 0.5).
+    default is docs/theory.md section 2's: b_1* = (0, 1.5), b_2* = (-2, 0.5).
     Raises `ValueError` for numbers that are not finite.
     """
     value = array_of("b", b, (None, None))  # (L, d)

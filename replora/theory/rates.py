@@ -47,7 +47,7 @@ _ROOT: dict[Quantity, float | None] = {
 _TIED_OVER: dict[Quantity, float | None] = {**_ROOT, "D_1": -0.25, "doubled_cell": -0.25}
 _PLAIN_OVER: dict[Quantity, float | None] = {**_ROOT, "D_1": 0.0, "D_2": None, "single_cell": None}
 
-# What theory says of the slopes at a tied truth (THEORY section 4); None: no statement.
+# What theory says of the slopes at a tied truth (docs/theory.md section 4); None: no statement.
 THEORY_SLOPES: dict[tuple[Sharing, Specification], dict[Quantity, float | None]] = {
     ("plain", "exact"): _ROOT,
     ("plain", "over"): _PLAIN_OVER,
@@ -67,7 +67,7 @@ class Experiment:
     multiples of design_points (each input is seen n / m times). noise: standard deviation of an observation, per
     output. box: bound on every |coordinate| of b. start_spread: standard deviation of the start about the truth.
     free_weights: fit the c_j too. Raises `ValueError`, one sentence, for L' < L, n below the number of parameters,
-    noise that is not positive and the like. Source: THEORY sections 2 and 4, equations 13 to 16.
+    noise that is not positive and the like. Source: docs/theory.md sections 2 and 4, equations 13 to 16.
     """
 
     sharing: Sharing = "shared"

@@ -42,7 +42,7 @@ def report(seed: int = 0) -> dict[str, Any]:
     None stands for a number that does not exist (a doubled cell where L' = L, the exponent of a flat direction).
     far_fraction: share of estimates with an atom farther than 1 from the truth; edge_fraction: with a coordinate at the
     edge of the box; both at the largest n. untied_floor: prediction error left at any n for eta = 0.1.
-    Raises `ValueError` for a seed that is not a whole number of at least 0. Source: THEORY sections 3 to 5.
+    Raises `ValueError` for a seed that is not a whole number of at least 0. Source: docs/theory.md sections 3 to 5.
     """
     whole("seed", seed, 0, 2**63 - 1)
     floor = untied_floor(FLOOR_ETA)

@@ -25,6 +25,6 @@ def method_groups(runs: Sequence[StackedRun]) -> dict[Method, list[int]]:
     """The places of the runs of each method that has an adapter, in the order in which methods first appear."""
     places: dict[Method, list[int]] = {}
     for place, run in enumerate(runs):
-        if run.method.name != "head":
+        if run.method.has_adapter:
             places.setdefault(run.method, []).append(place)
     return places

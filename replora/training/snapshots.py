@@ -1,9 +1,9 @@
 """Snapshots of a race: the factors and heads of all runs every few steps, in a folder that is read while it grows.
 
 race.json                 the spec, `Race.to_dict`
-step_000010.safetensors   a_query, a_value (runs, layers, rank, in_features), b_query, b_value (runs, layers,
-                          query_features or value_features, rank), scaling (runs,), head_weight (runs, classes,
-                          width), head_bias (runs, 1, classes); runs without an adapter have zeros for factors
+step_000010.safetensors   a_query (runs, layers, rank, in_features), b_query (runs, layers, out_features, rank), and the
+                          same of each projection that any run adapts; scaling (runs,), head_weight (runs, classes,
+                          width), head_bias (runs, 1, classes); runs that do not adapt it have zeros for factors
 parameters.safetensors    what the factors of each method arise from (latents and MLPs) after the latest of these
                           steps, `<group>.<parameter>`, groups as `method_groups` numbers them
 """
@@ -21,8 +21,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from replora.adapters.factors import MixedFactors
+from replora.adapters.factors import LowRankPair, LowRankPairs
+from replora.adapters.stacked import MixedFactors
 from replora.config import Race
+from replora.methods import PROJECTIONS
 from replora.options import UserError
 from replora.training.head import Heads
 
@@ -98,8 +100,17 @@ def _taken(factors: MixedFactors | None, heads: Heads) -> dict[str, Tensor]:
     tensors: dict[str, Tensor] = {"head_weight": heads.weight, "head_bias": heads.bias}
     if factors is not None:
         with torch.no_grad():
-            tensors |= {**factors.generate()._asdict(), "scaling": factors.scaling}
+            for projection, pair in factors.generate().items():
+                tensors |= {f"a_{projection}": pair.a, f"b_{projection}": pair.b}
+            tensors["scaling"] = factors.scaling
     return tensors
+
+
+def pairs_in(tensors: Mapping[str, Tensor]) -> LowRankPairs:
+    """The factors among the tensors of a step, by projection; none where every run trained its head alone."""
+    return {
+        each: LowRankPair(tensors[f"a_{each}"], tensors[f"b_{each}"]) for each in PROJECTIONS if f"a_{each}" in tensors
+    }
 
 
 def _parameters(factors: MixedFactors | None) -> dict[str, Tensor]:

@@ -14,12 +14,15 @@ import torch
 from torch import Tensor, nn
 
 from replora.adapters.attach import attach, attach_factors, find_attention
-from replora.adapters.factors import Factors, MixedFactors, make_factors
+from replora.adapters.factors import Factors
+from replora.adapters.kinds import make_factors
 from replora.adapters.linear import LowRankLinear
+from replora.adapters.stacked import MixedFactors
 from replora.backbones import Backbone, Rows, load_backbone, use_plain_attention
 from replora.catalog import BACKBONES
 from replora.config import AUTO, Method, Training
 from replora.events import Diverged, PerRun, Step
+from replora.methods import HEAD
 from replora.options import SpecError
 from replora.tasks import Task, task_card
 from replora.training.cache import autocast
@@ -115,10 +118,10 @@ class RunStack:
         """Losses with graph, and the norms of all delta_weight, both (runs,)."""
         if self.factors is None:
             return batch_losses(), torch.zeros(self.runs, device=self.device)
-        with self.factors.held() as pair:
+        with self.factors.held() as pairs:
             losses = batch_losses()
         with torch.no_grad():
-            return losses, self.factors.delta_norms(pair)
+            return losses, self.factors.delta_norms(pairs)
 
     def _what_happened(self, loss: Tensor, norm: Tensor) -> str:
         if not loss.isfinite():
@@ -148,7 +151,7 @@ def backbone_for(spec: Training, task: Task) -> Backbone:
 def on_device(backbone: Backbone, factors: Factors | None, first: int, device: torch.device) -> Backbone:
     """The backbone around its adapted copy on `device`, or around a plain one where there are no factors."""
     if factors is None:
-        adapted = attach(backbone.model, Method(name="head"))
+        adapted = attach(backbone.model, Method(name=HEAD))
     else:
         adapted = attach_factors(backbone.model, factors, range(first, backbone.blocks))
     if device.type == "cpu":

@@ -12,7 +12,8 @@ from torch import nn
 
 from replora import Method, SpecError, attach, delta_weights, detach, find_attention, merge
 from replora.adapters.attach import AdapterError, AttentionNotFoundError, adapter_of
-from replora.adapters.factors import AttentionShape, Factors, make_factors
+from replora.adapters.factors import AttentionShape, Factors
+from replora.adapters.kinds import make_factors
 from replora.adapters.linear import LowRankLinear
 from replora.config import RaceOptions
 
@@ -142,7 +143,7 @@ def test_lora_equals_peft(name, bert_example, timm_example):
     layers = [module for module in oracle.modules() if isinstance(module, peft.tuners.lora.layer.Linear)]
     with torch.no_grad():
         for layer in range(3):
-            a_query, a_value, b_query, b_value = (each[0] for each in pair.layer(layer))
+            (a_query, b_query), (a_value, b_value) = ((a[0, layer], b[0, layer]) for a, b in pair.values())
             if fused:
                 layers[layer].lora_A["default"].weight.copy_(torch.cat([a_query, a_value]))
                 b = torch.zeros(96, 2 * rank)
@@ -171,7 +172,7 @@ def test_gradients_equal_those_of_the_written_out_product(timm_example):
     pair = factors.generate()
     weights = {}
     for layer, site in enumerate(find_attention(timm_example.model)):
-        a_query, a_value, b_query, b_value = (each[0] for each in pair.layer(layer))
+        (a_query, b_query), (a_value, b_value) = ((a[0, layer], b[0, layer]) for a, b in pair.values())
         delta = torch.cat([b_query @ a_query, torch.zeros(32, 32), b_value @ a_value]) * factors.scaling[0]
         weights[f"{site.path}.qkv.weight"] = timm_example.model.get_submodule(site.path).qkv.weight.detach() + delta
     torch.func.functional_call(timm_example.model, weights, kwargs=inputs).square().sum().backward()
@@ -221,16 +222,16 @@ def test_bad_requests_are_refused_in_one_sentence(timm_example):
 
 
 def test_tied_lora_has_one_update_for_query_and_value_and_half_the_parameters():
-    shape = AttentionShape(2, 16, 16, 16)
+    shape = AttentionShape(2, 16, (16, 16))
     tied, apart = (make_factors(Method(name="lora", sharing=each), shape, [0]) for each in ("tied", "separate"))
     assert tied.trained_parameters() * 2 == apart.trained_parameters()
     with torch.no_grad():
-        tied.b_query.normal_()
+        tied.get_parameter("b_query").normal_()
     for query, value in tied.delta_weights(0):
         assert torch.equal(query, value)
         assert query.norm() > 0
     with pytest.raises(SpecError, match="needs query and value of one width"):
-        make_factors(Method(name="lora", sharing="tied"), AttentionShape(1, 16, 16, 8), [0])
+        make_factors(Method(name="lora", sharing="tied"), AttentionShape(1, 16, (16, 8)), [0])
 
 
 def test_the_sharing_of_a_form_is_that_of_replora_alone():

@@ -41,13 +41,12 @@ def query(page: Page) -> dict[str, list[str]]:
 
 
 def test_a_cold_deep_link_shows_its_step_and_the_slider_moves_through_the_race(visit):
-    page = visit("/experts?run=recorded:wordnet_topics&token=4&step=50")
+    page = visit("/experts?run=recorded:wordnet_topics&token=4&step=30")
     slider = page.get_by_role("slider", name="step of the race")
-    expect(slider).to_have_attribute("aria-valuetext", "50")
+    expect(slider).to_have_attribute("aria-valuetext", "30")
     before = page.locator(".predictions").inner_text()
     slider.focus()
-    for _ in range(5):
-        page.keyboard.press("ArrowLeft")
+    page.keyboard.press("ArrowLeft")
     expect(slider).to_have_attribute("aria-valuetext", "0")
     page.wait_for_url("**step=0**")
     expect(page.locator(".predictions")).not_to_have_text(before)
@@ -80,13 +79,13 @@ def test_a_digit_is_drawn_and_all_three_say_what_it_is(visit):
 
 
 def test_a_sentence_of_ones_own_keeps_the_step(visit):
-    page = visit("/experts?run=recorded:wordnet_topics&step=80")
+    page = visit("/experts?run=recorded:wordnet_topics&step=30")
     page.get_by_text("Write", exact=True).click()
     page.get_by_role("textbox", name="Sentence").fill("\u05e9\u05dc\u05d5\u05dd \U0001f984 a small bird that sings")
     page.keyboard.press("Control+Enter")
     expect(page.locator(".given")).to_contain_text("Your sentence")
     expect(page.locator(".given")).to_contain_text("unknown to this model")
-    expect(page.get_by_role("slider", name="step of the race")).to_have_attribute("aria-valuetext", "80")
+    expect(page.get_by_role("slider", name="step of the race")).to_have_attribute("aria-valuetext", "30")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

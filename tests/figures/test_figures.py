@@ -12,7 +12,7 @@ from replora.config import Race, RaceOptions
 from replora.events import Event
 from replora.figures.chart import Figure, apart
 from replora.figures.race.curves import Curve, differences, mean_points, thinned, trailing_mean
-from replora.figures.race.figures import Picture, nice_ceiling, race_figures, with_crossings
+from replora.figures.race.figures import PlottedRace, nice_ceiling, race_figures, with_crossings
 from replora.figures.race.table import number_rows, to_csv
 from replora.figures.style import STYLES
 
@@ -20,7 +20,7 @@ DEFAULT = RaceOptions().race()
 
 
 def figures(events: Sequence[Event], spec: Race = DEFAULT, **facts: Any) -> dict[str, Figure]:
-    return {each.key: each for each in race_figures(Picture(spec, events, **facts))}
+    return {each.key: each for each in race_figures(PlottedRace(spec, events, **facts))}
 
 
 def texts(figure: Figure, *roles: str) -> list[str]:

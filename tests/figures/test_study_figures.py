@@ -20,10 +20,11 @@ from replora.figures.studies.rate import rate_figures
 from replora.studies.events import StudyEvent
 from replora.studies.spec import DataStudy, RaceStudy, RateStudy
 from replora.studies.summary import StudySummary, summarize_study
-from replora.ui.studies.data_page import data_part
+from replora.ui.live.standing import Standing
+from replora.ui.studies.data_page import select_data
 from replora.ui.studies.pictures import data_picture, rate_picture
-from replora.ui.studies.rate_page import rate_part
-from replora.ui.studies.screen import Part, Shown, Viewer, look
+from replora.ui.studies.rate_page import select_rate
+from replora.ui.studies.state import Selection, Selector, ShownStudy, selected_study
 
 ROOT = Path(__file__).resolve().parents[2]
 RATES = (1e-4, 3e-4, 1e-3, 3e-3, 3e-2)
@@ -34,20 +35,19 @@ Build = Callable[..., list[StudyEvent]]
 
 
 def shown(
-    events: Sequence[StudyEvent], wanted: RaceStudy, part: Callable[..., Part], **facts: Any
-) -> Shown[StudySummary]:
-    viewer = Viewer(part, repr, summarize_study, lambda spec: "")
-    looked = look(events, wanted, viewer)
-    return Shown(looked.spec or wanted, looked, "", **facts)
+    events: Sequence[StudyEvent], wanted: RaceStudy, select: Callable[..., Selection], **facts: Any
+) -> ShownStudy[StudySummary]:
+    selected = selected_study(events, wanted, Selector(select, repr, summarize_study, lambda spec: ""))
+    return ShownStudy(selected.spec or wanted, selected, Standing("", message=facts.pop("message", "")), **facts)
 
 
 def data(events: Sequence[StudyEvent], wanted: DataStudy, **facts: Any) -> dict[str, Figure]:
-    return {each.key: each for each in data_figures(data_picture(shown(events, wanted, data_part, **facts)))}
+    return {each.key: each for each in data_figures(data_picture(shown(events, wanted, select_data, **facts)))}
 
 
 def rate(events: Sequence[StudyEvent], wanted: RateStudy = SWEEP, **facts: Any) -> dict[str, Figure]:
     own = {name: facts.pop(name) for name in ("marks", "only") if name in facts}
-    return {each.key: each for each in rate_figures(rate_picture(shown(events, wanted, rate_part, **facts), **own))}
+    return {each.key: each for each in rate_figures(rate_picture(shown(events, wanted, select_rate, **facts), **own))}
 
 
 def check(figure: Figure) -> None:
@@ -65,6 +65,7 @@ def texts(figure: Figure, role: str | None = None) -> list[str]:
     return [row["text"] for row in figure.data["texts"] if role in (None, row["role"])]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("told", [0, 1, 5, 40, 10_000])
 def test_all_figures_are_valid_from_the_empty_case_on_and_only_their_data_move(study_events: Build, told: int) -> None:
     tuned, sweep = study_events(DATA), study_events(SWEEP)
@@ -78,6 +79,7 @@ def test_all_figures_are_valid_from_the_empty_case_on_and_only_their_data_move(s
         assert (texts(figure, "message") == ["Press Run live"]) == (told < 2)
 
 
+@pytest.mark.slow
 def test_one_rate_shows_the_other_rates_where_there_is_a_grid_else_the_loss(study_events: Build) -> None:
     assert list(data(study_events(DATA), DATA)) == ["accuracy", "difference", "chosen"]
     assert list(data(study_events(ONE), ONE)) == ["accuracy", "difference", "loss"]

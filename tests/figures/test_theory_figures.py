@@ -59,6 +59,7 @@ def check(figure: Figure) -> None:
             assert all(value is None or isinstance(value, str) or math.isfinite(value) for value in row.values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("delta", [0.0, 0.0005, 0.6, 1.5])
 @pytest.mark.parametrize("tied", ["shared", "tanh"])
 def test_split_figures_are_valid_and_only_their_data_move(delta: float, tied: str) -> None:

@@ -13,7 +13,7 @@ from replora.figures.export import png_bytes
 from replora.figures.inside.latency import Latency, latency_figure
 from replora.figures.inside.update_norms import norm_ratio_figure, norm_ratios, update_norm_figures
 from replora.figures.race.curves import curves, delta_norms
-from replora.figures.race.figures import Picture
+from replora.figures.race.figures import PlottedRace
 
 
 def drawn(figure: Figure, name: str, role: str) -> list[dict[str, Any]]:
@@ -26,7 +26,7 @@ def test_the_ratio_is_replora_over_lora_seed_by_seed(three_seeds: Race, told: An
     assert [each.seed for each in found] == [0, 1, 2]
     for curve in found:
         assert curve.points[5][1] == pytest.approx((1.6 + 0.05 * curve.seed) / (1.0 + 0.05 * curve.seed))
-    figure = norm_ratio_figure(Picture(three_seeds, events))
+    figure = norm_ratio_figure(PlottedRace(three_seeds, events))
     assert len({row["line"] for row in drawn(figure, "lines", "run")}) == 3
     assert drawn(figure, "lines", "mean")
     assert [row["text"] for row in drawn(figure, "texts", "label")] == ["\u00d7 1.0"]  # all have come to an end
@@ -34,7 +34,7 @@ def test_the_ratio_is_replora_over_lora_seed_by_seed(three_seeds: Race, told: An
 
 
 def test_both_figures_are_drawn_with_a_mark_where_the_rate_changed(three_seeds: Race, told: Any) -> None:
-    picture = Picture(three_seeds, told(three_seeds, rates={40: 3e-3}), recorded=True)
+    picture = PlottedRace(three_seeds, told(three_seeds, rates={40: 3e-3}), recorded=True)
     norms, ratio = update_norm_figures(picture)
     assert [each.key for each in (norms, ratio)] == ["norm", "norm_ratio"]
     for figure in (norms, ratio):
@@ -45,10 +45,10 @@ def test_both_figures_are_drawn_with_a_mark_where_the_rate_changed(three_seeds: 
 
 
 def test_nothing_measured_and_one_method_alone_are_said(three_seeds: Race, told: Any) -> None:
-    empty = norm_ratio_figure(Picture(three_seeds))
+    empty = norm_ratio_figure(PlottedRace(three_seeds))
     assert [row["text"] for row in drawn(empty, "texts", "message")] == ["Nothing measured yet"]
     alone = RaceOptions(methods=("replora",)).race()
-    figures = update_norm_figures(Picture(alone, told(alone)))
+    figures = update_norm_figures(PlottedRace(alone, told(alone)))
     assert not drawn(figures[0], "texts", "message")
     assert [row["text"] for row in drawn(figures[1], "texts", "message")] == ["Needs both methods"]
     for figure in (empty, *figures):
@@ -57,16 +57,16 @@ def test_nothing_measured_and_one_method_alone_are_said(three_seeds: Race, told:
 
 def test_a_diverged_run_has_no_ratio(told: Any) -> None:
     race = RaceOptions().race()
-    figure = norm_ratio_figure(Picture(race, told(race, diverge={1: 30})))
+    figure = norm_ratio_figure(PlottedRace(race, told(race, diverge={1: 30})))
     assert [row["text"] for row in drawn(figure, "texts", "message")] == ["No pair of runs is left"]
     assert not drawn(figure, "lines", "mean")
 
 
 def test_the_unit_says_whether_the_rates_are_one(three_seeds: Race) -> None:
-    assert norm_ratio_figure(Picture(three_seeds)).unit == "one learning rate, 0.0003"
+    assert norm_ratio_figure(PlottedRace(three_seeds)).unit == "one learning rate, 0.0003"
     lora = Run(method=Method(name="lora"), learning_rate=1e-3)
     apart = replace(three_seeds, runs=(lora, Run(method=Method(name="replora"))))
-    assert norm_ratio_figure(Picture(apart)).unit == "their learning rates differ"
+    assert norm_ratio_figure(PlottedRace(apart)).unit == "their learning rates differ"
 
 
 def test_latency_has_a_bar_and_quartiles_each_or_says_that_nothing_is_measured() -> None:

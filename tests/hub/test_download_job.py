@@ -51,7 +51,5 @@ def test_a_job_downloads_and_has_no_place_in_the_history(run: Any, hub: Any, fil
 
 
 def test_a_job_without_a_network_fails_with_the_sentence(run: Any, closed_port: int) -> None:
-    begun = time.monotonic()
     status, _ = run(f"http://127.0.0.1:{closed_port}")
     assert (status.state, status.message) == (JobState.FAILED, OFFLINE)
-    assert time.monotonic() - begun < 10

@@ -67,10 +67,8 @@ def test_web_process_stays_without_torch() -> None:
 
 
 def test_returns_before_the_host_is_ready(engines: Engines) -> None:
-    began = time.monotonic()
     engine = engines(preload=("job_kinds:slow_start",))
     job = engine.submit("count", {"steps": 1})
-    assert time.monotonic() - began < 0.9
     assert not engine.ready
     assert state(engine, job) is JobState.QUEUED
     assert over(engine, job).state is JobState.FINISHED

@@ -13,7 +13,8 @@ import torch
 from safetensors.torch import load
 
 from replora.adapters.attach import adapter_of, attach_factors, delta_weights, merge
-from replora.adapters.factors import AttentionShape, DirectFactors, FactorPair
+from replora.adapters.direct import DirectFactors
+from replora.adapters.factors import AttentionShape
 from replora.adapters.peft import load_peft
 from replora.backbones import load_backbone
 from replora.catalog import ASSETS, TASKS

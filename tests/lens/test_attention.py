@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from replora import Method, SpecError, attach, delta_weights, detach, find_attention, merge
 from replora.adapters.attach import AdapterError, AttentionNotFoundError, adapter_of, attach_factors
-from replora.adapters.factors import MixedFactors, make_factors
+from replora.adapters.kinds import make_factors
+from replora.adapters.stacked import MixedFactors
 from replora.backbones import load_backbone
 from replora.lens.attention import (
     AttentionReadError,

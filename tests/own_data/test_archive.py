@@ -163,6 +163,7 @@ def test_a_picture_that_cannot_be_taken_is_one_sentence(make, sentence, picture,
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_pictures_of_too_many_pixels_together_are_refused(picture, zip_bytes):
     large = {f"{label}/{place}.png": picture(size=(4000, 4000)) for label in ("cats", "dogs") for place in range(8)}
     with pytest.raises(OwnError, match=r"mine\.zip has pictures of more than 209,715,200 pixels together"):

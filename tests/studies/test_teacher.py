@@ -125,6 +125,7 @@ def test_smaller_sets_of_examples_are_contained_in_larger_ones(teachers):
     assert len(set(teachers.subsets[0])) == 24
 
 
+@pytest.mark.slow
 def test_any_batch_of_students_learns_what_each_learns_alone(events):
     apart = list(study(QUICK, at_once=3))
     assert [each.student for each in students_of(apart)] == [each.student for each in students_of(events)]
@@ -144,6 +145,7 @@ def test_events_come_in_order_once_and_survive_a_file(events):
     assert [step for step, _ in students_of(events)[0].curve] == list(QUICK.levels())
 
 
+@pytest.mark.slow
 def test_students_learn_and_tied_ones_have_one_update_for_query_and_value():
     spec = dataclasses.replace(QUICK, seeds=(0,), examples=(24,), rates=(1e-2,), steps=80)
     for each in students_of(study(spec)):
@@ -153,6 +155,7 @@ def test_students_learn_and_tied_ones_have_one_update_for_query_and_value():
         assert all(0 < angle <= 90 for angle in angles)
 
 
+@pytest.mark.slow
 def test_a_student_that_diverges_says_so_and_harms_no_neighbour():
     spec = dataclasses.replace(QUICK, seeds=(0,), examples=(8,), rates=(1e-3, 1.0), students=("lora", "tied"), steps=12)
     found = {(each.student, each.rate): each for each in students_of(study(spec))}
@@ -167,6 +170,7 @@ def test_a_student_that_diverges_says_so_and_harms_no_neighbour():
     assert "diverged" in summary.verdict
 
 
+@pytest.mark.slow
 def test_a_job_tells_the_same_lines(events, tmp_path):
     lines = list(job_function("study")(study_to_dict(QUICK), lambda: None, tmp_path))
     told = [each for each in map(from_line, lines) if isinstance(each, StudentFinished)]

@@ -23,6 +23,7 @@ def made() -> dict[str, Any]:
     return dict(json.loads(json.dumps(report(seed=3), allow_nan=False)))
 
 
+@pytest.mark.slow
 def test_report_holds_what_the_command_prints() -> None:
     found = made()
     assert found["flat_valley_max"] <= 1e-12
@@ -39,6 +40,7 @@ def test_report_holds_what_the_command_prints() -> None:
     assert found["settings"]["seed"] == 3
 
 
+@pytest.mark.slow
 def test_report_has_every_slope_and_far_fraction() -> None:
     found = made()
     for method in ("plain", "shared"):
@@ -94,3 +96,59 @@ def test_equations_are_numbered_and_every_citation_exists() -> None:
         for first, last in re.findall(r"equations? (\d+)(?:(?: to | and )(\d+))?", text):
             cited |= set(range(int(first), int(last or first) + 1))
     assert cited == set(numbers)
+
+
+DOCUMENT = (Path(replora.theory.__file__).parents[2] / "docs" / "theory.md").read_text(encoding="utf-8")
+
+
+def table(section: int, first: str) -> dict[str, list[str]]:
+    """The rows of the table of a section that begins with a column, by their first cell."""
+    text = re.split(r"^## ", DOCUMENT, flags=re.MULTILINE)[section]
+    rows = text[text.index(f"| {first} |") :].split("\n\n")[0].splitlines()[2:]
+    cells = [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
+    return {row[0] if first != "model" else " ".join(row[:2]): row[1:] for row in cells}
+
+
+def test_every_citation_of_the_document_points_to_a_section() -> None:
+    root = Path(replora.theory.__file__).parents[1]
+    sections = set(map(int, re.findall(r"^## (\d+)\. ", DOCUMENT, flags=re.MULTILINE)))
+    cited: set[int] = set()
+    for path in root.rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        assert not re.search(r"THEORY sections?", text), path
+        found = re.findall(r"docs/theory\.md (?:sections? (\d+)(?:(?: to | and )(\d+))?)?", text)
+        assert all(first for first, _ in found), f"{path} cites docs/theory.md without a section"
+        for first, last in found:
+            cited |= set(range(int(first), int(last or first) + 1))
+    assert cited
+    assert cited <= sections
+
+
+def test_the_document_holds_every_equation_as_the_package_has_it() -> None:
+    for equation in EQUATIONS:
+        assert f"**({equation.number}) " in DOCUMENT
+        assert f"$$\n{equation.katex}\n$$" in DOCUMENT
+
+
+@pytest.mark.slow
+def test_the_numbers_of_the_document_are_those_of_the_command() -> None:
+    found = report(seed=0)
+    exponents = {name: ["flat" if value is None else f"{value:.2f}"] for name, value in found["exponents"].items()}
+    assert table(3, "split") == exponents
+    zeros = found["fisher_zero_eigenvalues"]
+    rows = zip(("0", "0.1", "1"), zeros["plain"], zeros["shared"], strict=True)
+    assert table(3, "delta") == {delta: [str(plain), str(shared)] for delta, plain, shared in rows}
+    slopes = {
+        f"{model} {fit}": ["" if slope is None else f"{slope:.2f}" for slope in found["slopes"][model][fit].values()]
+        for model in ("plain", "shared")
+        for fit in ("exact", "over")
+    }
+    assert {name: row[1:-1] for name, row in table(4, "model").items()} == slopes
+    intervals = found["slope_intervals"]["shared"]["over"]
+    for quantity in ("D_1", "doubled_cell"):
+        low, high = intervals[quantity]
+        assert f"[{low:.2f}, {high:.2f}]" in DOCUMENT
+    assert f"in {found['far_fraction']['plain']['over']:.0%}".replace("%", " %") in DOCUMENT
+    assert f"in {found['edge_fraction']['plain']['over']:.0%}".replace("%", " %") in DOCUMENT
+    assert f"along e_1 is {found['split_kappa_shared']:.3f}" in DOCUMENT
+    assert f"{found['untied_floor']:.4f} in" in " ".join(DOCUMENT.split())

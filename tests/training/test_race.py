@@ -54,6 +54,7 @@ def test_paired_runs_start_at_the_same_loss_with_no_update(task):
     torch.testing.assert_close(torch.tensor(first.losses), torch.full((5,), first.losses[0]), atol=1e-5, rtol=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", TASKS)
 def test_a_batch_of_mixed_runs_equals_each_run_alone(task):
     runs = (
@@ -72,6 +73,7 @@ def test_a_batch_of_mixed_runs_equals_each_run_alone(task):
     assert (together[0] - together[-1]).abs().min() > 1e-3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_same_spec_same_events_bit_for_bit(precision):
     def told() -> list[Event]:

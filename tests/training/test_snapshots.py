@@ -10,7 +10,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from replora.adapters.factors import AttentionShape, MixedFactors, make_factors
+from replora.adapters.factors import AttentionShape
+from replora.adapters.kinds import make_factors
+from replora.adapters.stacked import MixedFactors
 from replora.config import Method, Race, RaceOptions
 from replora.events import Event, to_line
 from replora.training.head import Heads
@@ -28,7 +30,7 @@ SPEC = RaceOptions(
     device="cpu",
     precision="float32",
 ).race()
-SHAPE = AttentionShape(layers=2, in_features=8, query_features=8, value_features=4)
+SHAPE = AttentionShape(layers=2, in_features=8, out_features=(8, 4))
 
 
 def untimed(event: Event) -> dict:
@@ -76,11 +78,12 @@ def test_the_parameters_make_the_factors_of_the_latest_snapshot(tmp_path):
     step, parameters = snapshots.parameters()
     assert snapshots.parameters_step() == step == 4
     method = SPEC.runs[2].method
-    shape = AttentionShape(1, 384, 384, 384)
+    shape = AttentionShape(1, 384, (384, 384))
     factors = make_factors(method, shape, [9])
     factors.load_state_dict({name[2:]: value for name, value in parameters.items() if name.startswith("1.")})
-    for name, made in factors.generate()._asdict().items():
-        torch.testing.assert_close(made[0], snapshots.at(4)[name][2], rtol=0, atol=1e-7)
+    for projection, pair in factors.generate().items():
+        for side, made in zip("ab", pair, strict=True):
+            torch.testing.assert_close(made[0], snapshots.at(4)[f"{side}_{projection}"][2], rtol=0, atol=1e-7)
 
 
 def test_half_precision_halves_the_size_and_keeps_three_digits(tmp_path):
@@ -89,7 +92,7 @@ def test_half_precision_halves_the_size_and_keeps_three_digits(tmp_path):
     for number_type in (torch.float32, torch.float16):
         SnapshotWriter(tmp_path / str(number_type), spec, number_type).offer(0, factors, heads)
     exact, short = (Snapshots(tmp_path / str(each)).at(0) for each in (torch.float32, torch.float16))
-    assert torch.equal(exact["a_query"], factors.generate().a_query)
+    assert torch.equal(exact["a_query"], factors.generate()["query"].a)
     torch.testing.assert_close(short["a_query"], exact["a_query"], rtol=1e-3, atol=1e-6)
     kinds = {each.dtype for each in load_file(tmp_path / "torch.float16" / "step_000000.safetensors").values()}
     assert kinds == {torch.float16}

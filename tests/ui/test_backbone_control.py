@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fake_engine import FakeEngine
+from open_pages import ROOT, open_page, query, said
 from streamlit.testing.v1 import AppTest
 
 from replora.catalog import HUB
 from replora.hub.download import Downloaded, Downloading
 from replora.hub.download import to_line as download_line
-from replora.jobs.engine import JobState, JobStatus
+from replora.jobs.engine import JobState
 
-ROOT = Path(__file__).resolve().parents[2]
 VIT, VIT_SMALL = [name for name, card in HUB.items() if card.modality == "image"]
 PAGES = ["race", "data_efficiency", "learning_rate", "recover_update"]
 
@@ -38,60 +39,12 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Hub:
     return fake
 
 
-class DownloadEngine:
-    """An engine whose downloads tell what a test says."""
-
-    ready = True
-
-    def __init__(self) -> None:
-        self.specs: list[tuple[str, Any]] = []
-        self.lines: list[str] = []
-        self.state, self.message = JobState.RUNNING, ""
-        self.when_finished: Callable[[], None] = lambda: None
-
-    def submit(self, kind: str, spec: Any, *, time_limit: float | None = None, paused: bool = False) -> str:
-        self.specs.append((kind, spec))
-        return f"job{len(self.specs)}"
-
-    def events(self, job: str, since: int = 0) -> list[str]:
-        return self.lines[since:]
-
-    def cancel(self, job: str) -> None:
-        self.state = JobState.CANCELLED
-
-    def status(self, job: str) -> JobStatus:
-        if self.state is JobState.FINISHED:
-            self.when_finished()
-        kind, spec = self.specs[int(job.removeprefix("job")) - 1]
-        return JobStatus(job, kind, self.state, spec, len(self.lines), message=self.message)
-
-    def watch(self, job: str, viewer: str) -> None:
-        raise AssertionError("A download goes on when nobody looks.")
-
-    def unwatch(self, job: str, viewer: str) -> None: ...
-
-    def close(self) -> None: ...
-
-
 @pytest.fixture
-def engine(monkeypatch: pytest.MonkeyPatch, study_engine: Callable[..., Any]) -> DownloadEngine:
-    fake = DownloadEngine()
-    study_engine(lambda spec: ())  # clears what other tests left
-    monkeypatch.setattr("replora.ui.live.engine.connect", lambda: fake)
-    return fake
-
-
-@pytest.fixture
-def app(engine: DownloadEngine, hub: Hub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., AppTest]:
+def app(engine: FakeEngine, hub: Hub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., AppTest]:
     monkeypatch.setenv("REPLORA_DATA", str(tmp_path / "data"))
 
     def start(page: str = "race", **query: str) -> AppTest:
-        test = AppTest.from_file(str(ROOT / "app.py"), default_timeout=20)
-        if page != "race":
-            test.run()
-            test.switch_page(f"pages/{page}.py")
-        test.query_params.update(query)
-        return test.run()
+        return open_page(page, warm=True, **query)
 
     return start
 
@@ -100,20 +53,12 @@ def box(test: AppTest, page: str = "race") -> Any:
     return test.selectbox(key=f"{page}.backbone")
 
 
-def said(test: AppTest) -> list[str]:
-    return [each.value.replace("\\", "") for each in [*test.warning, *test.error]]
-
-
 def captions(test: AppTest) -> str:
     return " ".join(each.value.replace("\\", "") for each in test.caption)
 
 
 def keys(test: AppTest) -> set[str]:
     return {each.key for each in test.button}
-
-
-def query(test: AppTest) -> dict[str, str]:
-    return {name: value if isinstance(value, str) else value[-1] for name, value in test.query_params.items()}
 
 
 def test_the_list_fits_the_task_and_tells_size_and_whether_it_is_here(app: Callable[..., AppTest], hub: Hub) -> None:
@@ -132,7 +77,7 @@ def test_the_list_fits_the_task_and_tells_size_and_whether_it_is_here(app: Calla
 
 @pytest.mark.parametrize("page", PAGES)
 def test_a_model_that_is_not_here_is_downloaded_by_a_press_alone(
-    app: Callable[..., AppTest], engine: DownloadEngine, hub: Hub, page: str
+    app: Callable[..., AppTest], engine: FakeEngine, hub: Hub, page: str
 ) -> None:
     task = {} if page == "race" else {"task": "digits"}
     test = app(page, **task)
@@ -141,16 +86,19 @@ def test_a_model_that_is_not_here_is_downloaded_by_a_press_alone(
     assert said(test) == [f"{VIT} is not on this machine yet: press Download below its name."]
     start = "race.play" if page == "race" else f"{page}.run"
     assert test.button(key=start).disabled
-    assert engine.specs == []
+    assert engine.jobs == {}
     test.button(key=f"{page}.download").click().run()
-    assert engine.specs == [("download", {"backbone": VIT, "patience": 30.0})]
-    engine.lines = [download_line(Downloading(11_000_000, 23_000_000, 1.0))]
+    assert engine.last.kind == "download"
+    assert engine.last.spec == {"backbone": VIT, "patience": 30.0}
+    engine.last.script.append(download_line(Downloading(11_000_000, 23_000_000, 1.0)))
+    engine.last.told = 1
     test.run()
     assert said(test) == [f"{VIT} is being downloaded."]
     assert f"{page}.download.stop" in keys(test)
-    engine.lines.append(download_line(Downloaded(23_000_000, 2.0)))
-    engine.state = JobState.FINISHED
-    engine.when_finished = lambda: hub.here.add(VIT)
+    assert not engine.last.viewers  # it goes on when nobody looks
+    engine.last.script.append(download_line(Downloaded(23_000_000, 2.0)))
+    engine.advance()
+    hub.here.add(VIT)
     test.run()
     assert not test.exception
     assert not said(test)
@@ -159,42 +107,42 @@ def test_a_model_that_is_not_here_is_downloaded_by_a_press_alone(
 
 
 def test_a_download_that_failed_says_why_and_can_be_tried_again(
-    app: Callable[..., AppTest], engine: DownloadEngine
+    app: Callable[..., AppTest], engine: FakeEngine
 ) -> None:
     test = app()
     box(test).select(VIT).run()
     test.button(key="race.download").click().run()
-    engine.state, engine.message = JobState.FAILED, "The hub cannot be reached from this machine."
+    engine.last.state, engine.last.message = JobState.FAILED, "The hub cannot be reached from this machine."
     test.run()
-    assert said(test) == [engine.message]
+    assert said(test) == [engine.last.message]
     assert not test.button(key="race.download").disabled
 
 
-def test_a_download_can_be_stopped(app: Callable[..., AppTest], engine: DownloadEngine) -> None:
+def test_a_download_can_be_stopped(app: Callable[..., AppTest], engine: FakeEngine) -> None:
     test = app()
     box(test).select(VIT).run()
     test.button(key="race.download").click().run()
     test.button(key="race.download.stop").click().run()
-    assert engine.state is JobState.CANCELLED
+    assert engine.last.state is JobState.CANCELLED
     assert not test.exception
     assert said(test) == [f"{VIT} is not on this machine yet: press Download below its name."]
 
 
 @pytest.mark.parametrize("page", PAGES)
 @pytest.mark.parametrize("name", [VIT, "hf:some/model", "local:/etc", "timm:vit_tiny"])
-def test_a_link_starts_no_download(app: Callable[..., AppTest], engine: DownloadEngine, page: str, name: str) -> None:
+def test_a_link_starts_no_download(app: Callable[..., AppTest], engine: FakeEngine, page: str, name: str) -> None:
     test = app(page, backbone=name)
     assert not test.exception
     assert "a model that is downloaded already" in said(test)[0]
     assert "The default is used instead." in said(test)[0]
     assert box(test, page).value == "auto"
     assert query(test) == {}
-    assert engine.specs == []
+    assert engine.jobs == {}
 
 
 @pytest.mark.parametrize("name", [VIT, "hf:some/model"])
 def test_a_link_may_name_a_model_that_is_here(
-    app: Callable[..., AppTest], engine: DownloadEngine, hub: Hub, name: str
+    app: Callable[..., AppTest], engine: FakeEngine, hub: Hub, name: str
 ) -> None:
     hub.here.add(name)
     test = app(backbone=name)
@@ -202,7 +150,7 @@ def test_a_link_may_name_a_model_that_is_here(
     assert not said(test)
     assert query(test) == {"backbone": name}
     test.button(key="race.play").click().run()
-    assert [(kind, spec["backbone"]) for kind, spec in engine.specs] == [("race", name)]
+    assert [(job.kind, job.spec["backbone"]) for job in engine.jobs.values()] == [("race", name)]
 
 
 def test_other_names_are_checked(app: Callable[..., AppTest]) -> None:

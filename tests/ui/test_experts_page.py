@@ -3,81 +3,42 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
 
 import pytest
-import streamlit as st
+from fake_engine import FakeEngine, FakeJob
+from open_pages import open_page
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from replora.catalog import ASSETS
 from replora.config import RaceOptions
 from replora.events import read_events, to_line
-from replora.jobs.engine import JobState, JobStatus, NoAnswer, UnknownJob
+from replora.jobs.engine import JobState
 from replora.lens.service import answer
-from replora.options import UserError
 from replora.tasks import load_task
 from replora.ui.components.live_slider import _within
-from replora.ui.live import engine as ui_engine
 
-ROOT = Path(__file__).resolve().parents[2]
 Open = Callable[..., AppTest]
 
 
-class LensEngine:
+@pytest.fixture
+def engine(connect: Callable[[FakeEngine], FakeEngine]) -> FakeEngine:
     """An engine that answers in this process; it knows one finished race of topics, without a head-only run."""
-
-    ready = True
-
-    def __init__(self) -> None:
-        self.asked: list[Mapping[str, Any]] = []
-        self.problem = ""
-        self.spec = RaceOptions(task="wordnet_topics").race()
-
-    def ask(self, question: Mapping[str, Any], *, patience: float = 20.0) -> Mapping[str, Any]:
-        self.asked.append(question)
-        if self.problem:
-            raise NoAnswer(self.problem)
-        try:
-            return answer(question)
-        except UserError as error:
-            raise NoAnswer(str(error)) from error
-
-    def status(self, job: str) -> JobStatus:
-        if job != "ownrace1":
-            raise UnknownJob(f"No run {job!r} is known here.")
-        return JobStatus(job, "race", JobState.FINISHED, self.spec.to_dict(), 3)
-
-    def events(self, job: str, since: int = 0) -> Sequence[str]:
-        return [to_line(each) for each in read_events(ASSETS / "recorded" / "race_wordnet_topics.jsonl")][since:]
-
-    def folder(self, job: str) -> Path:
-        return ASSETS / "recorded" / "lens_wordnet_topics"
-
-    def close(self) -> None:
-        self.asked.clear()
+    fake = connect(FakeEngine(answer))
+    spec = RaceOptions(task="wordnet_topics").race().to_dict()
+    lines = [to_line(each) for each in read_events(ASSETS / "recorded" / "race_wordnet_topics.jsonl")]
+    folder = ASSETS / "recorded" / "lens_wordnet_topics"
+    fake.jobs["ownrace1"] = FakeJob("race", spec, lines, JobState.FINISHED, len(lines), folder=folder)
+    return fake
 
 
 @pytest.fixture
-def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[LensEngine]:
-    fake = LensEngine()
-    st.cache_resource.clear()
-    monkeypatch.setattr(ui_engine, "connect", lambda: fake)
-    yield fake
-    st.cache_resource.clear()
-
-
-@pytest.fixture
-def visit(engine: LensEngine) -> Open:
+def visit(engine: FakeEngine) -> Open:
     """`visit(**query)`: the page, once it has run."""
 
     def start(**query: str) -> AppTest:
-        test = AppTest.from_file(str(ROOT / "pages" / "experts.py"), default_timeout=60)
-        for name, value in query.items():
-            test.query_params[name] = value
-        test.run()
+        test = open_page("experts", **query)
         assert not test.exception
         return test
 
@@ -118,12 +79,12 @@ def test_one_interaction_is_one_question(visit, engine):
 
 
 def test_a_link_shows_its_race_example_layer_head_and_step(visit, engine):
-    test = visit(run="recorded:wordnet_topics", example="3", layer="1", head="5", token="2", step="50")
+    test = visit(run="recorded:wordnet_topics", example="3", layer="1", head="5", token="2", step="30")
     assert not test.warning
     last = engine.asked[-1]
-    assert (last["layer"], last["head"], last["step"]) == (0, 4, 50)
+    assert (last["layer"], last["head"], last["step"]) == (0, 4, 30)
     assert last["example"]["index"] == 3
-    assert test.query_params["step"] == "50"
+    assert test.query_params["step"] == "30"
     assert test.query_params["run"] == "recorded:wordnet_topics"
 
 

@@ -25,6 +25,7 @@ print(",".join(name for name in sys.argv[2:] if name in sys.modules))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", [ROOT / "app.py", *PAGE_FILES], ids=lambda file: file.name)
 def test_the_web_process_never_loads_torch(file: Path, tmp_path: Path) -> None:
     done = subprocess.run(

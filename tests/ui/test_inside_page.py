@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlparse
 
 import numpy as np
 import pytest
-import streamlit as st
+from fake_engine import FakeEngine, FakeJob
+from open_pages import html, open_page, said
 from streamlit.testing.v1 import AppTest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "lens"))
@@ -21,100 +23,55 @@ from synthetic_inside import parameters, synthetic_inside, synthetic_merge
 from replora.config import RaceOptions
 from replora.events import to_line
 from replora.figures.inside.quick_maps import common_scale, map_uri, strongest
-from replora.jobs.engine import JobState, JobStatus, NoAnswer, UnknownJob
 from replora.lens.answers import InsideAnswer, Tensor2d
-from replora.lens.questions import MOST_EDITS, QUESTIONS, Edit, InsideQuestion
-from replora.options import UserError
+from replora.lens.questions import MOST_EDITS, QUESTIONS, Edit, InsideQuestion, Question
 from replora.ui.components.matrix_editor import Grip, Held, grip_of
 from replora.ui.inside import race_picker as lens_source
 from replora.ui.inside.reparameterization.board import board_html, inside_cards, lanes_html, moved, shown_note
 from replora.ui.inside.reparameterization.edits import FULL, Bench, applied
-from replora.ui.live import engine as ui_engine
 
-ROOT = Path(__file__).resolve().parents[2]
 LATENT = "g_a.0.latent"
 Open = Callable[..., AppTest]
 
 
-class AskedEngine:
-    """An engine that has no jobs and answers out of thin air."""
+def questions(engine: FakeEngine) -> list[Question]:
+    """What the page has asked."""
+    return [QUESTIONS[each["kind"]].from_dict(json.loads(json.dumps(each))) for each in engine.asked]
 
-    ready = True
 
-    def __init__(self) -> None:
-        self.asked: list[Any] = []
-        self.problem = ""
-        self.steps = [100]  # of the answers to come; the last one stays
-        self.live: list[str] = []  # the events of a race that is on
+def last(engine: FakeEngine) -> InsideQuestion:
+    """The last question about the inside that was not for a tensor's values."""
+    return [each for each in questions(engine) if isinstance(each, InsideQuestion) and not each.tensor][-1]
 
-    @property
-    def last(self) -> InsideQuestion:
-        """The last question about the inside that was not for a tensor's values."""
-        found = [each for each in self.asked if isinstance(each, InsideQuestion) and not each.tensor]
-        return found[-1]
 
-    def ask(self, question: Mapping[str, Any], *, patience: float = 20) -> Mapping[str, Any]:
+def answering(*steps: int) -> Callable[[Mapping[str, Any]], Mapping[str, Any]]:
+    """Answers out of thin air, after these steps of a race one by one; the last one stays."""
+    left = list(steps)
+
+    def answer(question: Mapping[str, Any]) -> Mapping[str, Any]:
         asked = QUESTIONS[question["kind"]].from_dict(json.loads(json.dumps(question)))
-        self.asked.append(asked)
-        if self.problem:
-            raise NoAnswer(self.problem)
-        try:
-            step = self.steps.pop(0) if len(self.steps) > 1 else self.steps[0]
-            answer = synthetic_inside(asked, step=step) if isinstance(asked, InsideQuestion) else synthetic_merge()
-        except UserError as error:
-            raise NoAnswer(str(error)) from error
-        plain: dict[str, Any] = json.loads(json.dumps(answer.to_dict()))
+        step = left.pop(0) if len(left) > 1 else left[0]
+        found = synthetic_inside(asked, step=step) if isinstance(asked, InsideQuestion) else synthetic_merge()
+        plain: dict[str, Any] = json.loads(json.dumps(found.to_dict()))
         return plain
 
-    def status(self, job: str) -> JobStatus:
-        if job != "live" or not self.live:
-            raise UnknownJob(job)
-        return JobStatus(job, "race", JobState.RUNNING, json.loads(self.live[0])["spec"], len(self.live))
-
-    def events(self, job: str, since: int = 0) -> list[str]:
-        return self.live[since:]
-
-    def folder(self, job: str) -> Path:
-        return Path("jobs") / job
-
-    def close(self) -> None:
-        self.asked.clear()
+    return answer
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, told: Any) -> Iterator[AskedEngine]:
+def asked(connect: Callable[..., FakeEngine], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, told: Any) -> FakeEngine:
     """The app talks to this engine and has one recorded race: head only, LoRA, RepLoRA."""
     folder = tmp_path / "recorded" / "lens_digits"
     folder.mkdir(parents=True)
     lines = (to_line(each) + "\n" for each in told(RaceOptions(methods=("head", "lora", "replora")).race()))
     (folder / "events.jsonl").write_text("".join(lines), encoding="utf-8")
-    fake = AskedEngine()
-    st.cache_resource.clear()
-    monkeypatch.setattr(ui_engine, "connect", lambda: fake)
     monkeypatch.setattr(lens_source, "ASSETS", tmp_path)
-    yield fake
-    st.cache_resource.clear()
+    return connect(FakeEngine(answering(100)))
 
 
 @pytest.fixture
-def app(asked: AskedEngine) -> Open:
-    def start(*, warm: bool = False, **query: str) -> AppTest:
-        test = AppTest.from_file(str(ROOT / ("app.py" if warm else "pages/inside.py")), default_timeout=30)
-        if warm:
-            test.run()
-            test.switch_page("pages/inside.py")
-        test.query_params.update(query)
-        return test.run()
-
-    return start
-
-
-def html(test: AppTest) -> str:
-    return " ".join(each.value for each in test.html)
-
-
-def said(test: AppTest) -> list[str]:
-    return [each.value.replace("\\", "") for each in [*test.warning, *test.error]]
+def app(asked: FakeEngine) -> Open:
+    return partial(open_page, "inside")
 
 
 def sent(test: AppTest) -> dict[str, Any]:
@@ -130,7 +87,7 @@ def turn(test: AppTest, serial: int = 1, **report: Any) -> AppTest:
 
 
 @pytest.mark.parametrize("warm", [False, True])
-def test_the_page_opens_cold_and_warm_with_all_its_pictures(app: Open, asked: AskedEngine, warm: bool) -> None:
+def test_the_page_opens_cold_and_warm_with_all_its_pictures(app: Open, asked: FakeEngine, warm: bool) -> None:
     test = app(warm=warm)
     assert not test.exception
     assert not said(test)
@@ -141,60 +98,60 @@ def test_the_page_opens_cold_and_warm_with_all_its_pictures(app: Open, asked: As
     assert page.count("<h3") == 3  # as trained, now, LoRA
     assert "Every 2nd row and column of delta_weight is shown" in page
     assert "Nothing changed" in page
-    assert asked.last.run == 2
-    assert asked.last.beside == 1
-    assert asked.last.edits == ()
-    assert {each.tensor for each in asked.asked if isinstance(each, InsideQuestion)} >= {"", LATENT}
+    assert last(asked).run == 2
+    assert last(asked).beside == 1
+    assert last(asked).edits == ()
+    assert {each.tensor for each in questions(asked) if isinstance(each, InsideQuestion)} >= {"", LATENT}
 
 
-def test_the_editor_gets_the_trained_values_and_the_picture_waits_for_none(app: Open, asked: AskedEngine) -> None:
+def test_the_editor_gets_the_trained_values_and_the_picture_waits_for_none(app: Open, asked: FakeEngine) -> None:
     test = app()
     data = sent(test)
     assert (data["rows"], data["columns"], data["title"]) == (4, 48, "Latent A_0")
     assert data["reach"] == pytest.approx(4 * np.abs(parameters(2, 2)[LATENT]).max())
-    before = len(asked.asked)
+    before = len(questions(asked))
     turn(test, act="moving")
-    assert [each.tensor for each in asked.asked[before:]] == ["", ""]  # the look of a whole run, and the picture
+    assert [each.tensor for each in questions(asked)[before:]] == ["", ""]  # the look of a whole run, and the picture
     assert sent(test)["edits"] == []  # while it moves the browser knows better
     assert 'data-grip="1"' in html(test)
 
 
-def test_edits_accumulate_move_and_are_undone(app: Open, asked: AskedEngine) -> None:
+def test_edits_accumulate_move_and_are_undone(app: Open, asked: FakeEngine) -> None:
     test = turn(app())
-    assert asked.last.edits == (Edit(tensor=LATENT, row=1, column=5, value=0.5),)
+    assert last(asked).edits == (Edit(tensor=LATENT, row=1, column=5, value=0.5),)
     assert sent(test)["edits"] == [[1, 5, 0.5]]
     assert "1 place changed" in html(test)
     turn(test, 2, amount=-0.25)  # the same place again
     turn(test, 3, scope="row", row=2, column=None, amount=2.0)
     turn(test, 4, scope="all", row=None, column=None, amount=0.5)
-    assert [(each.row, each.column) for each in asked.last.edits] == [(None, None), (2, None), (1, 5)]
-    assert asked.last.edits[-1].value == -0.25
+    assert [(each.row, each.column) for each in last(asked).edits] == [(None, None), (2, None), (1, 5)]
+    assert last(asked).edits[-1].value == -0.25
     test.run()  # the same report is not taken twice
-    assert len(asked.last.edits) == 3
+    assert len(last(asked).edits) == 3
     turn(test, 5, act="undo", scope="row", row=2, column=None)
-    assert [(each.row, each.column) for each in asked.last.edits] == [(None, None), (1, 5)]
+    assert [(each.row, each.column) for each in last(asked).edits] == [(None, None), (1, 5)]
     turn(test, 6, act="undo_all")
-    assert asked.last.edits == ()
+    assert last(asked).edits == ()
     assert "Nothing changed" in html(test)
 
 
-def test_what_moves_may_go_back_and_a_factor_of_one_is_no_edit(app: Open, asked: AskedEngine) -> None:
+def test_what_moves_may_go_back_and_a_factor_of_one_is_no_edit(app: Open, asked: FakeEngine) -> None:
     test = turn(app(), act="moving")
-    assert len(asked.last.edits) == 1
+    assert len(last(asked).edits) == 1
     turn(test, 2, scope="row", column=None, amount=1.0)
-    assert asked.last.edits == ()
+    assert last(asked).edits == ()
 
 
-def test_edits_belong_to_their_layer(app: Open, asked: AskedEngine) -> None:
+def test_edits_belong_to_their_layer(app: Open, asked: FakeEngine) -> None:
     test = turn(app())
     test.select_slider(key="inside.layer").set_value(1).run()
-    assert asked.last.layer == 0
-    assert asked.last.edits == ()
+    assert last(asked).layer == 0
+    assert last(asked).edits == ()
     test.select_slider(key="inside.layer").set_value(3).run()
-    assert len(asked.last.edits) == 1
+    assert len(last(asked).edits) == 1
 
 
-def test_another_tensor_can_be_taken_hold_of(app: Open, asked: AskedEngine) -> None:
+def test_another_tensor_can_be_taken_hold_of(app: Open, asked: FakeEngine) -> None:
     test = turn(app())
     token = sent(test)["token"]
     test.selectbox(key="inside.tensor").set_value("g_b.0.first_weight").run()
@@ -203,16 +160,16 @@ def test_another_tensor_can_be_taken_hold_of(app: Open, asked: AskedEngine) -> N
     assert sent(test)["edits"] == []
     assert sent(test)["total"] == 1
     turn(test, 2, row=40, column=3)
-    assert [each.tensor for each in asked.last.edits] == [LATENT, "g_b.0.first_weight"]
+    assert [each.tensor for each in last(asked).edits] == [LATENT, "g_b.0.first_weight"]
 
 
-def test_another_structure_reaches_the_question_and_the_link(app: Open, asked: AskedEngine) -> None:
+def test_another_structure_reaches_the_question_and_the_link(app: Open, asked: FakeEngine) -> None:
     test = app()
     test.selectbox(key="inside.activation").set_value("identity").run()
     test.selectbox(key="inside.sharing").set_value("tied").run()
     test.selectbox(key="inside.residual").set_value("on").run()
     test.selectbox(key="inside.layer_sharing").set_value("one").run()
-    graft = asked.last.graft
+    graft = last(asked).graft
     assert (graft.activation, graft.sharing, graft.residual, graft.layer_sharing) == ("identity", "tied", True, "one")
     assert "it was not trained that way" in html(test)
     address = urlparse(test.get("link_button")[0].proto.url)
@@ -223,9 +180,9 @@ def test_another_structure_reaches_the_question_and_the_link(app: Open, asked: A
     assert asked_for.methods == ("head", "lora", "replora")
 
 
-def test_values_are_asked_for_once_and_again_only_where_the_structure_has_others(app: Open, asked: AskedEngine) -> None:
+def test_values_are_asked_for_once_and_again_only_where_the_structure_has_others(app: Open, asked: FakeEngine) -> None:
     def values() -> list[str]:
-        return [each.tensor for each in asked.asked if isinstance(each, InsideQuestion) and each.tensor]
+        return [each.tensor for each in questions(asked) if isinstance(each, InsideQuestion) and each.tensor]
 
     test = app()
     assert len(values()) == len(set(values())) == 8
@@ -235,20 +192,20 @@ def test_values_are_asked_for_once_and_again_only_where_the_structure_has_others
     assert len(values()) == 8 + 6
 
 
-def test_edits_that_another_structure_has_no_place_for_wait(app: Open, asked: AskedEngine) -> None:
+def test_edits_that_another_structure_has_no_place_for_wait(app: Open, asked: FakeEngine) -> None:
     test = app()
     test.selectbox(key="inside.tensor").set_value("g_a.0.last_weight_1").run()
     turn(test)
     test.selectbox(key="inside.sharing").set_value("tied").run()
-    assert asked.last.edits == ()
+    assert last(asked).edits == ()
     assert not said(test)
     test.selectbox(key="inside.sharing").set_value("as trained").run()
-    assert len(asked.last.edits) == 1
+    assert len(last(asked).edits) == 1
 
 
-def test_a_link_opens_where_it_was_made(app: Open, asked: AskedEngine) -> None:
+def test_a_link_opens_where_it_was_made(app: Open, asked: FakeEngine) -> None:
     test = app(layer="2", head="3", example="12", run="recorded:digits")
-    assert (asked.last.layer, asked.last.head, asked.last.example.index) == (1, 2, 12)
+    assert (last(asked).layer, last(asked).head, last(asked).example.index) == (1, 2, 12)
     query = {name: value if isinstance(value, str) else value[-1] for name, value in test.query_params.items()}
     assert query == {"run": "recorded:digits", "layer": "2", "head": "3", "example": "12"}
 
@@ -261,12 +218,12 @@ def test_nonsense_in_a_link_becomes_a_sentence(app: Open, value: str) -> None:
     assert "data-grip" in html(test)
 
 
-def test_a_layer_or_head_beyond_the_last_is_the_last(app: Open, asked: AskedEngine) -> None:
+def test_a_layer_or_head_beyond_the_last_is_the_last(app: Open, asked: FakeEngine) -> None:
     app(layer="200", head="200")
-    assert (asked.last.layer, asked.last.head) == (2, 2)
+    assert (last(asked).layer, last(asked).head) == (2, 2)
 
 
-def test_no_answer_is_one_sentence_and_the_last_picture_stays(app: Open, asked: AskedEngine) -> None:
+def test_no_answer_is_one_sentence_and_the_last_picture_stays(app: Open, asked: FakeEngine) -> None:
     test = turn(app())
     test.number_input(key="inside.example").set_value(5000).run()
     assert not test.exception
@@ -282,7 +239,7 @@ def test_no_answer_is_one_sentence_and_the_last_picture_stays(app: Open, asked: 
     assert not said(test)
 
 
-def test_before_any_answer_there_is_a_sentence_and_a_way_to_try_again(app: Open, asked: AskedEngine) -> None:
+def test_before_any_answer_there_is_a_sentence_and_a_way_to_try_again(app: Open, asked: FakeEngine) -> None:
     asked.problem = "The models were not ready within 20 seconds; try again."
     test = app()
     assert not test.exception
@@ -290,35 +247,37 @@ def test_before_any_answer_there_is_a_sentence_and_a_way_to_try_again(app: Open,
     assert test.button(key="inside.again")
 
 
-def test_a_race_without_replora_is_said(app: Open, asked: AskedEngine, tmp_path: Path, told: Any) -> None:
+def test_a_race_without_replora_is_said(app: Open, asked: FakeEngine, tmp_path: Path, told: Any) -> None:
     lines = (to_line(each) + "\n" for each in told(RaceOptions(methods=("lora",)).race()))
     path = tmp_path / "recorded" / "lens_digits" / "events.jsonl"
     path.write_text("".join(lines), encoding="utf-8")
     test = app()
     assert not test.exception
     assert said(test) == ["This race has no RepLoRA run; choose another one."]
-    assert not asked.asked
+    assert not questions(asked)
 
 
-def test_a_race_that_is_on_is_followed(app: Open, asked: AskedEngine, told: Any) -> None:
-    asked.live = [to_line(each) for each in told(RaceOptions(seeds=(0, 1)).race(), 50)]
-    asked.steps = [20, 20, 30]  # the look, the tensor, and then the race has gone on
+def test_a_race_that_is_on_is_followed(app: Open, asked: FakeEngine, told: Any) -> None:
+    race = RaceOptions(seeds=(0, 1)).race()
+    lines = [to_line(each) for each in told(race, 50)]
+    asked.jobs["live"] = FakeJob("race", race.to_dict(), lines, told=len(lines))
+    asked.answer = answering(20, 20, 30)  # the look, the tensor, and then the race has gone on
     test = app(run="live", place="2")
     assert not test.exception
     assert not said(test)
-    assert (asked.last.run, asked.last.beside) == (3, 2)
-    assert asked.last.folder.endswith("live")
+    assert (last(asked).run, last(asked).beside) == (3, 2)
+    assert last(asked).folder.endswith("live")
     assert "RepLoRA, seed 1 after step 30" in html(test)
     assert "LoRA, seed 1" in html(test)
     test.selectbox(key="inside.run.live").set_value(1).run()
-    assert (asked.last.run, asked.last.beside) == (1, 0)
+    assert (last(asked).run, last(asked).beside) == (1, 0)
 
 
-def test_merging_is_measured_when_asked_for(app: Open, asked: AskedEngine) -> None:
+def test_merging_is_measured_when_asked_for(app: Open, asked: FakeEngine) -> None:
     test = app()
     assert "Nothing measured yet" in str(test.get("vega_lite_chart")[2].proto)
     test.button(key="inside.merge").click().run()
-    assert asked.asked[-1].kind == "merge"
+    assert questions(asked)[-1].kind == "merge"
     page = html(test)
     assert "6.1\u00b710\u207b\u2076" in page
     assert "32<small> of 32</small>" in page

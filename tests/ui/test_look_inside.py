@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from fake_engine import FakeEngine
 from safetensors.torch import load
 
 from replora.adapters.peft import load_peft
@@ -31,19 +31,6 @@ TESTED = 40
 SHARED: dict[str, Any] = {"steps": 4, "batch_size": 4, "test_examples": TESTED, "adapted_blocks": 1}
 
 
-class FolderEngine:
-    """Answers in this process about jobs whose folders lie in one place."""
-
-    def __init__(self, place: Path) -> None:
-        self.place = place
-
-    def folder(self, job: str) -> Path:
-        return self.place / job
-
-    def ask(self, question: Mapping[str, Any]) -> Mapping[str, Any]:
-        return answer(question)
-
-
 @torch.no_grad()
 def accuracy(data: bytes, folder: Path) -> float:
     """Share of the tested examples that a zipped adapter has right, on a fresh model."""
@@ -63,7 +50,7 @@ def test_a_race_offers_an_adapter_a_run(tmp_path):
     spec = RaceOptions(task=TASK, methods=("head", "lora", "replora"), precision="float32", **SHARED).race()
     events = list(race(spec, snapshots=SnapshotWriter(tmp_path / "job", spec)))
     last = [each for each in events if isinstance(each, Evaluated)][-1]
-    offered = adapter_downloads(FolderEngine(tmp_path), "job", spec)  # type: ignore[arg-type]
+    offered = adapter_downloads(FakeEngine(answer, place=tmp_path), "job", spec)
     assert [each.label for each in offered] == ["Adapter of LoRA (PEFT)", "Adapter of RepLoRA (PEFT)"]
     for place, each in zip((1, 2), offered, strict=True):
         made = each.make()
@@ -71,12 +58,13 @@ def test_a_race_offers_an_adapter_a_run(tmp_path):
         assert accuracy(made, tmp_path / each.label) == pytest.approx(last.accuracies[place], abs=1e-6)
 
 
+@pytest.mark.slow
 def test_a_study_offers_the_adapter_of_each_methods_best_run(tmp_path):
     spec = DataStudy(task=TASK, fractions=(0.1, 0.3), seeds=(0, 1), precision="float32", **SHARED)
     events = list(study(spec, at_once=3, folder=tmp_path / "job"))
     cells = [each for each in events if isinstance(each, CellFinished)]
     assert len(list((tmp_path / "job").glob("batch_*"))) > 1
-    offered = study_adapters(FolderEngine(tmp_path), "job", events)  # type: ignore[arg-type]
+    offered = study_adapters(FakeEngine(answer, place=tmp_path), "job", events)
     assert len(offered) == 2
     for method, each in zip(("lora", "replora"), offered, strict=True):
         best = max(cell.accuracy for cell in cells if cell.method == method and cell.accuracy is not None)
@@ -89,4 +77,4 @@ def test_a_study_offers_the_adapter_of_each_methods_best_run(tmp_path):
 def test_a_study_without_a_folder_leaves_nothing_and_offers_nothing(tmp_path):
     spec = DataStudy(task=TASK, fractions=(0.1, 0.3), seeds=(0,), **{**SHARED, "steps": 1})
     events = list(study(spec))
-    assert study_adapters(FolderEngine(tmp_path), "job", events) == []  # type: ignore[arg-type]
+    assert study_adapters(FakeEngine(answer, place=tmp_path), "job", events) == []

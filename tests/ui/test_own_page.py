@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import streamlit as st
+from open_pages import html, open_page, query, said
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
@@ -40,12 +41,7 @@ def data(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
 @pytest.fixture
 def app(engine: Any, recordings: Path) -> Callable[..., AppTest]:
     def start(page: str = "your_data", **query: str) -> AppTest:
-        test = AppTest.from_file(str(ROOT / "app.py"), default_timeout=20)
-        if page != "race":
-            test.run()
-            test.switch_page(f"pages/{page}.py")
-        test.query_params.update(query)
-        return test.run()
+        return open_page(page, warm=True, **query)
 
     return start
 
@@ -73,24 +69,12 @@ def upload(test: AppTest, name: str, content: bytes) -> AppTest:
     return test.file_uploader(key="own.file").upload(name, content, "application/octet-stream").run()
 
 
-def html(test: AppTest) -> str:
-    return " ".join(each.value for each in test.html)
-
-
-def said(test: AppTest) -> list[str]:
-    return [each.value.replace("\\", "") for each in [*test.warning, *test.error]]
-
-
 def labels(test: AppTest) -> list[str]:
     return [each.label for each in test.button]
 
 
 def press(test: AppTest, label: str) -> AppTest:
     return next(each for each in test.button if each.label == label).click().run()
-
-
-def query(test: AppTest) -> dict[str, str]:
-    return {name: value if isinstance(value, str) else value[-1] for name, value in test.query_params.items()}
 
 
 def test_the_page_opens_with_an_uploader_and_says_what_it_takes(app: Callable[..., AppTest], data: Path) -> None:

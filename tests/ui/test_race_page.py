@@ -7,32 +7,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from open_pages import html, open_page, query, said, standing
 from streamlit.testing.v1 import AppTest
 
 from replora.config import RaceOptions
 from replora.events import RateChanged, to_line
 from replora.jobs.engine import Action, JobState
 
-ROOT = Path(__file__).resolve().parents[2]
 Open = Callable[..., AppTest]
 
 
 @pytest.fixture
 def app(engine: Any, recordings: Path) -> Open:
-    def start(file: str = "app.py", **query: str) -> AppTest:
-        test = AppTest.from_file(str(ROOT / file), default_timeout=20)
-        test.query_params.update(query)
-        return test.run()
+    def start(*, warm: bool = True, **query: str) -> AppTest:
+        return open_page("race", warm=warm, **query)
 
     return start
-
-
-def html(test: AppTest) -> str:
-    return " ".join(each.value for each in test.html)
-
-
-def standing(test: AppTest) -> str:
-    return next(each.value for each in test.html if "standing" in each.value)
 
 
 def press(test: AppTest, name: str) -> AppTest:
@@ -44,22 +34,13 @@ def enabled(test: AppTest) -> set[str]:
     return {name for name in names if not test.button(key=f"race.{name}").disabled}
 
 
-def said(test: AppTest) -> list[str]:
-    """Warnings and errors without the backslashes that keep Markdown out."""
-    return [each.value.replace("\\", "") for each in [*test.warning, *test.error]]
-
-
 def slider(test: AppTest, name: str) -> Any:
     return test.select_slider(key=f"race.{name}")
 
 
-def query(test: AppTest) -> dict[str, str]:
-    return {name: value if isinstance(value, str) else value[-1] for name, value in test.query_params.items()}
-
-
-@pytest.mark.parametrize("file", ["app.py", "pages/race.py"])
-def test_the_first_screen_is_a_recorded_race_with_curves(app: Open, engine: Any, file: str) -> None:
-    test = app(file)
+@pytest.mark.parametrize("warm", [True, False])
+def test_the_first_screen_is_a_recorded_race_with_curves(app: Open, engine: Any, warm: bool) -> None:
+    test = app(warm=warm)
     assert not test.exception
     assert "Recorded run: 100 steps" in standing(test)
     assert "CPU (test) · float32 · 2 threads" in html(test)
@@ -243,7 +224,7 @@ def test_a_refusal_shows_its_sentence_and_changes_nothing(app: Open, engine: Any
 
 
 def test_the_place_in_the_queue_is_shown(app: Open, engine: Any) -> None:
-    engine.position = 2
+    engine.queued = 2
     test = press(app(), "play")
     assert "Waiting: 2 in line before this one" in standing(test)
 
@@ -280,12 +261,10 @@ def test_a_corrupt_recording_is_a_sentence(app: Open, recordings: Path) -> None:
     assert "Not an event of a race" in standing(test)
 
 
-def test_a_full_disk_is_a_notice(app: Open, engine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from dataclasses import replace
-
-    plain = engine.status
-    monkeypatch.setattr(engine, "status", lambda job: replace(plain(job), notice="The disk is full."))
+def test_a_full_disk_is_a_notice(app: Open, engine: Any) -> None:
     test = press(app(), "play")
+    engine.last.notice = "The disk is full."
+    test.run()
     assert said(test) == ["The disk is full."]
 
 

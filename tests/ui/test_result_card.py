@@ -4,30 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import streamlit as st
+from open_pages import html, open_page
 from streamlit.testing.v1 import AppTest
 
 from replora.config import RaceOptions
-from replora.figures.race.figures import Picture, race_figures
+from replora.figures.race.figures import PlottedRace, race_figures
 from replora.result_card import ResultCard, race_card
 from replora.ui.parts import result_card as module
+from replora.ui.parts.address import absolute
 from replora.ui.parts.numbers import Download
-from replora.ui.parts.result_card import absolute, card_html
-
-ROOT = Path(__file__).resolve().parents[2]
-
-
-def open_app(page: str, state: dict[str, Any] | None = None, **query: str) -> AppTest:
-    test = AppTest.from_file(str(ROOT / "pages" / f"{page}.py"), default_timeout=30)
-    for name, value in (state or {}).items():
-        test.session_state[name] = value
-    test.query_params.update(query)
-    return test.run()
+from replora.ui.parts.result_card import card_html
 
 
 def boxes(test: AppTest) -> list[str]:
@@ -42,12 +33,8 @@ def buttons(test: AppTest) -> list[str]:
     return [each.label for each in test.get("download_button")]
 
 
-def html(test: AppTest) -> str:
-    return " ".join(each.value for each in test.html)
-
-
 def test_a_finished_race_has_a_card_and_an_unfinished_one_none(engine: Any, recordings: Path) -> None:
-    test = open_app("race", {"race.card": True}, rank="8", seeds="0,1,2")
+    test = open_page("race", state={"race.card": True}, rank="8", seeds="0,1,2")
     test.button(key="race.play").click().run()
     engine.advance(50)
     test.run()
@@ -64,7 +51,7 @@ def test_a_finished_race_has_a_card_and_an_unfinished_one_none(engine: Any, reco
 
 
 def test_a_recorded_race_has_a_card_that_says_so(engine: Any, recordings: Path) -> None:
-    test = open_app("race", {"race.card": True})
+    test = open_page("race", state={"race.card": True})
     assert boxes(test) == ["Result card (recorded)"]
     assert codes(test) == ["race", "python -m replora race"]
     assert "(recorded, not run here)" in html(test)
@@ -72,36 +59,32 @@ def test_a_recorded_race_has_a_card_that_says_so(engine: Any, recordings: Path) 
 
 
 def test_a_closed_card_is_not_made(engine: Any, recordings: Path) -> None:
-    test = open_app("race")
+    test = open_page("race")
     assert boxes(test) == ["Result card (recorded)"]
     assert codes(test) == []
     assert "SVG" not in buttons(test)
 
 
-def test_a_finished_study_has_a_card(
-    study_engine: Callable[..., Any], study_events: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setattr("replora.ui.live.study_recordings.FOLDER", tmp_path)
-    scripted = study_engine(study_events)
-    test = open_app("learning_rate", {"learning_rate.card": True}, rank="8")
+def test_a_finished_study_has_a_card(engine: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("replora.ui.live.recordings.FOLDER", tmp_path)
+    test = open_page("learning_rate", state={"learning_rate.card": True}, rank="8")
     assert boxes(test) == []
     test.button(key="learning_rate.run").click().run()
-    scripted.advance(10)
+    engine.advance(10)
     test.run()
     assert boxes(test) == []
-    scripted.advance()
+    engine.advance()
     test.run()
     assert not test.exception
     assert boxes(test) == ["Result card"]
-    assert codes(test) == ["learning_rate?rank=8&run=study0", "python -m replora study rate --rank 8"]
+    assert codes(test) == ["learning_rate?rank=8&run=job0", "python -m replora study rate --rank 8"]
     assert "% of the data: " in html(test)
     assert {"All runs as CSV", "Events as JSON lines", "Card as JSON", "SVG"} <= set(buttons(test))
 
 
 @pytest.mark.parametrize("page", ["data_efficiency", "learning_rate", "recover_update"])
-def test_the_recorded_studies_have_cards(study_engine: Callable[..., Any], page: str) -> None:
-    study_engine(lambda spec: [])
-    test = open_app(page, {f"{page}.card": True})
+def test_the_recorded_studies_have_cards(engine: Any, page: str) -> None:
+    test = open_page(page, state={f"{page}.card": True})
     assert not test.exception
     assert boxes(test) == ["Result card (recorded)"]
     link, command = codes(test)
@@ -161,7 +144,7 @@ def test_all_files_can_be_made_and_further_ones_are_offered(monkeypatch: pytest.
         monkeypatch.setattr(module.st, name, lambda *values, **named: Open())
     monkeypatch.setattr(module.st, "selectbox", lambda *values, **named: "Training loss")
     monkeypatch.setattr(module.st, "download_button", note)
-    figures = race_figures(Picture(race, events))
+    figures = race_figures(PlottedRace(race, events))
     told_files = [Download("Events", lambda: "x", "events.jsonl", "application/jsonl")]
     module.result_card(
         card, figures, told_files, "race", [Download("Adapter", lambda: b"zip", "a.zip", "application/zip")]

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 import pytest
+from open_pages import html, open_page
 from streamlit.testing.v1 import AppTest
 
 from replora.config import Race, RaceOptions
@@ -24,7 +25,6 @@ from replora.studies.spec import DataStudy, RateStudy, TeacherStudy, study_to_di
 from replora.ui.parts.run_kinds import facts_of, link_to
 from replora.ui.runs.compare import differences
 
-ROOT = Path(__file__).resolve().parents[2]
 Open = Callable[..., AppTest]
 
 
@@ -37,10 +37,7 @@ def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 @pytest.fixture
 def app(engine: Any, folder: Path) -> Open:
     def start(**state: Any) -> AppTest:
-        test = AppTest.from_file(str(ROOT / "pages" / "runs.py"), default_timeout=20)
-        for name, value in state.items():
-            test.session_state[f"runs.{name}"] = value
-        return test.run()
+        return open_page("runs", state={f"runs.{name}": value for name, value in state.items()})
 
     return start
 
@@ -77,10 +74,6 @@ def select(test: AppTest, *names: str) -> AppTest:
     places = [runs(test).index(name) for name in names]
     test.session_state[test.dataframe[0].key] = {"selection": {"rows": places, "columns": [], "cells": []}}
     return test.run()
-
-
-def html(test: AppTest) -> str:
-    return " ".join(each.value for each in test.html)
 
 
 def opened(test: AppTest) -> Any:

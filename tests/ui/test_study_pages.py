@@ -7,23 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from open_pages import html, open_page, press, query, said, standing
 from streamlit.testing.v1 import AppTest
 
 from replora.jobs.engine import JobState
 from replora.options import options
 from replora.studies.events import to_line
 from replora.studies.spec import DataStudy, RateStudy, study_from_dict, study_to_dict
-from replora.ui.live import study_recordings as study_recorded
+from replora.ui.live import recordings as recorded
 
-ROOT = Path(__file__).resolve().parents[2]
 Open = Callable[..., AppTest]
 DATA, RATE = "data_efficiency", "learning_rate"
 PAGES = [DATA, RATE]
-
-
-@pytest.fixture
-def scripted(study_engine: Callable[..., Any], study_events: Callable[..., Any]) -> Any:
-    return study_engine(study_events)
 
 
 @pytest.fixture
@@ -40,43 +35,13 @@ def recordings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, study_events: Ca
         )
         text = "".join(to_line(each) + "\n" for each in study_events(spec))
         (tmp_path / f"study_{task}.jsonl").write_text(text, encoding="utf-8")
-    monkeypatch.setattr(study_recorded, "FOLDER", tmp_path)
+    monkeypatch.setattr(recorded, "FOLDER", tmp_path)
     return tmp_path
 
 
 @pytest.fixture
-def app(scripted: Any, recordings: Path) -> Open:
-    def start(page: str, *, warm: bool = False, state: dict[str, Any] | None = None, **query: str) -> AppTest:
-        test = AppTest.from_file(str(ROOT / ("app.py" if warm else f"pages/{page}.py")), default_timeout=30)
-        for name, value in (state or {}).items():
-            test.session_state[name] = value
-        if warm:
-            test.run()
-            test.switch_page(f"pages/{page}.py")
-        test.query_params.update(query)
-        return test.run()
-
-    return start
-
-
-def html(test: AppTest) -> str:
-    return " ".join(each.value for each in test.html)
-
-
-def standing(test: AppTest) -> str:
-    return next(each.value for each in test.html if "standing" in each.value)
-
-
-def said(test: AppTest) -> list[str]:
-    return [each.value.replace("\\", "") for each in [*test.warning, *test.error]]
-
-
-def query(test: AppTest) -> dict[str, str]:
-    return {name: value if isinstance(value, str) else value[-1] for name, value in test.query_params.items()}
-
-
-def press(test: AppTest, key: str) -> AppTest:
-    return test.button(key=key).click().run()
+def app(engine: Any, recordings: Path) -> Open:
+    return open_page
 
 
 def buttons(test: AppTest) -> set[str]:
@@ -96,7 +61,7 @@ def test_a_page_opens_cold_and_warm_with_its_pictures(app: Open, page: str, warm
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_the_first_screen_is_recorded_and_says_by_what(app: Open, scripted: Any, page: str) -> None:
+def test_the_first_screen_is_recorded_and_says_by_what(app: Open, engine: Any, page: str) -> None:
     test = app(page)
     assert "Recorded study:" in standing(test)
     assert (
@@ -104,7 +69,7 @@ def test_the_first_screen_is_recorded_and_says_by_what(app: Open, scripted: Any,
         in html(test)
     )
     assert "--tuned" in html(test)
-    assert not scripted.scripts
+    assert not engine.jobs
     assert test.button(key=f"{page}.stop").disabled
     assert not test.button(key=f"{page}.run").disabled
 
@@ -129,7 +94,7 @@ def test_six_controls_are_in_sight_and_all_options_are_there(app: Open, page: st
     assert len(keys) - sum(len(kind) for kind in hidden) == 6
 
 
-def test_the_switch_the_rate_and_the_methods_act_on_the_recorded_study_at_once(app: Open, scripted: Any) -> None:
+def test_the_switch_the_rate_and_the_methods_act_on_the_recorded_study_at_once(app: Open, engine: Any) -> None:
     test = app(DATA)
     assert "RepLoRA reaches LoRA&#x27;s full-data accuracy" in html(test)
     assert "Not a fair comparison yet:</b> rates tuned per method; best rate inside the grid" in html(test)
@@ -147,7 +112,7 @@ def test_the_switch_the_rate_and_the_methods_act_on_the_recorded_study_at_once(a
     test.segmented_control(key=f"{DATA}.methods").set_value(["lora"]).run()
     assert "LoRA alone has nothing to be compared with" in html(test)
     assert not test.exception
-    assert not scripted.scripts
+    assert not engine.jobs
 
 
 def test_values_beside_the_recorded_grid_show_the_nearest_and_say_so(app: Open) -> None:
@@ -212,59 +177,59 @@ def test_a_missing_and_a_corrupt_recording_are_sentences(app: Open, recordings: 
     assert "holds no start of a study" in standing(app(RATE, task="digits"))
 
 
-def test_a_live_study_fills_in_finishes_and_gives_way_to_the_recorded_one(app: Open, scripted: Any) -> None:
+def test_a_live_study_fills_in_finishes_and_gives_way_to_the_recorded_one(app: Open, engine: Any) -> None:
     test = app(DATA, fractions="0.1,1", rank="8", seeds="0,1,2")
     assert "Live: 12 runs" in html(test)
     press(test, f"{DATA}.run")
     job = query(test)["run"]
-    assert study_from_dict(scripted.specs[job]) == DataStudy(fractions=(0.1, 1.0), rank=8, seeds=(0, 1, 2))
-    assert scripted.watched == [job]
+    assert study_from_dict(engine.jobs[job].spec) == DataStudy(fractions=(0.1, 1.0), rank=8, seeds=(0, 1, 2))
+    assert len(engine.jobs[job].viewers) == 1
     assert "Running: 0 of 12 runs" in standing(test)
     assert "Fairness: nothing has run yet." in html(test)
-    scripted.advance(1)
+    engine.advance(1)
     test.run()
     assert "Not a fair comparison yet" in html(test)
-    scripted.advance(5)
+    engine.advance(5)
     test.run()
     assert "Running: 4 of 12 runs, about 27 s left" in standing(test)
     assert "is read off once both have a finished run" not in html(test)
     assert "an anecdote" in html(test)
-    scripted.advance()
+    engine.advance()
     test.run()
     assert "Live study: 12 runs in 40 s" in standing(test)
     assert "over 3 paired seeds" in html(test)
     assert "This study, on CPU (test)" in html(test)
-    assert scripted.watched == []
+    assert engine.jobs[job].viewers == set()
     assert app(DATA, fractions="0.1,1", rank="8", run=job).session_state[f"{DATA}.session"].done == 12
     press(test, f"{DATA}.reset")
     assert "Recorded study:" in standing(test)
     assert "run" not in query(test)
 
 
-def test_before_every_fraction_is_there_the_headline_says_so(app: Open, scripted: Any) -> None:
+def test_before_every_fraction_is_there_the_headline_says_so(app: Open, engine: Any) -> None:
     test = press(app(DATA), f"{DATA}.run")
-    scripted.advance(4)
+    engine.advance(4)
     test.run()
     assert "The data needed is read off once both have a finished run at every fraction." in html(test)
     assert "There are no finished seeds" not in html(test)
 
 
-def test_a_link_to_a_run_of_another_kind_or_study_is_a_sentence(app: Open, scripted: Any) -> None:
+def test_a_link_to_a_run_of_another_kind_or_study_is_a_sentence(app: Open, engine: Any) -> None:
     test = press(app(RATE), f"{RATE}.run")
     job = query(test)["run"]
     assert said(app(DATA, run=job)) == ["The run of this link is not a study of data efficiency."]
-    scripted.kind = "race"
+    engine.last.kind = "race"
     assert said(app(RATE, run=job)) == ["The run of this link is not a sweep of learning rates."]
     assert "is not known here" in said(app(DATA, run="nosuchjob"))[0]
-    scripted.kind = "study"
-    scripted.specs[job] = {"study": "rate", "rank": "many"}
+    engine.last.kind = "study"
+    engine.last.spec = {"study": "rate", "rank": "many"}
     assert "cannot be read" in said(app(RATE, run=job))[0]
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_stop_keeps_what_is_finished_and_says_how_much(app: Open, scripted: Any, page: str) -> None:
+def test_stop_keeps_what_is_finished_and_says_how_much(app: Open, engine: Any, page: str) -> None:
     test = press(app(page), f"{page}.run")
-    scripted.advance(9)
+    engine.advance(9)
     press(test, f"{page}.stop")
     assert "Stopped after 7 of" in standing(test)
     assert "After 7 of" in html(test)
@@ -272,29 +237,29 @@ def test_stop_keeps_what_is_finished_and_says_how_much(app: Open, scripted: Any,
     assert not test.exception
 
 
-def test_failure_and_refusal_are_sentences(app: Open, scripted: Any) -> None:
+def test_failure_and_refusal_are_sentences(app: Open, engine: Any) -> None:
     test = app(RATE)
-    scripted.refusal = "The queue is full."
+    engine.refusal = "The queue is full."
     press(test, f"{RATE}.run")
     assert said(test) == ["The queue is full."]
     assert "Recorded study:" in standing(test)
-    scripted.refusal = ""
+    engine.refusal = ""
     press(test, f"{RATE}.run")
-    scripted.advance(4)
-    scripted.state, scripted.message = JobState.FAILED, "rank must be a whole number from 1 to 384, got 512."
+    engine.advance(4)
+    engine.last.state, engine.last.message = JobState.FAILED, "rank must be a whole number from 1 to 384, got 512."
     test.run()
     assert "Failed after 2 of" in standing(test)
     assert said(test) == ["rank must be a whole number from 1 to 384, got 512."]
 
 
-def test_a_changed_form_is_said_and_a_tuned_live_study_is_seen_at_one_rate(app: Open, scripted: Any) -> None:
+def test_a_changed_form_is_said_and_a_tuned_live_study_is_seen_at_one_rate(app: Open, engine: Any) -> None:
     test = press(app(DATA, tuned="true", fractions="0.1,1"), f"{DATA}.run")
-    scripted.advance()
+    engine.advance()
     test.run()
     assert "rates tuned for each" in html(test)
     test.segmented_control(key=f"{DATA}.tuned").set_value(False).run()
     assert "one rate, 0.0003" in html(test)
-    assert len(scripted.scripts) == 1
+    assert len(engine.jobs) == 1
     test.select_slider(key=f"{DATA}.rank").set_value(8).run()
     assert "This study: rank 4. Run live runs your settings." in standing(test)
     test.selectbox(key=f"{DATA}.task").select("digits").run()
@@ -324,9 +289,9 @@ def test_fix_it_sets_the_form_and_the_recorded_study_follows_where_it_can(app: O
     assert not {each for each in buttons(test) if ".fix." in each}
 
 
-def test_fix_it_on_a_live_study_sets_what_run_live_then_runs(app: Open, scripted: Any) -> None:
+def test_fix_it_on_a_live_study_sets_what_run_live_then_runs(app: Open, engine: Any) -> None:
     test = press(app(RATE, seeds="4", rates="0.0003,0.001"), f"{RATE}.run")
-    scripted.advance()
+    engine.advance()
     test.run()
     assert "an anecdote" in html(test)
     press(test, f"{RATE}.fix.5")
@@ -337,7 +302,7 @@ def test_fix_it_on_a_live_study_sets_what_run_live_then_runs(app: Open, scripted
     assert test.text_input(key=f"{RATE}.rates").value == "9e-05, 0.0003, 0.001, 0.003"
     press(test, f"{RATE}.run")
     wanted = RateStudy(seeds=(4, 0, 1), rates=(9e-5, 3e-4, 1e-3, 3e-3))
-    assert scripted.specs["study1"] == study_to_dict(wanted)
+    assert engine.jobs["job1"].spec == study_to_dict(wanted)
     assert not test.exception
 
 
@@ -368,18 +333,18 @@ def test_make_it_lie_hides_the_sweep_lets_either_win_and_reveals(app: Open) -> N
     assert not test.exception
 
 
-def test_a_single_rate_has_nothing_to_hide(app: Open, scripted: Any) -> None:
+def test_a_single_rate_has_nothing_to_hide(app: Open, engine: Any) -> None:
     test = press(app(RATE, rates="0.001"), f"{RATE}.run")
-    scripted.advance()
+    engine.advance()
     test.run()
     assert test.button(key=f"{RATE}.hide").disabled
     assert "At the one rate 0.001" in html(test)
     assert not test.exception
 
 
-def test_one_seed_wins_nothing_in_the_game(app: Open, scripted: Any) -> None:
+def test_one_seed_wins_nothing_in_the_game(app: Open, engine: Any) -> None:
     test = press(app(RATE, seeds="0"), f"{RATE}.run")
-    scripted.advance()
+    engine.advance()
     test.run()
     press(test, f"{RATE}.hide")
     assert "an anecdote, not a finding" in html(test)
@@ -393,7 +358,7 @@ def test_the_race_is_marked_where_its_own_page_has_it(app: Open) -> None:
 
 
 def test_the_race_page_and_the_marker_agree(app: Open) -> None:
-    test = AppTest.from_file(str(ROOT / "app.py"), default_timeout=30).run()
+    test = open_page("race", warm=True)
     test.select_slider(key="race.learning_rate").set_value(1e-3).run()
     test.switch_page(f"pages/{RATE}.py").run()
     assert "At the race&#x27;s rate, 0.001:" in html(test)

@@ -7,12 +7,15 @@ import io
 import random
 import re
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from fake_engine import FakeJob, told_studies
+from open_pages import html, open_page, query, said
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
@@ -37,11 +40,11 @@ from replora.studies.events import (
 from replora.studies.selection import only_students
 from replora.studies.spec import TeacherStudy
 from replora.studies.teacher_summary import summarize_teacher
-from replora.ui.live import study_recordings as study_recorded
-from replora.ui.studies.screen import Looked, Part, Shown
+from replora.ui.live import recordings
+from replora.ui.live.standing import Standing
+from replora.ui.studies.state import SelectedStudy, Selection, ShownStudy
 from replora.ui.studies.teacher_pictures import heatmap_columns, teacher_picture
 
-ROOT = Path(__file__).resolve().parents[2]
 PAGE = "recover_update"
 Open = Callable[..., AppTest]
 BEST = {"lora": 1e-2, "lora_tied": 1e-2, "trunk": 3e-3, "tied": 3e-3, "separate": 3e-3}
@@ -79,42 +82,17 @@ def synthetic(spec: TeacherStudy) -> Iterator[StudyEvent]:
 
 
 @pytest.fixture
-def scripted(study_engine: Callable[..., Any]) -> Any:
-    return study_engine(synthetic)
-
-
-@pytest.fixture
-def app(scripted: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Open:
+def app(engine: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Open:
+    engine.tells["study"] = told_studies(synthetic)
     for teacher in ("tied", "untied"):
         text = "".join(to_line(each) + "\n" for each in synthetic(dataclasses.replace(WHOLE, teacher=teacher)))
         (tmp_path / f"teacher_{teacher}.jsonl").write_text(text, encoding="utf-8")
-    monkeypatch.setattr(study_recorded, "FOLDER", tmp_path)
-
-    def start(*, warm: bool = False, **query: str) -> AppTest:
-        test = AppTest.from_file(str(ROOT / ("app.py" if warm else f"pages/{PAGE}.py")), default_timeout=30)
-        if warm:
-            test.run()
-            test.switch_page(f"pages/{PAGE}.py")
-        test.query_params.update(query)
-        return test.run()
-
-    return start
-
-
-def html(test: AppTest) -> str:
-    return " ".join(each.value for each in test.html)
-
-
-def said(test: AppTest) -> list[str]:
-    return [each.value.replace("\\", "") for each in [*test.warning, *test.error]]
-
-
-def query(test: AppTest) -> dict[str, str]:
-    return {name: value if isinstance(value, str) else value[-1] for name, value in test.query_params.items()}
+    monkeypatch.setattr(recordings, "FOLDER", tmp_path)
+    return partial(open_page, PAGE)
 
 
 @pytest.mark.parametrize("warm", [False, True])
-def test_the_page_opens_on_the_recorded_study_with_figures_and_matrices(app: Open, scripted: Any, warm: bool) -> None:
+def test_the_page_opens_on_the_recorded_study_with_figures_and_matrices(app: Open, engine: Any, warm: bool) -> None:
     test = app(warm=warm)
     assert not test.exception
     assert not said(test)
@@ -129,7 +107,7 @@ def test_the_page_opens_on_the_recorded_study_with_figures_and_matrices(app: Ope
     assert "RepLoRA, tied is ahead" in text
     assert text.count("data:image/png;base64,") == 8
     assert "12 of 72 runs diverged" in text
-    assert not scripted.scripts
+    assert not engine.jobs
 
 
 def test_six_controls_are_in_sight_and_all_options_are_there(app: Open) -> None:
@@ -145,7 +123,7 @@ def test_six_controls_are_in_sight_and_all_options_are_there(app: Open) -> None:
     assert len(keys) - sum(len(kind) for kind in hidden) == 6
 
 
-def test_world_students_examples_and_layer_act_on_the_recorded_study_at_once(app: Open, scripted: Any) -> None:
+def test_world_students_examples_and_layer_act_on_the_recorded_study_at_once(app: Open, engine: Any) -> None:
     test = app()
     test.segmented_control(key=f"{PAGE}.teacher").set_value("untied").run()
     assert "Teacher untied, 64 examples" in html(test)
@@ -162,25 +140,25 @@ def test_world_students_examples_and_layer_act_on_the_recorded_study_at_once(app
     test.pills(key=f"{PAGE}.students").set_value([]).run()
     assert said(test)[0].startswith("students must list at least one")
     assert test.button(key=f"{PAGE}.run").disabled
-    assert not scripted.scripts
+    assert not engine.jobs
 
 
-def test_a_live_study_fills_in_stops_and_gives_way_to_the_recorded_one(app: Open, scripted: Any) -> None:
+def test_a_live_study_fills_in_stops_and_gives_way_to_the_recorded_one(app: Open, engine: Any) -> None:
     test = app(steps="20", seeds="0,1", rates="0.001,0.003,0.01")
     test.button(key=f"{PAGE}.run").click().run()
     job = query(test)["run"]
-    assert scripted.specs[job]["study"] == "teacher"
-    assert scripted.specs[job]["steps"] == 20
+    assert engine.jobs[job].spec["study"] == "teacher"
+    assert engine.jobs[job].spec["steps"] == 20
     assert "The matrices come with the first results." in html(test)
-    scripted.advance(11)
+    engine.advance(11)
     test.run()
     assert not test.exception
     assert "Running: 8 of 18 runs, about" in html(test)
     assert "After 8 of 18 runs. Teacher tied, 64 examples, tuned: the error of RepLoRA, tied is" in html(test)
     test.button(key=f"{PAGE}.stop").click().run()
     assert "Stopped after 8 of 18 runs" in html(test)
-    scripted.state = JobState.RUNNING
-    scripted.advance()
+    engine.last.state = JobState.RUNNING
+    engine.advance()
     test.run()
     assert "Live study: 18 runs" in html(test)
     assert "an anecdote, not a finding" in html(test)
@@ -190,10 +168,10 @@ def test_a_live_study_fills_in_stops_and_gives_way_to_the_recorded_one(app: Open
     assert "run" not in query(test)
 
 
-def test_fix_it_sets_what_run_live_then_runs(app: Open, scripted: Any) -> None:
+def test_fix_it_sets_what_run_live_then_runs(app: Open, engine: Any) -> None:
     test = app(seeds="0")
     test.button(key=f"{PAGE}.run").click().run()
-    scripted.advance()
+    engine.advance()
     test.run()
     fixes = [each for each in test.button if each.label == "Fix it"]
     assert fixes
@@ -224,19 +202,19 @@ def test_rubbish_in_a_link_is_a_sentence_and_a_default(app: Open, name: str, val
 
 
 def test_a_run_of_another_study_and_a_missing_recording_are_sentences(
-    app: Open, scripted: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    app: Open, engine: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    scripted.scripts["other"], scripted.specs["other"] = [], {"study": "rate"}
+    engine.jobs["other"] = FakeJob("study", {"study": "rate"}, [])
     assert "is not a study of teachers and students" in said(app(run="other"))[0]
-    monkeypatch.setattr(study_recorded, "FOLDER", tmp_path / "nowhere")
+    monkeypatch.setattr(recordings, "FOLDER", tmp_path / "nowhere")
     test = app()
     assert not test.exception
     assert "No recorded study" in html(test)
 
 
-def shown(events: list[StudyEvent], spec: TeacherStudy) -> Shown[Any]:
+def shown(events: list[StudyEvent], spec: TeacherStudy) -> ShownStudy[Any]:
     summary = summarize_teacher(events)
-    return Shown(spec, Looked(Part(events, events), summary, spec), "", recorded=True)
+    return ShownStudy(spec, SelectedStudy(Selection(events, events), summary, spec), Standing(""), recorded=True)
 
 
 @pytest.mark.parametrize("spec", [WHOLE, dataclasses.replace(WHOLE, examples=(64,))])

@@ -2,108 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import streamlit as st
+from open_pages import html, open_page, query, said
 from streamlit.testing.v1 import AppTest
 
-from replora.jobs.engine import JobRefused, JobState, JobStatus, UnknownJob
-from replora.simulation.job import monte_carlo_lines
+from replora.jobs.engine import JobState
 from replora.simulation.specs import MonteCarlo
-from replora.ui.live import engine as ui_engine
-from replora.ui.theory.rates import view as rates_view
+from replora.ui.live import recordings
 
-ROOT = Path(__file__).resolve().parents[2]
 Open = Callable[..., AppTest]
 
 
-class ScriptedEngine:
-    """An engine with one kind of job, whose lines a test lets out."""
-
-    ready = True
-
-    def __init__(self) -> None:
-        self.scripts: dict[str, list[str]] = {}
-        self.specs: dict[str, Any] = {}
-        self.told = 0
-        self.state = JobState.RUNNING
-        self.message = self.refusal = ""
-        self.kind = "theory"
-        self.watched: list[str] = []
-
-    def submit(self, kind: str, spec: Any, *, time_limit: float | None = None, paused: bool = False) -> str:
-        if self.refusal:
-            raise JobRefused(self.refusal)
-        assert kind == "theory"
-        name = f"theoryjob{len(self.scripts)}"
-        quick = {**spec, "replicates": 3}
-        self.scripts[name], self.specs[name] = list(monte_carlo_lines(quick, lambda: None, Path())), spec
-        self.told, self.state = 0, JobState.RUNNING
-        return name
-
-    def advance(self, lines: int = 1000) -> None:
-        script = list(self.scripts.values())[-1]
-        self.told = min(len(script), self.told + lines)
-        if self.told == len(script):
-            self.state = JobState.FINISHED
-
-    def events(self, job: str, since: int = 0) -> Sequence[str]:
-        return self.scripts[job][since : self.told]
-
-    def cancel(self, job: str) -> None:
-        self.state = JobState.CANCELLED
-
-    def status(self, job: str) -> JobStatus:
-        if job not in self.scripts:
-            raise UnknownJob(job)
-        return JobStatus(job, self.kind, self.state, self.specs[job], self.told, message=self.message)
-
-    def watch(self, job: str, viewer: str) -> None:
-        self.watched.append(job)
-
-    def unwatch(self, job: str, viewer: str) -> None:
-        self.watched.remove(job)
-
-    def close(self) -> None:
-        self.scripts.clear()
-
-
 @pytest.fixture
-def scripted(monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedEngine]:
-    fake = ScriptedEngine()
-    st.cache_resource.clear()
-    monkeypatch.setattr(ui_engine, "connect", lambda: fake)
-    yield fake
-    st.cache_resource.clear()
-
-
-@pytest.fixture
-def app(scripted: ScriptedEngine) -> Open:
-    def start(page: str, *, warm: bool = False, **query: str) -> AppTest:
-        file = ROOT / ("app.py" if warm else f"pages/{page}.py")
-        test = AppTest.from_file(str(file), default_timeout=30)
-        if warm:
-            test.run()
-            test.switch_page(f"pages/{page}.py")
-        test.query_params.update(query)
-        return test.run()
-
-    return start
-
-
-def html(test: AppTest) -> str:
-    return " ".join(each.value for each in test.html)
-
-
-def said(test: AppTest) -> list[str]:
-    return [each.value.replace("\\", "") for each in [*test.warning, *test.error]]
-
-
-def query(test: AppTest) -> dict[str, str]:
-    return {name: value if isinstance(value, str) else value[-1] for name, value in test.query_params.items()}
+def app(engine: Any) -> Open:
+    return open_page
 
 
 @pytest.mark.parametrize("warm", [False, True])
@@ -178,13 +94,13 @@ def test_rubbish_in_a_link_to_rates_is_a_sentence(app: Open, name: str, value: s
     assert query(test) == {}
 
 
-def test_the_first_screen_of_rates_is_the_recorded_run_with_its_command(app: Open, scripted: ScriptedEngine) -> None:
+def test_the_first_screen_of_rates_is_the_recorded_run_with_its_command(app: Open, engine: Any) -> None:
     test = app("rates")
     assert "Recorded run: 100 replicates, n to 10\u2078" in html(test)
     assert "python -m scripts.record_theory" in html(test)
     assert "Plain, over-specified, has two modes" in html(test)
     assert "Parameters, not predictions" in html(test)
-    assert not scripted.scripts
+    assert not engine.jobs
     test.select_slider(key="rates.atoms").set_value(2).run()
     assert "Exactly specified, plain LoRA is as fast" in html(test)
     test.segmented_control(key="rates.sharings").set_value(["shared", "tanh"]).run()
@@ -193,7 +109,7 @@ def test_the_first_screen_of_rates_is_the_recorded_run_with_its_command(app: Ope
 
 
 def test_a_missing_recording_is_a_sentence(app: Open, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(rates_view, "FOLDER", tmp_path)
+    monkeypatch.setattr(recordings, "FOLDER", tmp_path)
     test = app("rates")
     assert not test.exception
     assert "No recorded run" in html(test)
@@ -201,17 +117,17 @@ def test_a_missing_recording_is_a_sentence(app: Open, monkeypatch: pytest.Monkey
     assert "cannot be read" in html(app("rates"))
 
 
-def test_a_live_run_streams_finishes_and_gives_way_to_the_recorded_one(app: Open, scripted: ScriptedEngine) -> None:
+def test_a_live_run_streams_finishes_and_gives_way_to_the_recorded_one(app: Open, engine: Any) -> None:
     test = app("rates", eta="0.1", n_grid="1e5,1e7")
     assert "Run live runs your settings" in html(test)
     test.button(key="rates.run").click().run()
     job = query(test)["run"]
-    assert scripted.specs[job] == MonteCarlo(eta=0.1, n_grid=(10**5, 10**7)).to_dict()
-    assert scripted.watched == [job]
-    scripted.advance(2)
+    assert engine.jobs[job].spec == MonteCarlo(eta=0.1, n_grid=(10**5, 10**7)).to_dict()
+    assert len(engine.jobs[job].viewers) == 1
+    engine.advance(2)
     test.run()
     assert "Running: 1 of 4 fits" in html(test)
-    scripted.advance()
+    engine.advance()
     test.run()
     assert not test.exception
     assert "Live run: 40 replicates" in html(test)
@@ -224,27 +140,27 @@ def test_a_live_run_streams_finishes_and_gives_way_to_the_recorded_one(app: Open
     assert "run" not in query(test)
 
 
-def test_a_reload_takes_a_run_up_again_and_an_unknown_one_is_a_sentence(app: Open, scripted: ScriptedEngine) -> None:
-    job = scripted.submit("theory", MonteCarlo(n_grid=(10**5, 10**6)).to_dict())
-    scripted.advance()
+def test_a_reload_takes_a_run_up_again_and_an_unknown_one_is_a_sentence(app: Open, engine: Any) -> None:
+    job = engine.submit("theory", MonteCarlo(n_grid=(10**5, 10**6)).to_dict())
+    engine.advance()
     assert "Live run" in html(app("rates", run=job))
     assert "is not known here" in said(app("rates", run="nosuchjob"))[0]
-    scripted.kind = "race"
+    engine.last.kind = "race"
     assert "is not a Monte Carlo" in said(app("rates", run=job))[0]
 
 
-def test_stop_failure_and_refusal_are_said(app: Open, scripted: ScriptedEngine) -> None:
+def test_stop_failure_and_refusal_are_said(app: Open, engine: Any) -> None:
     test = app("rates", n_grid="1e5,1e6")
-    scripted.refusal = "The queue is full."
+    engine.refusal = "The queue is full."
     test.button(key="rates.run").click().run()
     assert said(test) == ["The queue is full."]
-    scripted.refusal = ""
+    engine.refusal = ""
     test.button(key="rates.run").click().run()
-    scripted.advance(2)
+    engine.advance(2)
     test.button(key="rates.stop").click().run()
     assert "Stopped after 1 of 4 fits" in html(test)
     test.button(key="rates.run").click().run()
-    scripted.state, scripted.message = JobState.FAILED, "Out of memory."
+    engine.last.state, engine.last.message = JobState.FAILED, "Out of memory."
     test.run()
     assert "Failed after 0 of 4 fits" in html(test)
     assert said(test) == ["Out of memory."]
@@ -263,14 +179,14 @@ def test_controls_that_hold_nonsense_stop_the_run_button_only(app: Open) -> None
     assert said(test)[0].startswith("sharings must list at least one")
 
 
-def test_the_size_looked_at_is_the_largest_done_until_one_is_chosen(app: Open, scripted: ScriptedEngine) -> None:
+def test_the_size_looked_at_is_the_largest_done_until_one_is_chosen(app: Open, engine: Any) -> None:
     test = app("rates", n_grid="1e4,1e5,1e6")
     assert test.select_slider(key="rates.at.n").value == 10**8
     test.button(key="rates.run").click().run()
-    scripted.advance(5)
+    engine.advance(5)
     test.run()
     assert test.select_slider(key="rates.at.n").value == 10**5
-    scripted.advance()
+    engine.advance()
     test.run()
     assert test.select_slider(key="rates.at.n").value == 10**6
     test.select_slider(key="rates.at.n").set_value(10**4).run()

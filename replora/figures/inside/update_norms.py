@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from replora.events import RateChanged
 from replora.figures.chart import Drawing, Figure, chart_spec
 from replora.figures.race.curves import Curve, Point, curves, delta_norms, mean_points, thinned
-from replora.figures.race.figures import HIGH, MESSAGE, Picture, format_rate, nice_ceiling, norm_figure
+from replora.figures.race.figures import HIGH, MESSAGE, PlottedRace, format_rate, nice_ceiling, norm_figure
 from replora.figures.style import title_of
 
 LEAST_RATIO = 2.0
@@ -15,12 +15,12 @@ TIMES = "\u00d7"
 RATIO_STEPS = (1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
 
 
-def update_norm_figures(picture: Picture) -> list[Figure]:
+def update_norm_figures(picture: PlottedRace) -> list[Figure]:
     """Both, in the order in which they are read."""
     return [norm_figure(picture), norm_ratio_figure(picture)]
 
 
-def norm_ratio_figure(picture: Picture) -> Figure:
+def norm_ratio_figure(picture: PlottedRace) -> Figure:
     """The norm of RepLoRA's delta_weight over that of LoRA's, seed by seed."""
     found = norm_ratios(curves(picture.events, delta_norms))
     mean = mean_points(found)
@@ -61,7 +61,7 @@ def _quotients(ours: Sequence[Point], theirs: Sequence[Point]) -> tuple[Point, .
     return tuple((step, value / by_step[step]) for step, value in ours if by_step.get(step))
 
 
-def _annotate(drawing: Drawing, picture: Picture, found: Sequence[Curve]) -> None:
+def _annotate(drawing: Drawing, picture: PlottedRace, found: Sequence[Curve]) -> None:
     """Where the rate changed, what is recorded, and what is missing."""
     for event in picture.events:
         if isinstance(event, RateChanged):
@@ -73,7 +73,7 @@ def _annotate(drawing: Drawing, picture: Picture, found: Sequence[Curve]) -> Non
         drawing.text("message", _missing(picture), drawing.steps / 2, MESSAGE)
 
 
-def _missing(picture: Picture) -> str:
+def _missing(picture: PlottedRace) -> str:
     if not {"lora", "replora"} <= {run.method.name for run in picture.spec.runs}:
         return "Needs both methods"
     if any(each.diverged is not None for each in curves(picture.events, delta_norms)):
@@ -81,7 +81,7 @@ def _missing(picture: Picture) -> str:
     return picture.message or "Nothing measured yet"
 
 
-def _unit(picture: Picture) -> str:
+def _unit(picture: PlottedRace) -> str:
     """Whether both had one learning rate, without which the ratio says little."""
     rates = {run.learning_rate for run in picture.spec.runs if run.method.name in ("lora", "replora")}
     return f"one learning rate, {format_rate(rates.pop())}" if len(rates) == 1 else "their learning rates differ"

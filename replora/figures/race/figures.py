@@ -37,8 +37,8 @@ FINE, COARSE = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0), (1.0, 2.0, 5
 
 
 @dataclass(frozen=True)
-class Picture:
-    """What the figures show: a race so far, earlier ones in grey behind it, and what to say while there is nothing."""
+class PlottedRace:
+    """What the figures of a race show: it so far, earlier ones in grey, and what to say while there is nothing."""
 
     spec: Race
     events: Sequence[Event] = ()
@@ -47,7 +47,7 @@ class Picture:
     message: str = ""
 
 
-def race_figures(picture: Picture) -> list[Figure]:
+def race_figures(picture: PlottedRace) -> list[Figure]:
     """All four, in the order in which they are read."""
     return [
         accuracy_figure(picture),
@@ -57,7 +57,7 @@ def race_figures(picture: Picture) -> list[Figure]:
     ]
 
 
-def accuracy_figure(picture: Picture) -> Figure:
+def accuracy_figure(picture: PlottedRace) -> Figure:
     """Test accuracy in per cent, at each evaluation."""
     found = curves(picture.events, accuracies)
     drawing = Drawing(picture.spec.steps, 0.0, 100.0)
@@ -74,13 +74,13 @@ def accuracy_figure(picture: Picture) -> Figure:
     )
 
 
-def _tested(picture: Picture) -> int:
+def _tested(picture: PlottedRace) -> int:
     """How many test examples there are, or before that is told, were asked for."""
     told = next((each.test_examples for each in picture.events if isinstance(each, Started)), 0)
     return told or picture.spec.test_examples
 
 
-def difference_figure(picture: Picture) -> Figure:
+def difference_figure(picture: PlottedRace) -> Figure:
     """RepLoRA's test accuracy minus LoRA's, seed by seed, in percentage points."""
     found = differences(curves(picture.events, accuracies))
     earlier = [differences(curves(each, accuracies)) for each in picture.earlier]
@@ -117,7 +117,7 @@ def difference_figure(picture: Picture) -> Figure:
     )
 
 
-def loss_figure(picture: Picture) -> Figure:
+def loss_figure(picture: PlottedRace) -> Figure:
     """Cross-entropy of each training batch, thin, and its trailing mean, thick."""
     found = curves(picture.events, training_losses)
     guess = log(_classes(picture))  # the loss of guessing
@@ -136,7 +136,7 @@ def loss_figure(picture: Picture) -> Figure:
     )
 
 
-def norm_figure(picture: Picture) -> Figure:
+def norm_figure(picture: PlottedRace) -> Figure:
     """Frobenius norm of all delta_weight together."""
     found = curves(picture.events, delta_norms)
     earlier = [curve for each in picture.earlier for curve in curves(each, delta_norms)]
@@ -174,7 +174,7 @@ def with_crossings(points: Sequence[Point]) -> list[Point]:
     return [*filled, *points[-1:]]
 
 
-def _classes(picture: Picture) -> int:
+def _classes(picture: PlottedRace) -> int:
     started = next((each for each in picture.events if isinstance(each, Started)), None)
     return len(started.classes) if started else 10  # a guess, until the race says
 
@@ -183,7 +183,7 @@ def _largest(found: Sequence[Curve]) -> float:
     return max((value for each in found for _, value in each.points), default=0.0)
 
 
-def _hover_titles(picture: Picture) -> dict[str, str]:
+def _hover_titles(picture: PlottedRace) -> dict[str, str]:
     raced = {run.method.name for run in picture.spec.runs}
     return {method: title_of(method) for method in STYLES if method in raced}
 
@@ -208,7 +208,7 @@ def _draw_methods(drawing: Drawing, found: Sequence[Curve], *, smoothing: int = 
     drawing.labels(ends)
 
 
-def _draw_earlier(drawing: Drawing, picture: Picture, read: Reader, smoothing: int = 1) -> None:
+def _draw_earlier(drawing: Drawing, picture: PlottedRace, read: Reader, smoothing: int = 1) -> None:
     for number, events in enumerate(picture.earlier):
         found = curves(events, read)
         for method in methods_of(found):
@@ -217,7 +217,7 @@ def _draw_earlier(drawing: Drawing, picture: Picture, read: Reader, smoothing: i
 
 
 def _annotate(
-    drawing: Drawing, picture: Picture, found: Sequence[Curve], *, paired: bool = False, stamp: float = HIGH
+    drawing: Drawing, picture: PlottedRace, found: Sequence[Curve], *, paired: bool = False, stamp: float = HIGH
 ) -> None:
     """Where the learning rate changed, where a run diverged, what is recorded, and what is missing."""
     top = HIGH - 0.12 if paired else HIGH + 0.02  # the corner of the difference is taken
@@ -239,7 +239,7 @@ def _annotate(
         drawing.text("message", _missing(picture, paired, bool(lost)), drawing.steps / 2, MESSAGE)
 
 
-def _missing(picture: Picture, paired: bool, lost: bool) -> str:
+def _missing(picture: PlottedRace, paired: bool, lost: bool) -> str:
     raced = {run.method.name for run in picture.spec.runs}
     if paired and not {"lora", "replora"} <= raced:
         return "Needs both methods"

@@ -138,7 +138,7 @@ def _fetch(name: str, page: str) -> None:
         live(session, jobs, page)
         raise HubError(f"{name} is being downloaded.")
     if st.button("Download", key=f"{page}.download", disabled=session.active, width="stretch"):
-        session.start(jobs, Download(backbone=name))
+        session.run(jobs, Download(backbone=name))
         st.rerun()
     if session.active and session.spec is not None:
         raise HubError(f"{session.spec.backbone} is being downloaded; {name} can be when that is done.")
@@ -153,7 +153,7 @@ def _progress(session: DownloadSession, jobs: WatchedEngine, page: str) -> None:
     session.poll(jobs)
     if not session.active:
         st.rerun()
-    share, words = session.standing()
+    share, words = session.standing(jobs.ready)
     st.progress(share, plain(words))
     if st.button("Stop the download", key=f"{page}.download.stop", width="stretch"):
         session.cancel(jobs)

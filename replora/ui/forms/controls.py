@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args, get_origin
 
 import streamlit as st
 
-from replora.options import Option, SpecError, default_of, format_value, kind_of, options, parse_value
+from replora.options import Option, SpecError, check_value, default_of, format_value, kind_of, options, parse_value
 
 
 def control(
@@ -31,6 +31,10 @@ def control(
     common: dict[str, Any] = {"key": key, "help": facts.help, "on_change": on_change, "disabled": disabled}
     common["persist_state"] = "session"
     if get_origin(kind) is tuple:
+        if facts.in_order:  # a choice of declared names
+            declared = get_args(get_args(kind)[0])
+            picked = st.pills(label, declared, selection_mode="multi", default=list(opened), **common)
+            return check_value(name, list(picked), kind, facts)
         text = st.text_input(label, format_value(opened).replace(",", ", "), **common)
         return parse_value(name, text or "", kind, facts)
     if kind is bool:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import streamlit as st
 
 from replora.hub.download import Download, DownloadEvent, Downloading, from_line
-from replora.jobs.engine import Engine, JobState
+from replora.jobs.engine import JobState
 from replora.ui.live.session import JobSession
+from replora.ui.live.standing import queue_words
 from replora.wording import count
 
 SESSION = "hub.download"
@@ -24,15 +25,11 @@ class DownloadSession(JobSession[Download, DownloadEvent]):
     spec_type = Download
     read = staticmethod(from_line)
 
-    def start(self, engine: Engine, spec: Download) -> None:
-        """A new download in place of the one at hand."""
-        self._launch(engine, spec)
-
-    def standing(self) -> tuple[float, str]:
-        """How far it is, from 0 to 1, and in words."""
+    def standing(self, ready: bool) -> tuple[float, str]:
+        """How far it is, from 0 to 1, and in words; `ready`: whether the engine's host has loaded."""
         last = next((each for each in reversed(self.events) if isinstance(each, Downloading)), None)
-        if self.state is JobState.QUEUED:
-            return 0.0, "Waiting for other jobs to end" if self.status and self.status.position else "Starting"
+        if self.status is not None and self.status.state is JobState.QUEUED:
+            return 0.0, queue_words(self.status.position, ready)
         if last is None or not last.total:
             return 0.0, "Asking the hub"
         done, total = (max(1, round(each / MEGABYTE)) for each in (last.done, last.total))

@@ -15,12 +15,23 @@ from replora.ui.forms.controls import control
 Chosen = TypeVar("Chosen", bound=Linked)
 
 
-def open_spec(spec: type[Chosen], query: Mapping[str, str], page: str) -> tuple[Chosen, Sequence[str]]:
-    """What this session's first link asked for, and the sentences about what it could not have."""
+def open_spec(
+    spec: type[Chosen],
+    query: Mapping[str, str],
+    page: str,
+    *,
+    check: Callable[[Chosen, Sequence[str]], tuple[Chosen, list[str]]] = lambda opened, problems: (opened, [*problems]),
+    instead: Chosen | None = None,
+) -> tuple[Chosen, list[str]]:
+    """What this session's first link asked for, and the sentences about what it could not have.
+
+    check: what of it can be had here. instead: what is opened in place of what the link says.
+    """
     key = f"{page}.opened"
     if key not in st.session_state:
-        st.session_state[key] = spec.from_query(query)
-    opened: tuple[Chosen, Sequence[str]] = st.session_state[key]
+        asked, problems = spec.from_query(query)
+        st.session_state[key] = check(asked if instead is None else instead, problems)
+    opened: tuple[Chosen, list[str]] = st.session_state[key]
     return opened
 
 
@@ -54,9 +65,3 @@ def place_controls(
         except SpecError as error:
             problem = problem or str(error)
     return problem
-
-
-def write_query(query: Mapping[str, str]) -> None:
-    """Keep the URL a link to what is on the screen."""
-    if dict(query) != st.query_params.to_dict():
-        st.query_params.from_dict(dict(query))

@@ -1,29 +1,70 @@
-"""The recorded races that are shown before anything has run."""
+"""The recorded runs that pages show before anything has run, each file read once for all visitors."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Generic, TypeVar
 
 import streamlit as st
 
 from replora.catalog import ASSETS
 from replora.events import Event, EventError, Started, read_events
+from replora.simulation.events import MonteCarloStarted, TheoryEvent, read_theory_events
+from replora.studies.events import StudyEvent, StudyStarted, read_study_events
 
 FOLDER = ASSETS / "recorded"
 
-
-def recorded_race(task: str) -> tuple[Event, ...]:
-    """The recorded race of a task; `EventError`, with a sentence, where there is none that can be read."""
-    path = FOLDER / f"race_{task}.jsonl"
-    if not path.is_file():
-        raise EventError("There is no recorded run of this task yet; press Play.")
-    return _read(path, path.stat().st_mtime_ns)
+EventOf = TypeVar("EventOf")
 
 
-@st.cache_resource(show_spinner=False, max_entries=32)
-def _read(path: Path, changed: int) -> tuple[Event, ...]:
+@dataclass(frozen=True)
+class Recordings(Generic[EventOf]):
+    """Those of one kind: how a file is read, the event it must hold, and the sentence where there is no file."""
+
+    noun: str  # 'a race', for sentences
+    read: Callable[[Path], Iterable[EventOf]]
+    start: type
+    missing: str
+
+    def events(self, name: str) -> tuple[EventOf, ...]:
+        """A recording by the name of its file; `EventError`, with a sentence, where none can be read."""
+        path = _path(name)
+        if not path.is_file():
+            raise EventError(self.missing)
+        events: tuple[EventOf, ...] = _read(path, path.stat().st_mtime_ns, self)
+        return events
+
+
+RACES = Recordings[Event]("a race", read_events, Started, "There is no recorded run of this task yet; press Play.")
+STUDIES = Recordings[StudyEvent](
+    "a study", read_study_events, StudyStarted, "There is no recorded study of this task yet; press Run live."
+)
+RATES = Recordings[TheoryEvent](
+    "a Monte Carlo", read_theory_events, MonteCarloStarted, "There is no recorded run of these rates; press Run live."
+)
+
+
+def made_once(name: str, key: str, make: Callable[[], Any]) -> Any:
+    """What `make` makes of a recording, kept under `key` until its file changes."""
+    path = _path(name)
+    return _made(path, path.stat().st_mtime_ns, key, make)
+
+
+def _path(name: str) -> Path:
+    return FOLDER / f"{name}.jsonl"
+
+
+@st.cache_resource(show_spinner=False, max_entries=48)
+def _read(path: Path, changed: int, _kind: Recordings[Any]) -> tuple[Any, ...]:
     """The events of a file; `changed` makes a new file a new entry."""
-    events = tuple(read_events(path))
-    if not any(isinstance(each, Started) for each in events):
-        raise EventError(f"{path.name} holds no start of a race.")
+    events = tuple(_kind.read(path))
+    if not any(isinstance(event, _kind.start) for event in events):
+        raise EventError(f"{path.name} holds no start of {_kind.noun}.")
     return events
+
+
+@st.cache_resource(show_spinner=False, max_entries=128)
+def _made(path: Path, changed: int, key: str, _make: Callable[[], Any]) -> Any:
+    return _make()

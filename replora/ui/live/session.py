@@ -62,6 +62,10 @@ class JobSession(Generic[SpecOf, EventOf]):
         """Whether the job can still change."""
         return self.status is not None and not self.status.state.final
 
+    def running_seconds(self) -> float:
+        """How often to ask for news of a job that runs."""
+        return 0.5
+
     def poll(self, engine: Engine) -> None:
         """Take in what is new; the status is read first, so that a final one is never ahead of its events."""
         if self.status is None:
@@ -93,19 +97,8 @@ class JobSession(Generic[SpecOf, EventOf]):
             self.status, self.events, self.problem = status, [], ""
             self.poll(engine)
 
-    def cancel(self, engine: Engine) -> None:
-        """End the job; what it has told stays."""
-        if self.active and self.job is not None:
-            engine.cancel(self.job)
-            self.poll(engine)
-
-    def reset(self, engine: Engine) -> None:
-        """Forget all; the next run starts from the same seed."""
-        self.cancel(engine)
-        self._forget("")
-
-    def _launch(self, engine: Engine, spec: SpecOf, *, paused: bool = False) -> None:
-        """Submit first and end the old job then, so that a refusal changes nothing."""
+    def run(self, engine: Engine, spec: SpecOf, *, paused: bool = False) -> None:
+        """A new job in place of the one at hand; submitted before that is ended, so that a refusal changes nothing."""
         try:
             job = engine.submit(self.kind, self.plain(spec), paused=paused)
         except JobRefused as refusal:
@@ -116,6 +109,17 @@ class JobSession(Generic[SpecOf, EventOf]):
         self._archive(spec)
         self.spec, self.events, self.problem = spec, [], ""
         self.status = engine.status(job)
+
+    def cancel(self, engine: Engine) -> None:
+        """End the job; what it has told stays."""
+        if self.active and self.job is not None:
+            engine.cancel(self.job)
+            self.poll(engine)
+
+    def reset(self, engine: Engine) -> None:
+        """Forget all; the next run starts from the same seed."""
+        self.cancel(engine)
+        self._forget("")
 
     def _archive(self, following: SpecOf) -> None:
         """Called before the events at hand make room for those of `following`."""

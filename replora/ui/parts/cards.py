@@ -1,4 +1,4 @@
-"""A card with one large number, as HTML."""
+"""Cards with one large number each, as HTML."""
 
 from __future__ import annotations
 
@@ -15,3 +15,8 @@ def card(kind: str, title: str, value: str, caption: str, notes: Sequence[str]) 
         f'<section class="card {escape(kind)}"><h2>{title}</h2>'
         f'<div class="value">{value}<span>{caption}</span></div>{lines}</section>'
     )
+
+
+def row_of(cards: Sequence[str], kind: str = "") -> str:
+    """Cards side by side where there is room; `kind` is a further class, which says for how many."""
+    return f'<div class="{escape(f"board {kind}".strip())}">{"".join(cards)}</div>'

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from html import escape
-from urllib.parse import urlsplit
 
 import streamlit as st
 
@@ -46,12 +45,6 @@ def result_card(
         st.code(card.command, language=None, wrap_lines=True)
         st.caption(plain(f"{card.note} {card.promise}".strip()))
         _downloads(card, figures, told, page, more)
-
-
-def absolute(link: str) -> str:
-    """A link from one page to another as an address of this server; itself where nobody knows the server's."""
-    here = urlsplit(st.context.url or "")
-    return f"{here.scheme}://{here.netloc}{here.path.rpartition('/')[0]}/{link}" if here.netloc else link
 
 
 def card_html(card: ResultCard) -> str:

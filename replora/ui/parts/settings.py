@@ -26,6 +26,8 @@ def value_text(name: str, value: Any) -> str:
         return kept_task_title(value)
     if name == "methods":
         return listing([METHOD_TITLES[each] for each in value])
+    if name == "projections":
+        return listing(value)
     if name == "data_fraction":
         return f"{100 * value:g} %"
     if name == "fractions":
@@ -37,7 +39,7 @@ def value_text(name: str, value: Any) -> str:
 
 def settings(race: Race) -> dict[str, Any]:
     """A race whose runs differ in method and seed only, as the flat values of a form; sharing is RepLoRA's."""
-    first = next((run for run in race.runs if run.method.name == "replora"), race.runs[0])
+    first = race.telling_run
     values = {each.name: getattr(race, each.name) for each in fields(Training)}
     values |= {name: getattr(first.method, name) for name in options(first.method) if name != "name"}
     values |= {name: getattr(first, name) for name in options(Run) if name != "seed"}

@@ -8,11 +8,11 @@ from statistics import fmean
 from replora.config import METHOD_TITLES, Race
 from replora.events import Event, Started
 from replora.summary import RaceSummary, RunSummary, paired_differences, summarize, verdict
-from replora.ui.parts.cards import BLANK, card
+from replora.ui.parts.cards import BLANK, card, row_of
 from replora.wording import MINUS, count, duration, signed
 
 
-def board(spec: Race, events: Sequence[Event]) -> str:
+def race_cards(spec: Race, events: Sequence[Event]) -> str:
     """The cards, with dashes where nothing is known yet, so that nothing moves when it is."""
     summary = summarize(events)
     methods = list(dict.fromkeys(run.method.name for run in spec.runs))
@@ -20,7 +20,7 @@ def board(spec: Race, events: Sequence[Event]) -> str:
     if {"lora", "replora"} <= set(methods):
         cards.append(_difference_card(summary))
     cards.append(_pace_card(summary))
-    return f'<div class="board">{"".join(cards)}</div>'
+    return row_of(cards)
 
 
 def verdict_line(events: Sequence[Event]) -> str:

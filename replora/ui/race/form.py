@@ -8,64 +8,56 @@ in a sentence what it could not take, carry any valid value, and read as the com
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import streamlit as st
 
-from replora.config import METHOD_TITLES, Race, RaceOptions
+from replora.config import Race, RaceOptions
+from replora.methods import HEAD, METHOD_TITLES, OURS, REFERENCE, has_adapter, idle_knobs
 from replora.options import SpecError, UserError
 from replora.result_card import options_of
 from replora.ui.forms.backbone import backbone_control
 from replora.ui.forms.controls import control
 from replora.ui.forms.links import servable
+from replora.ui.forms.spec_form import open_spec
+from replora.ui.live.form import Form
+from replora.ui.live.page import RUN
 from replora.ui.parts.settings import value_text
 from replora.ui.visitor.own_data import own_tasks
 
-OPENED = "race.opened"  # the options this session began with
-PROBLEMS = "race.problems"  # what its link asked for and could not have
-WISH = "race.task.wish"  # the task another page has chosen
-RUN = "run"  # the key of the run id in the query string
+PAGE = "race"
+WISH = f"{PAGE}.task.wish"  # the task another page has chosen
 
-METHOD_CHOICES = {"lora": "LoRA", "replora": "RepLoRA", "lora,replora": "Both"}
+METHOD_CHOICES: dict[str, str] = {
+    **{name: METHOD_TITLES[name] for name in (REFERENCE, OURS)},
+    f"{REFERENCE},{OURS}": "Both",
+}
 MORE = (
-    ("activation", "sharing", "layer_sharing", "residual", "alpha"),
+    ("mlp_depth", "projections", "activation", "sharing", "layer_sharing", "residual", "alpha"),
     ("steps", "batch_size", "adapted_blocks", "head_start", "head_learning_rate"),
     ("warmup_fraction", "weight_decay", "clip_norm"),
     ("evaluate_every", "test_examples", "device", "precision"),
 )
-REPLORA_ONLY = ("mlp_width", "activation", "sharing", "layer_sharing", "residual")
 
 
-@dataclass(frozen=True)
-class Form:
-    """`chosen` and its `race` are None where the controls hold something that is no race; `problem` says why."""
+def open_race(query: Mapping[str, str], shown: Race | None) -> tuple[RaceOptions, list[str]]:
+    """What this session's first link asked for, and the sentences about what it could not have.
 
-    chosen: RaceOptions | None = None
-    race: Race | None = None
-    problem: str = ""
-
-
-def open_form(query: Mapping[str, str], shown: Race | None) -> RaceOptions:
-    """The options of this session's first URL; where it names a run and nothing else, those of that race, `shown`."""
-    if OPENED not in st.session_state:
-        found, problems = RaceOptions.from_query(query)
-        if shown is not None and set(query) == {RUN}:
-            found = options_of(shown) or found
-        st.session_state[OPENED], st.session_state[PROBLEMS] = servable(found, problems)
-    options: RaceOptions = st.session_state[OPENED]
-    return options
+    Where it names a run and nothing else, the options of that race, `shown`.
+    """
+    instead = options_of(shown) if shown is not None and set(query) == {RUN} else None
+    return open_spec(RaceOptions, query, PAGE, check=servable, instead=instead)
 
 
-def race_form(opened: RaceOptions, on_rate: Callable[[], None]) -> Form:
-    """The controls; `on_rate` is called when the learning rate is moved."""
+def race_form(opened: RaceOptions, on_rate: Callable[[], None]) -> Form[RaceOptions]:
+    """The controls; what they hold has a race. `on_rate` is called when the learning rate is moved."""
     if WISH in st.session_state:
         st.session_state[key_of("task")] = st.session_state.pop(WISH)
     values: dict[str, Any] = {}
     problems: list[str] = []
 
     def place(name: str, **facts: Any) -> None:
-        idle = name in REPLORA_ONLY and "replora" not in values["methods"]
+        idle = name in idle_knobs(values["methods"])
         value = getattr(opened, name)
         try:
             values[name] = control(
@@ -89,19 +81,20 @@ def race_form(opened: RaceOptions, on_rate: Callable[[], None]) -> Form:
     with st.expander("More"):
         values["methods"] = _baseline(opened.methods, values["methods"])
         try:
-            values["backbone"] = backbone_control("race", opened.backbone, values["task"])
+            values["backbone"] = backbone_control(PAGE, opened.backbone, values["task"])
         except UserError as error:
             problems.append(str(error))
         for group in MORE:
             for name in group:
                 place(name)
     if problems:
-        return Form(problem=problems[0])
+        return Form(opened, problem=problems[0])
     try:
         chosen = RaceOptions(**values)
-        return Form(chosen, chosen.race())
+        chosen.race()
     except SpecError as error:
-        return Form(problem=str(error))
+        return Form(opened, problem=str(error))
+    return Form(opened, chosen)
 
 
 def ask_for_task(task: str) -> None:
@@ -115,30 +108,21 @@ def rate_asked() -> float:
     return rate
 
 
-def write_link(chosen: RaceOptions | None, job: str | None) -> None:
-    """Keep the URL a link to what is on the screen: the form's values that are not defaults, and the run."""
-    query = {} if chosen is None else chosen.to_query()
-    if job:
-        query[RUN] = job
-    if chosen is not None and query != st.query_params.to_dict():
-        st.query_params.from_dict(query)
-
-
 def key_of(name: str) -> str:
     """The session-state key of an option's control."""
-    return f"race.{name}"
+    return f"{PAGE}.{name}"
 
 
 def _methods(opened: tuple[str, ...]) -> tuple[str, ...]:
     """Who races, the baseline aside; a choice is the text of a link, `lora,replora`."""
-    adapters = [name for name in METHOD_TITLES if name in opened and name != "head"]
-    first = ",".join(adapters) or "head"
+    adapters = [name for name in METHOD_TITLES if name in opened and has_adapter(name)]
+    first = ",".join(adapters) or HEAD
     chosen = st.segmented_control(
         "Methods",
         [*METHOD_CHOICES] if adapters else [*METHOD_CHOICES, first],
         default=first,
         required=True,
-        format_func=lambda choice: METHOD_CHOICES.get(choice, METHOD_TITLES["head"]),
+        format_func=lambda choice: METHOD_CHOICES.get(choice, METHOD_TITLES[HEAD]),
         key=key_of("methods"),
         help="Who races on the same batches.",
         persist_state="session",
@@ -151,10 +135,10 @@ def _baseline(opened: tuple[str, ...], methods: tuple[str, ...]) -> tuple[str, .
     """The methods with the head-only run beside them if it is asked for."""
     wanted = st.toggle(
         "Head only as well",
-        "head" in opened,
+        HEAD in opened,
         key=key_of("head"),
         help="A run without any adapter: the baseline that both must beat.",
-        disabled=methods == ("head",),
+        disabled=methods == (HEAD,),
         persist_state="session",
     )
-    return (*methods, "head") if wanted and methods != ("head",) else methods
+    return (*methods, HEAD) if wanted and methods != (HEAD,) else methods

@@ -24,17 +24,21 @@ class RaceSession(JobSession[Race, Event]):
 
     earlier: list[list[Event]] = field(default_factory=list)
 
+    def running_seconds(self) -> float:
+        """Short until the first step, for which people wait."""
+        return 0.5 if any(isinstance(event, Step) for event in self.events) else 0.2
+
     def play(self, engine: Engine, race: Race) -> None:
         """Go on with a paused race of this structure, else start anew."""
         if self.state is JobState.PAUSED and not self.changed(race):
             self._control(engine, Action.RESUME)
         else:
-            self._launch(engine, race)
+            self.run(engine, race)
 
     def step(self, engine: Engine, race: Race) -> None:
         """One step of the race at hand, or of a new one that then stays paused."""
         if not self.active or self.changed(race):
-            self._launch(engine, race, paused=True)
+            self.run(engine, race, paused=True)
         if self.active:
             self._control(engine, Action.STEP)
 

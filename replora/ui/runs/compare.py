@@ -11,7 +11,7 @@ import streamlit as st
 
 from replora.config import METHOD_TITLES
 from replora.events import Event, EventError, Started, from_line
-from replora.figures.race.figures import Picture, accuracy_figure
+from replora.figures.race.figures import PlottedRace, accuracy_figure
 from replora.jobs.engine import Engine, UnknownJob
 from replora.jobs.history import RunRow
 from replora.ui.parts.figure import show_figure
@@ -102,5 +102,5 @@ def _accuracies(engine: Engine, pair: Sequence[RunRow]) -> None:
         st.caption("One of these races ended before its first step; there is nothing to draw.")
         return
     longest = dataclasses.replace(specs[0], steps=max(each.steps for each in specs))
-    show_figure(accuracy_figure(Picture(longest, told[0], earlier=(told[1],))), "runs")
+    show_figure(accuracy_figure(PlottedRace(longest, told[0], earlier=(told[1],))), "runs")
     st.html('<p class="footnote">A in colour, B in grey.</p>')

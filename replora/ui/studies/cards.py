@@ -10,7 +10,7 @@ from replora.studies.spec import RaceStudy
 from replora.studies.statistics import DataNeeded, Interval
 from replora.studies.summary import Cell, Comparison, StudySummary, compared
 from replora.summary import SEEDS_FOR_A_VERDICT
-from replora.ui.parts.cards import BLANK, card
+from replora.ui.parts.cards import BLANK, card, row_of
 from replora.ui.studies.pictures import (
     at_shared_rates,
     main_comparisons,
@@ -26,7 +26,7 @@ from replora.wording import MINUS, signed
 NOTHING = "&nbsp;"
 
 
-def data_board(spec: RaceStudy, summary: StudySummary | None) -> str:
+def data_cards(spec: RaceStudy, summary: StudySummary | None) -> str:
     """Accuracy with the most and the least data, the difference at both, and the data needed."""
     least, most = spec.all_fractions[0], spec.all_fractions[-1]
     cards = []
@@ -45,10 +45,10 @@ def data_board(spec: RaceStudy, summary: StudySummary | None) -> str:
         cards.append(card("difference", "Difference", _points(first), f"with {percent(least)} %", notes))
         if len(spec.all_fractions) > 1:
             cards.append(_needed(pair, summary.data_needed if summary else ()))
-    return _board(cards)
+    return row_of(cards, "study")
 
 
-def rate_board(spec: RaceStudy, summary: StudySummary | None, race_rate: float) -> str:
+def rate_cards(spec: RaceStudy, summary: StudySummary | None, race_rate: float) -> str:
     """Each method at its tuned rate, the difference there and at the race's rate, and how far the rates lie apart."""
     fraction = spec.all_fractions[0]
     cards = []
@@ -70,10 +70,10 @@ def rate_board(spec: RaceStudy, summary: StudySummary | None, race_rate: float) 
         cards.append(card("difference", "Difference", _points(tuned), "tuned", notes))
         if "head" not in pair:
             cards.append(_apart(pair, tuned))
-    return _board(cards)
+    return row_of(cards, "study")
 
 
-def single_board(spec: RaceStudy, summary: StudySummary, rate: float) -> str:
+def single_rate_cards(spec: RaceStudy, summary: StudySummary, rate: float) -> str:
     """What a sweep shows at one rate, as if there were no other."""
     pair = compared(spec)
     cards = []
@@ -88,11 +88,7 @@ def single_board(spec: RaceStudy, summary: StudySummary, rate: float) -> str:
     here = next((each for each in at_shared_rates(summary) if shared_rate(each) == rate), None)
     if pair:
         cards.append(card("difference", "Difference", _points(here), "one rate for both", [_names(pair)]))
-    return _board(cards)
-
-
-def _board(cards: Sequence[str]) -> str:
-    return f'<div class="board study">{"".join(cards)}</div>'
+    return row_of(cards, "study")
 
 
 def _chosen(summary: StudySummary | None, method: str, fraction: float) -> Cell | None:

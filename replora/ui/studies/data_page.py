@@ -12,12 +12,13 @@ from replora.studies.events import StudyEvent
 from replora.studies.selection import nearest, one_rate, only_methods, spec_of
 from replora.studies.spec import DataStudy, RaceStudy, Study
 from replora.studies.summary import StudySummary, compared, csv_text, summarize_study
-from replora.ui.studies.cards import data_board
+from replora.ui.live.form import Form
+from replora.ui.studies.cards import data_cards
 from replora.ui.studies.form import StudyForm
 from replora.ui.studies.page import StudyPage, figures_and_fairness, study_page, verdict_html
-from replora.ui.studies.pictures import StudyShown, data_picture, missing_pair
-from replora.ui.studies.screen import Part, Viewer, Wanted
+from replora.ui.studies.pictures import ShownRaceStudy, data_picture, missing_pair
 from replora.ui.studies.session import StudySession
+from replora.ui.studies.state import Selection, Selector
 
 FORM = StudyForm(
     "data_efficiency",
@@ -42,14 +43,14 @@ def data_page() -> None:
             lead="The same training examples, fewer and fewer of them. Which method needs less?",
             session=DataSession,
             form=FORM,
-            viewer=Viewer(data_part, _key, summarize_study, lambda wanted: f"study_{wanted.task}"),
+            selector=Selector(select_data, _key, summarize_study, lambda wanted: f"study_{wanted.task}"),
             draw=_draw,
             csv=csv_text,
         )
     )
 
 
-def data_part(events: Sequence[StudyEvent], wanted: Study) -> Part:
+def select_data(events: Sequence[StudyEvent], wanted: Study) -> Selection:
     """A data study with the form's methods; with one rate for all where the form asks for that and there is a grid."""
     spec = spec_of(events)
     assert isinstance(spec, DataStudy)
@@ -64,7 +65,7 @@ def data_part(events: Sequence[StudyEvent], wanted: Study) -> Part:
         part = one_rate(wider, rate)
         if rate != wanted.learning_rate:
             notes.append(f"Rate {wanted.learning_rate:g} is not in this study's grid; {rate:g}, the nearest, is shown.")
-    return Part(part, wider, notes, met)
+    return Selection(part, wider, notes, met)
 
 
 def narrowed(events: Sequence[StudyEvent], wanted: RaceStudy) -> Sequence[StudyEvent]:
@@ -81,11 +82,11 @@ def _key(wanted: Study) -> str:
     return f"data {rate} {','.join(wanted.methods)}"
 
 
-def _draw(shown: StudyShown, wanted: Wanted) -> Sequence[Figure]:
+def _draw(shown: ShownRaceStudy, wanted: Form[Study]) -> Sequence[Figure]:
     spec, summary = shown.spec, shown.summary
     assert isinstance(spec, DataStudy)
     items = summary.fairness if summary else ()
-    st.html(data_board(spec, summary))
+    st.html(data_cards(spec, summary))
     st.html(verdict_html(*_sentences(spec, summary), items))
     figures = data_figures(data_picture(shown))
     figures_and_fairness(FORM, figures, items, wanted)

@@ -11,8 +11,8 @@ import streamlit as st
 from replora.options import SpecError, format_value
 from replora.studies.fairness import FairnessItem, fix
 from replora.studies.spec import Study
+from replora.ui.live.form import Form
 from replora.ui.studies.form import StudyForm, ask_for
-from replora.ui.studies.screen import Wanted
 
 MET, UNMET = "\u2713", "\u2717"
 
@@ -29,7 +29,7 @@ def badge(items: Sequence[FairnessItem], hidden: bool = False) -> str:
     return f'<p class="badge unmet"><b>{UNMET} Not a fair comparison yet:</b> {escape("; ".join(red))}.</p>'
 
 
-def fairness_list(form: StudyForm, items: Sequence[FairnessItem], wanted: Wanted, hidden: bool = False) -> None:
+def fairness_list(form: StudyForm, items: Sequence[FairnessItem], wanted: Form[Study], hidden: bool = False) -> None:
     """All items, each with what was found; `hidden`: not told for now."""
     items = () if hidden else items
     with st.container(key=f"{form.page}.fairness", gap="small"):
@@ -41,9 +41,9 @@ def fairness_list(form: StudyForm, items: Sequence[FairnessItem], wanted: Wanted
             _row(form, item, place, wanted)
 
 
-def _row(form: StudyForm, item: FairnessItem, place: int, wanted: Wanted) -> None:
-    fixed = _fixed(wanted.spec, item) if item.change and not item.met else None
-    waiting = fixed is not None and fixed == wanted.spec
+def _row(form: StudyForm, item: FairnessItem, place: int, wanted: Form[Study]) -> None:
+    fixed = _fixed(wanted.options, item) if item.change and not item.met else None
+    waiting = fixed is not None and fixed == wanted.options
     more = " <b>Set in the form: Run live runs it.</b>" if waiting else ""
     sign, kind = (MET, "met") if item.met else (UNMET, "unmet")
     text = f'<p class="fair {kind}"><i>{sign}</i><span><b>{escape(item.name)}.</b> {escape(item.text)}{more}</span></p>'

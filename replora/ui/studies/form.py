@@ -14,7 +14,8 @@ from replora.options import SpecError, UserError, format_value, kind_of, options
 from replora.studies.spec import Study
 from replora.ui.forms.backbone import backbone_control
 from replora.ui.forms.links import servable
-from replora.ui.forms.spec_form import place_controls
+from replora.ui.forms.spec_form import open_spec, place_controls
+from replora.ui.live.form import Form
 from replora.ui.parts.settings import value_text
 from replora.ui.visitor.own_data import own_tasks
 
@@ -43,15 +44,11 @@ class StudyForm:
 
 def open_study(form: StudyForm, query: Mapping[str, str]) -> tuple[Study, list[str]]:
     """What this session's first link asked for, and the sentences about what it could not have."""
-    key = form.key("opened")
-    if key not in st.session_state:
-        st.session_state[key] = servable(*form.spec_type.from_query(query))
-    opened: tuple[Study, list[str]] = st.session_state[key]
-    return opened
+    return open_spec(form.spec_type, query, form.page, check=servable)
 
 
-def study_form(form: StudyForm, opened: Study) -> tuple[Study | None, str]:
-    """The study the controls hold, or None and the sentence that says why they hold none."""
+def study_form(form: StudyForm, opened: Study) -> Form[Study]:
+    """The controls, and the study that they hold."""
     _apply_change(form)
     values: dict[str, Any] = {}
     problems: list[str] = []
@@ -90,11 +87,11 @@ def study_form(form: StudyForm, opened: Study) -> tuple[Study | None, str]:
                 continue
             place(name)
     if problems:
-        return None, problems[0]
+        return Form(opened, problem=problems[0])
     try:
-        return dataclasses.replace(opened, **values), ""
+        return Form(opened, dataclasses.replace(opened, **values))
     except SpecError as error:
-        return None, str(error)
+        return Form(opened, problem=str(error))
 
 
 def ask_for(form: StudyForm, change: Mapping[str, Any]) -> None:

@@ -12,26 +12,29 @@ import streamlit as st
 from replora.figures.chart import Figure
 from replora.studies.events import StudyEvent, to_line
 from replora.studies.fairness import FairnessItem
-from replora.ui.forms.spec_form import write_query
-from replora.ui.live.engine import WatchedEngine, engine, watch
+from replora.studies.spec import Study
+from replora.ui.live.buttons import run_buttons
+from replora.ui.live.engine import WatchedEngine, engine
+from replora.ui.live.form import Form
+from replora.ui.live.page import follow, live_part, page_session
+from replora.ui.live.standing import show_standing
 from replora.ui.parts.adapters import study_adapters
 from replora.ui.parts.figure import show_figure
 from replora.ui.parts.numbers import Download, plot_numbers
-from replora.ui.parts.text import plain
 from replora.ui.shell.style import STYLE
-from replora.ui.studies.buttons import study_buttons
-from replora.ui.studies.card import study_result
 from replora.ui.studies.fairness import badge, fairness_list
 from replora.ui.studies.form import StudyForm, open_study, study_form
-from replora.ui.studies.screen import Shown, SummaryOf, Viewer, Wanted, choose, standing_html
-from replora.ui.studies.session import StudySession, poll_seconds, pulse
+from replora.ui.studies.result_card import study_result
+from replora.ui.studies.session import StudySession, count_of
+from replora.ui.studies.state import Selector, ShownStudy, SummaryOf, shown_study
+from replora.wording import count
 
-RUN = "run"  # the key of the run id in the query string
+RECORDED = ("Recorded study", "Back to the full-size study that comes with the app.")
 
 
 @dataclass(frozen=True)
 class StudyPage(Generic[SummaryOf]):
-    """A page of studies: its form, how it looks at a study, and what it draws of it.
+    """A page of studies: its form, what it takes out of a study, and what it draws of that.
 
     session: of which studies. draw: everything between the standing and the
     footnote, given what is shown and the form; returns the figures. csv: one row a run.
@@ -41,60 +44,36 @@ class StudyPage(Generic[SummaryOf]):
     lead: str
     session: type[StudySession]
     form: StudyForm
-    viewer: Viewer[SummaryOf]
-    draw: Callable[[Shown[SummaryOf], Wanted], Sequence[Figure]]
+    selector: Selector[SummaryOf]
+    draw: Callable[[ShownStudy[SummaryOf], Form[Study]], Sequence[Figure]]
     csv: Callable[[Sequence[StudyEvent]], str]
 
 
 def study_page(page: StudyPage[SummaryOf]) -> None:
     """Controls, buttons, view; the URL follows them."""
-    form = page.form
-    opened, problems = open_study(form, st.query_params)
-    session, jobs = _session(page, st.query_params.get(RUN)), engine()
+    fields = page.form
+    session, jobs = page_session(fields.page, page.session), engine()
+    opened, problems = open_study(fields, st.query_params)
     st.html(STYLE / "study.css")
     st.html(f"<header class='page'><h1>{escape(page.title)}</h1><p>{escape(page.lead)}</p></header>")
     with st.sidebar:
-        chosen, problem = study_form(form, opened)
-    session.poll(jobs)
-    if chosen is not None:
-        write_query({**chosen.to_query(), **({RUN: session.job} if session.job else {})})
-    if session.job or chosen != opened:
-        problems.clear()  # the link has had its say
-    for each in (*problems, session.problem, problem):
-        if each:
-            st.warning(plain(each))
-    study_buttons(form.page, session, jobs, chosen)
-    wanted = Wanted(chosen or opened, chosen is not None)
-    live = st.fragment(_view, run_every=poll_seconds(session), key=f"{form.page}.live")
-    live(page, session, jobs, wanted, pulse(session))
+        form = study_form(fields, opened)
+    follow(fields.page, session, form, problems)
+    size = _size(form.chosen) if form.chosen else ""
+    run_buttons(fields.page, session, jobs, form.chosen, recorded=RECORDED, size=size)
+    live_part(fields.page, session, lambda: _view(page, session, jobs, form))
 
 
-def _session(page: StudyPage[SummaryOf], run: str | None) -> StudySession:
-    """This visitor's session; at its beginning it takes up the run of the URL."""
-    key = page.form.key("session")
-    if key not in st.session_state:
-        st.session_state[key] = page.session()
-        if run:
-            st.session_state[key].attach(engine(), run)
-    session: StudySession = st.session_state[key]
-    return session
+def _size(spec: Study) -> str:
+    runs = count_of(spec)
+    return f"Live: {count(runs)} run{'s' if runs != 1 else ''} of {count(spec.steps)} steps"
 
 
-def _view(
-    page: StudyPage[SummaryOf], session: StudySession, jobs: WatchedEngine, wanted: Wanted, drawn: object
-) -> None:
-    """Everything below the buttons; `drawn` is the pulse they were drawn with, which must not lag behind."""
-    session.poll(jobs)
-    if pulse(session) != drawn:
-        st.rerun()
-    watch().show(session.job if session.active else None)
-    shown = choose(session, jobs.ready, wanted, page.viewer)
-    st.html(standing_html(shown))
-    if shown.failure:
-        st.error(plain(shown.failure))
-    if session.status and session.status.notice:
-        st.warning(plain(session.status.notice))
-    figures = page.draw(shown, wanted)
+def _view(page: StudyPage[SummaryOf], session: StudySession, jobs: WatchedEngine, form: Form[Study]) -> None:
+    """Everything below the buttons."""
+    shown = shown_study(session, jobs.ready, form, page.selector)
+    show_standing(shown.standing, "study", session.status)
+    figures = page.draw(shown, form)
     st.html(f'<p class="footnote">{shown.label or "&nbsp;"}</p>')
     downloads = _downloads(page, shown)
     plot_numbers(figures, page.form.page, downloads)
@@ -107,7 +86,7 @@ def figures_and_fairness(
     form: StudyForm,
     figures: Sequence[Figure],
     items: Sequence[FairnessItem],
-    wanted: Wanted,
+    wanted: Form[Study],
     *,
     hidden: bool = False,
 ) -> None:
@@ -135,7 +114,7 @@ def verdict_html(headline: str, details: str, items: Sequence[FairnessItem], *, 
     )
 
 
-def _downloads(page: StudyPage[SummaryOf], shown: Shown[SummaryOf]) -> list[Download]:
+def _downloads(page: StudyPage[SummaryOf], shown: ShownStudy[SummaryOf]) -> list[Download]:
     """The results of all runs, as they are shown and as they were told."""
     name = f"{page.form.page}_{shown.spec.task}"
     return [

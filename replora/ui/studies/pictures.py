@@ -13,23 +13,24 @@ from replora.studies.spec import RaceStudy
 from replora.studies.statistics import DataNeeded, GoodRegion, Interval
 from replora.studies.summary import Cell, Comparison, StudySummary, compared
 from replora.summary import SEEDS_FOR_A_VERDICT
-from replora.ui.studies.screen import Shown
+from replora.ui.studies.state import ShownStudy
+from replora.wording import listing
 
-StudyShown = Shown[StudySummary]
+ShownRaceStudy = ShownStudy[StudySummary]
 
 
-def data_picture(shown: StudyShown) -> DataPicture:
+def data_picture(shown: ShownRaceStudy) -> DataPicture:
     """What the figures of a data study show."""
     spec, summary = shown.spec, shown.summary
     assert isinstance(spec, RaceStudy)
-    stamp = {"recorded": shown.recorded, "message": shown.message}
+    stamp = {"recorded": shown.recorded, "message": shown.standing.message}
     fractions = spec.all_fractions
     rate = None if spec.is_tuned else spec.all_rates[0]
     if summary is None:
         return DataPicture(fractions, pair=compared(spec), rates=spec.all_rates, rate=rate, **stamp)  # type: ignore[arg-type]
     chosen = [each for each in summary.cells if each.chosen]
     pair = compared(spec)
-    shared = shared_rates(shown.looked.part.wider, pair) if pair and rate is not None else {}
+    shared = shared_rates(shown.selected.selection.wider, pair) if pair and rate is not None else {}
     return DataPicture(
         fractions,
         accuracy={name: [accuracy(each.fraction, each) for each in _of(chosen, name)] for name in spec.methods},
@@ -53,12 +54,14 @@ def data_picture(shown: StudyShown) -> DataPicture:
     )
 
 
-def rate_picture(shown: StudyShown, *, marks: dict[str, float] | None = None, only: float | None = None) -> RatePicture:
+def rate_picture(
+    shown: ShownRaceStudy, *, marks: dict[str, float] | None = None, only: float | None = None
+) -> RatePicture:
     """What the figures of a rate study show. marks: upright rules by text; only: all but this rate is hidden."""
     spec, summary = shown.spec, shown.summary
     assert isinstance(spec, RaceStudy)
     pair = compared(spec)
-    common = {"marks": marks or {}, "only": only, "recorded": shown.recorded, "message": shown.message}
+    common = {"marks": marks or {}, "only": only, "recorded": shown.recorded, "message": shown.standing.message}
     if summary is None:
         return RatePicture(spec.all_rates, pair=pair, **common)  # type: ignore[arg-type]
     adapted = [name for name in spec.methods if name != "head"]
@@ -163,7 +166,7 @@ def region_width(found: GoodRegion) -> str:
 
 def missing_pair(spec: RaceStudy) -> str:
     """Why a study of one method has no verdict."""
-    names = " and ".join(METHOD_TITLES[each] for each in spec.methods)
+    names = listing([METHOD_TITLES[each] for each in spec.methods])
     return f"{names} alone has nothing to be compared with; choose a second method."
 
 

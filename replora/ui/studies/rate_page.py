@@ -14,22 +14,23 @@ from replora.studies.selection import nearest, spec_of, sweep
 from replora.studies.spec import DataStudy, RaceStudy, RateStudy, Study
 from replora.studies.statistics import verdict
 from replora.studies.summary import Comparison, StudySummary, compared, csv_text, summarize_study
+from replora.ui.live.form import Form
 from replora.ui.race.form import key_of
-from replora.ui.studies.cards import rate_board, single_board
+from replora.ui.studies.cards import rate_cards, single_rate_cards
 from replora.ui.studies.data_page import narrowed
 from replora.ui.studies.form import StudyForm
 from replora.ui.studies.make_it_lie import Lie, lie_panel
 from replora.ui.studies.page import StudyPage, figures_and_fairness, study_page, verdict_html
 from replora.ui.studies.pictures import (
-    StudyShown,
+    ShownRaceStudy,
     at_shared_rates,
     main_comparisons,
     missing_pair,
     rate_picture,
     shared_rate,
 )
-from replora.ui.studies.screen import Part, Viewer, Wanted
 from replora.ui.studies.session import StudySession
+from replora.ui.studies.state import Selection, Selector
 
 FORM = StudyForm(
     "learning_rate",
@@ -54,14 +55,14 @@ def rate_page() -> None:
             lead="Who wins at one rate says little. Sweep it for both, then compare.",
             session=RateSession,
             form=FORM,
-            viewer=Viewer(rate_part, _key, summarize_study, lambda wanted: f"study_{wanted.task}"),
+            selector=Selector(select_rate, _key, summarize_study, lambda wanted: f"study_{wanted.task}"),
             draw=_draw,
             csv=csv_text,
         )
     )
 
 
-def rate_part(events: Sequence[StudyEvent], wanted: Study) -> Part:
+def select_rate(events: Sequence[StudyEvent], wanted: Study) -> Selection:
     """A sweep with the form's methods; out of a study of several fractions the one nearest to the form's."""
     spec = spec_of(events)
     assert isinstance(spec, RaceStudy)
@@ -75,7 +76,7 @@ def rate_part(events: Sequence[StudyEvent], wanted: Study) -> Part:
         if fraction != wanted.data_fraction:
             asked, found = (f"{100 * each:g} %" for each in (wanted.data_fraction, fraction))
             notes.append(f"{asked} of the data is not in this study's grid; {found}, the nearest, is shown.")
-    return Part(part, part, notes, met)
+    return Selection(part, part, notes, met)
 
 
 def race_rate() -> float:
@@ -90,19 +91,19 @@ def _key(wanted: Study) -> str:
     return f"rate {wanted.data_fraction:g} {','.join(wanted.methods)}"
 
 
-def _draw(shown: StudyShown, wanted: Wanted) -> Sequence[Figure]:
+def _draw(shown: ShownRaceStudy, wanted: Form[Study]) -> Sequence[Figure]:
     spec, summary, race = shown.spec, shown.summary, race_rate()
     assert isinstance(spec, RateStudy)
     items = summary.fairness if summary else ()
-    board, words = st.container(), st.container()
+    at_cards, at_verdict = st.container(), st.container()
     lie = lie_panel(FORM.page, summary)
     hidden = lie.only is not None
-    with board:
+    with at_cards:
         if summary is not None and lie.only is not None:
-            st.html(single_board(spec, summary, lie.only))
+            st.html(single_rate_cards(spec, summary, lie.only))
         else:
-            st.html(rate_board(spec, summary, race))
-    with words:
+            st.html(rate_cards(spec, summary, race))
+    with at_verdict:
         st.html(verdict_html(*_sentences(spec, summary, lie, race), items, hidden=hidden))
     marks = {} if hidden else {f"the race: {race:g}": race}
     if lie.pick is not None and not hidden:

@@ -7,13 +7,10 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, ClassVar, TypeVar
 
-from replora.jobs.engine import Engine, JobState, JobStatus
+from replora.jobs.engine import JobStatus
 from replora.studies.events import CellFinished, StudentFinished, StudyEvent, from_line
 from replora.studies.spec import Study, study_from_dict, study_to_dict
 from replora.ui.live.session import JobSession
-
-POLL_SECONDS = 0.4
-POLL_QUEUED_SECONDS = 1.0
 
 Made = TypeVar("Made")
 
@@ -40,9 +37,8 @@ class StudySession(JobSession[Study, StudyEvent]):
     def shows(self, status: JobStatus) -> bool:
         return super().shows(status) and status.spec.get("study") == self.study
 
-    def run(self, engine: Engine, spec: Study) -> None:
-        """A new study in place of the one at hand."""
-        self._launch(engine, spec)
+    def running_seconds(self) -> float:
+        return 0.4
 
     @property
     def done(self) -> int:
@@ -62,15 +58,3 @@ class StudySession(JobSession[Study, StudyEvent]):
 def count_of(spec: Study) -> int:
     """How many runs a study has; counted once, since a spec with thousands takes its time."""
     return spec.count()
-
-
-def poll_seconds(session: StudySession) -> float | None:
-    """How often to ask for news; None where none can come."""
-    if not session.active:
-        return None
-    return POLL_QUEUED_SECONDS if session.status and session.status.position else POLL_SECONDS
-
-
-def pulse(session: StudySession) -> tuple[JobState | None, float | None]:
-    """What buttons and polling depend on: when it changes, the whole page runs again."""
-    return session.state, poll_seconds(session)

@@ -14,15 +14,16 @@ from replora.studies.events import StudyEvent
 from replora.studies.selection import only_students, spec_of
 from replora.studies.spec import Study, TeacherStudy
 from replora.studies.teacher_summary import TeacherSummary, summarize_teacher, teacher_csv
+from replora.ui.live.form import Form
 from replora.ui.studies.form import StudyForm
 from replora.ui.studies.page import StudyPage, figures_and_fairness, study_page, verdict_html
-from replora.ui.studies.screen import Part, Viewer, Wanted
 from replora.ui.studies.session import StudySession
+from replora.ui.studies.state import Selection, Selector
 from replora.ui.studies.teacher_pictures import (
-    TeacherShown,
+    ShownTeacherStudy,
     heatmap_columns,
     sketched_layers,
-    teacher_board,
+    teacher_cards,
     teacher_picture,
 )
 
@@ -51,14 +52,14 @@ def teacher_page() -> None:
             lead="A teacher hides a low-rank update. Students see only what it outputs. Who finds the matrices?",
             session=TeacherSession,
             form=FORM,
-            viewer=Viewer(teacher_part, _key, summarize_teacher, _recorded),
+            selector=Selector(select_teacher, _key, summarize_teacher, _recorded),
             draw=_draw,
             csv=teacher_csv,
         )
     )
 
 
-def teacher_part(events: Sequence[StudyEvent], wanted: Study) -> Part:
+def select_teacher(events: Sequence[StudyEvent], wanted: Study) -> Selection:
     """The study with the form's students only, or with all of its own where it has none of them."""
     spec = spec_of(events)
     assert isinstance(spec, TeacherStudy)
@@ -66,7 +67,7 @@ def teacher_part(events: Sequence[StudyEvent], wanted: Study) -> Part:
     kept = set(spec.students) & set(wanted.students)
     met = ["students"] if set(wanted.students) <= set(spec.students) else []
     part = only_students(events, wanted.students) if kept and kept != set(spec.students) else events
-    return Part(part, part, met=met)
+    return Selection(part, part, met=met)
 
 
 def _key(wanted: Study) -> str:
@@ -79,14 +80,14 @@ def _recorded(wanted: Study) -> str:
     return f"teacher_{wanted.teacher}"
 
 
-def _draw(shown: TeacherShown, wanted: Wanted) -> Sequence[Figure]:
+def _draw(shown: ShownTeacherStudy, wanted: Form[Study]) -> Sequence[Figure]:
     spec, summary = shown.spec, shown.summary
     assert isinstance(spec, TeacherStudy)
     items = summary.fairness if summary else ()
     at = st.container()
     examples = _examples(spec, summary, at)
     with at:
-        st.html(teacher_board(spec, summary, examples))
+        st.html(teacher_cards(spec, summary, examples))
         st.html(verdict_html(*_sentences(spec, summary, examples), items))
     figures = teacher_figures(teacher_picture(shown, examples))
     figures_and_fairness(FORM, figures, items, wanted)
@@ -131,7 +132,7 @@ def _sentences(spec: TeacherStudy, summary: TeacherSummary | None, examples: int
     return lead + headline[:1].lower() + headline[1:], " ".join(rest)
 
 
-def _heatmaps(shown: TeacherShown, examples: int) -> None:
+def _heatmaps(shown: ShownTeacherStudy, examples: int) -> None:
     """The hidden matrices beside the found ones, on one scale."""
     summary = shown.summary
     layers = sketched_layers(summary) if summary else 0

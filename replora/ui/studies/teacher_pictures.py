@@ -15,10 +15,10 @@ from replora.studies.spec import TeacherStudy
 from replora.studies.statistics import Interval
 from replora.studies.teacher_summary import ErrorRatio, StudentCell, TeacherSummary
 from replora.summary import SEEDS_FOR_A_VERDICT
-from replora.ui.parts.cards import BLANK, card
-from replora.ui.studies.screen import Shown
+from replora.ui.parts.cards import BLANK, card, row_of
+from replora.ui.studies.state import ShownStudy
 
-TeacherShown = Shown[TeacherSummary]
+ShownTeacherStudy = ShownStudy[TeacherSummary]
 
 NO_BREAK = "\u00a0"
 CARD_STYLES = {  # classes of the style sheet that go with the dashes of the curves
@@ -30,9 +30,9 @@ CARD_STYLES = {  # classes of the style sheet that go with the dashes of the cur
 }
 
 
-def teacher_board(spec: TeacherStudy, summary: TeacherSummary | None, examples: int) -> str:
+def teacher_cards(spec: TeacherStudy, summary: TeacherSummary | None, examples: int) -> str:
     """A card a student: its error, what it is of LoRA's, how far its updates are off, its rate."""
-    return f'<div class="board study">{"".join(_card(name, summary, examples) for name in spec.students)}</div>'
+    return row_of([_card(name, summary, examples) for name in spec.students], "study")
 
 
 def _card(student: str, summary: TeacherSummary | None, examples: int) -> str:
@@ -80,7 +80,7 @@ def _pair(pair: tuple[float, float], times: float, unit: str) -> str:
     return f"{query}{unit}" if query == value else f"{query} and{NO_BREAK}{value}{unit}"
 
 
-def teacher_picture(shown: TeacherShown, examples: int) -> TeacherPicture:
+def teacher_picture(shown: ShownTeacherStudy, examples: int) -> TeacherPicture:
     """What the figures show; `examples`: the number that steps and found updates are shown for."""
     spec, summary = shown.spec, shown.summary
     assert isinstance(spec, TeacherStudy)
@@ -91,7 +91,7 @@ def teacher_picture(shown: TeacherShown, examples: int) -> TeacherPicture:
         "counts": spec.examples,
         "examples": examples,
         "recorded": shown.recorded,
-        "message": shown.message,
+        "message": shown.standing.message,
     }
     levels = spec.levels()
     if summary is None:
@@ -142,7 +142,7 @@ def sketched_layers(summary: TeacherSummary) -> int:
     return len(summary.teachers.sketches) if summary.teachers else 0
 
 
-def heatmap_columns(shown: TeacherShown, examples: int, layer: int) -> list[Column]:
+def heatmap_columns(shown: ShownTeacherStudy, examples: int, layer: int) -> list[Column]:
     """The hidden update of one layer, and what the first seed's students have made of it at their chosen rates."""
     spec, summary = shown.spec, shown.summary
     assert isinstance(spec, TeacherStudy)

@@ -14,7 +14,9 @@ from replora.options import SpecError
 from replora.simulation.specs import Split, Tied
 from replora.simulation.splits import WIDEST, Moment, landscape, moment, samples_along, truth
 from replora.ui.components.live_slider import live_slider
-from replora.ui.forms.spec_form import open_spec, place_controls, write_query
+from replora.ui.forms.spec_form import open_spec, place_controls
+from replora.ui.parts.address import write_query
+from replora.ui.parts.cards import card, row_of
 from replora.ui.parts.figure import show_figure
 from replora.ui.parts.numbers import plot_numbers
 from replora.ui.parts.text import plain
@@ -65,7 +67,7 @@ def _moving(still: Split) -> None:
         st.session_state[DELTA] = slid.settled
         write_query(split.to_query())
     curves, now = curves_of(split.tied, split.direction, split.noise), moment(split)
-    st.html(_board(curves, now))
+    st.html(_cards(curves, now))
     for column, formula in zip(st.columns(2, gap="medium"), FORMULAS, strict=True):
         column.markdown(formula)
     figures = split_figures(curves, state_of(now))
@@ -110,14 +112,14 @@ def state_of(now: Moment) -> SplitState:
     )
 
 
-def _board(curves: SplitCurves, now: Moment) -> str:
+def _cards(curves: SplitCurves, now: Moment) -> str:
     """A card a side."""
     tied = curves.tied
     cards = [
         _card("lora", "plain", now, "plain LoRA, query and value free"),
         _card("replora", tied, now, f"{SHARING_NAMES[tied].lower()}: query and value tied"),
     ]
-    return f'<div class="board two">{"".join(cards)}</div>'
+    return row_of(cards, "two")
 
 
 def _card(style: str, side: str, now: Moment, caption: str) -> str:
@@ -127,10 +129,12 @@ def _card(style: str, side: str, now: Moment, caption: str) -> str:
     told = "<b>no finite n tells the halves apart</b>"
     if math.isfinite(samples):
         told = f"n = {_count(samples)} tells the halves apart"
-    return (
-        f'<section class="card {style}"><h2><i class="swatch"></i>{SHARING_NAMES[side]}</h2>'
-        f'<div class="value">{_loss(now.loss[side])}<span>excess loss at \u03b4 = {now.delta:.2f}</span></div>'
-        f"<p>{told}; {fisher}</p><p>{caption}</p></section>"
+    return card(
+        style,
+        f'<i class="swatch"></i>{SHARING_NAMES[side]}',
+        _loss(now.loss[side]),
+        f"excess loss at \u03b4 = {now.delta:.2f}",
+        [f"{told}; {fisher}", caption],
     )
 
 

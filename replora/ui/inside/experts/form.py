@@ -11,6 +11,7 @@ import streamlit as st
 from replora.catalog import TASKS
 from replora.lens.inputs import digit, picture, sentence
 from replora.lens.questions import FROZEN, MOST_RUNS, Example
+from replora.methods import METHODS, has_adapter
 from replora.options import Linked, option
 from replora.tasks import Task, load_task
 from replora.ui.components.draw_pad import draw_pad
@@ -56,7 +57,7 @@ class Chosen:
     @property
     def asked(self) -> tuple[int, ...]:
         """The runs shown, and one of each other method for its prediction."""
-        first = [self.source.runs(name)[:1] for name in ("head", "lora", "replora")]
+        first = [self.source.runs(name)[:1] for name in METHODS]
         seen = {self.source.spec.runs[run].method.name for run in self.runs if run != FROZEN}
         more = [run for found in first for run in found if self.source.spec.runs[run].method.name not in seen]
         return (*self.runs, *more)[:MOST_RUNS]
@@ -74,7 +75,7 @@ def experts_form(engine: WatchedEngine) -> Chosen | None:
     if source is None:
         return None
     places = [FROZEN, *range(len(source.spec.runs))]
-    adapters = [run for name in ("lora", "replora") for run in source.runs(name)[:1]]
+    adapters = [run for name in METHODS if has_adapter(name) for run in source.runs(name)[:1]]
     key = f"{PAGE}.runs.{source.key}"
     chosen = st.multiselect(
         "Beside each other",

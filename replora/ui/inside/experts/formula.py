@@ -12,12 +12,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from replora.lens.answers import HeadAnswer, RunHead
+from replora.methods import METHODS, has_adapter
 from replora.ui.inside.experts.view import RunTitle
 from replora.wording import listing, power_of_ten
 
 TERMS = 3  # experts that have a term of their own
 ROUNDING = 1e-4  # largest residual that float32 explains, against the largest norm
-COLORS = {"lora": "blue", "replora": "orange", "head": "gray", "frozen": "gray"}
+COLORS: dict[str, str] = {
+    "frozen": "gray",
+    **{name: facts.style.color if has_adapter(name) else "gray" for name, facts in METHODS.items()},
+}
 PUNCTUATION = re.compile(r"[!-/:-@\[-`{-~]")
 UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")  # breaks of line, turns of direction
 JOINER = "\u2060"  # unseen; keeps `:smile:` and `->` from being read as more than characters

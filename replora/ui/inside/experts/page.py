@@ -14,9 +14,10 @@ from replora.figures.inside.experts import experts_figures
 from replora.lens.answers import HeadAnswer
 from replora.lens.inputs import InputError
 from replora.lens.questions import LATEST, HeadQuestion
+from replora.methods import METHODS
 from replora.options import UserError, options
 from replora.ui.components.live_slider import live_slider
-from replora.ui.forms.spec_form import open_spec, write_query
+from replora.ui.forms.spec_form import open_spec
 from replora.ui.inside.experts.form import (
     PAGE,
     Chosen,
@@ -29,9 +30,10 @@ from replora.ui.inside.experts.form import (
 )
 from replora.ui.inside.experts.formula import formula
 from replora.ui.inside.experts.predictions import predictions_html
-from replora.ui.inside.experts.view import experts_picture, experts_view, whole_place
+from replora.ui.inside.experts.view import UNMOVED, experts_picture, experts_view, whole_place
 from replora.ui.inside.race_picker import RUN, ask
 from replora.ui.live.engine import engine
+from replora.ui.parts.address import write_query
 from replora.ui.parts.figure import show_figure
 from replora.ui.parts.numbers import plot_numbers
 from replora.ui.parts.text import plain
@@ -46,7 +48,6 @@ ANSWERS, LAST = f"{PAGE}.answers", f"{PAGE}.last"
 KEPT_ANSWERS = 48
 MOST_PLACES = 256  # layers, or heads of one, that a browser may name
 FOLLOW_SECONDS = 1.5  # how often a race that is on is asked for new snapshots
-METHODS = ("head", "lora", "replora")
 
 
 def experts_page() -> None:
@@ -215,7 +216,7 @@ def _caption(given: Given, answer: HeadAnswer) -> str:
 
 def _formulas(chosen: Chosen, shown: HeadAnswer, query: int) -> None:
     """The formula with its numbers, a column a run that has an update."""
-    runs = [each for each in shown.runs if chosen.title(each.run).series in ("lora", "replora")] or list(shown.runs)
+    runs = [each for each in shown.runs if chosen.title(each.run).series not in UNMOVED] or list(shown.runs)
     st.html("<h2 class='section'>The same in numbers</h2>")
     for column, run in zip(st.columns(len(runs), gap="medium"), runs, strict=True):
         with column:

@@ -7,12 +7,12 @@ from html import escape
 
 import numpy as np
 
-from replora.config import METHOD_TITLES
 from replora.lens.answers import HeadAnswer, RunHead
+from replora.methods import HEAD, METHOD_TITLES
 from replora.ui.inside.experts.view import RunTitle
 
 FIRST = 3  # answers that are shown
-MISSING = {"head": "not in this race: switch on Head only as well, under More"}
+MISSING: dict[str, str] = {HEAD: "not in this race: switch on Head only as well, under More"}
 
 
 def predictions_html(answer: HeadAnswer, titles: Mapping[int, RunTitle], lacking: Sequence[str]) -> str:

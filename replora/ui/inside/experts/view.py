@@ -19,10 +19,11 @@ import streamlit as st
 from replora.figures.inside.experts import ExpertsPicture, RunParts
 from replora.lens.answers import HeadAnswer, RunHead
 from replora.lens.arrays import Array, pack
+from replora.methods import HEAD, MethodName
 from replora.ui.shell.style import STYLE
 
 MOST_LOADED = 4  # tokens of largest load that are named
-UNMOVED = ("frozen", "head")  # runs without any update
+UNMOVED = ("frozen", HEAD)  # runs without any update
 MEASURES = ("routing", "expert", "change")
 SPECIAL = re.compile(r"\[[A-Z]+\d*\]|</?[a-z]+>|<\|.+\|>")  # [CLS], <s>, <|endoftext|>
 CONTINUED = "##"  # how WordPiece begins a piece that goes on with the word before
@@ -36,7 +37,7 @@ class RunTitle:
     """What a run is called, and as which method it looks."""
 
     text: str
-    series: Literal["lora", "replora", "head", "frozen"]
+    series: MethodName | Literal["frozen"]
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ from replora.figures.inside.quick_maps import Values, common_scale, map_uri, str
 from replora.figures.race.figures import nice_ceiling
 from replora.lens.answers import InsideAnswer, Tensor2d, Update
 from replora.lens.arrays import Array
-from replora.ui.parts.cards import card
+from replora.methods import OURS, PROJECTIONS, REFERENCE
+from replora.ui.parts.cards import BLANK, card
 from replora.wording import MINUS, signed
 
 TIMES = "\u00d7"
@@ -36,44 +37,45 @@ class Column:
 
 def columns_of(answer: InsideAnswer, beside: str) -> list[Column]:
     """As trained, now, and the LoRA run where there is one."""
-    found = [Column("As trained", "replora", answer.trained), Column("Now", "now", answer.now)]
-    return found + ([Column(beside, "lora", answer.beside)] if answer.beside else [])
+    found = [Column("As trained", OURS, answer.trained), Column("Now", "now", answer.now)]
+    return found + ([Column(beside, REFERENCE, answer.beside)] if answer.beside else [])
 
 
 def inside_cards(answer: InsideAnswer) -> str:
     """Accuracy, norm, effective rank and cosine: now, as trained, and of LoRA."""
     now, trained, lora = answer.now, answer.trained, answer.beside
     points = 100 * (now.accuracy - trained.accuracy)
+    most = max(len(part.singular) for part in now.parts.values())
 
     def note(of: Callable[[Update], str]) -> str:
         return f"as trained {of(trained)}" + (f", LoRA {of(lora)}" if lora else "")
 
     cards = [
         card(
-            "replora",
+            OURS,
             "Accuracy",
             f"{100 * now.accuracy:.1f}<small> %</small>",
             f"{answer.examples} test examples",
             [note(_percent), f"<b>{signed(points)} points</b> since trained"],
         ),
         card(
-            "replora",
+            OURS,
             "Norm of delta_weight",
             _number(now.total_norm),
             "all layers",
             [
                 note(lambda each: _number(each.total_norm)),
-                f"this layer: query {_number(now.norm[0])}, value {_number(now.norm[1])}",
+                "this layer: " + ", ".join(f"{name} {_number(part.norm)}" for name, part in now.parts.items()),
             ],
         ),
         card(
-            "replora",
+            OURS,
             "Effective rank",
-            _pair(now.effective_rank),
-            "query, value",
-            [note(lambda each: _pair(each.effective_rank)), f"rank {len(now.singular_query)} at most"],
+            _ranks(now),
+            ", ".join(now.parts),
+            [note(_ranks), f"rank {most} at most"],
         ),
-        card("replora", "Cosine of query and value", _cosine(now), "", [note(_cosine), "of their delta_weight"]),
+        card(OURS, "Cosine of query and value", _cosine(now), "", [note(_cosine), "of their delta_weight"]),
     ]
     return f'<div class="board inside">{"".join(cards)}</div>'
 
@@ -81,46 +83,48 @@ def inside_cards(answer: InsideAnswer) -> str:
 def lanes_html(tensors: Mapping[str, Tensor2d], now: Mapping[str, Array], chosen: str) -> str:
     """The way from latent matrix through the MLP to A and B: a lane an MLP.
 
-    tensors: as trained; now: those with edits.
+    tensors: as trained, without biases; now: those with edits.
     """
-    kinds = {kind: _kind_scale(tensors, kind) for kind in ("latent", "first_weight", "last_weight")}
+    groups = list(dict.fromkeys(each.group for each in tensors.values()))
+    scales = {
+        group: common_scale(*(each.values for each in tensors.values() if each.group == group)) for group in groups
+    }
 
     def part(name: str) -> str:
-        tensor, scale = tensors[name], kinds[_kind(name)]
+        tensor = tensors[name]
         values = strongest(now.get(name, tensor.values), SMALL, FINE if tensor.rows < SMALL else SMALL)
         marks = ("chosen " if name == chosen else "") + ("changed" if name in now else "")
         return (
-            f'<figure class="{_kind(name)} {marks}">{_image(values, scale, tensor.title)}'
-            f"<figcaption>{escape(_short(tensor))}<small>{tensor.rows} {TIMES} {tensor.columns}</small></figcaption>"
+            f'<figure class="{tensor.part} {marks}">{_image(values, scales[tensor.group], tensor.title)}'
+            f"<figcaption>{escape(tensor.label)}<small>{tensor.rows} {TIMES} {tensor.columns}</small></figcaption>"
             "</figure>"
         )
 
     lanes = []
     for stem in dict.fromkeys(name.rsplit(".", 1)[0] for name in tensors):
         inner = [name for name in tensors if name.startswith(f"{stem}.")]
-        lasts = "".join(part(name) for name in inner if _kind(name) == "last_weight")
-        way = [part(name) for name in inner if _kind(name) in ("latent", "first_weight")]
+        lasts = "".join(part(name) for name in inner if tensors[name].part == "output")
+        way = [part(name) for name in inner if tensors[name].part != "output"]
         lanes.append(f'<div class="lane">{ARROW.join([*way, f"<div class=lasts>{lasts}</div>"])}</div>')
-    names = {"latent": "latents", "first_weight": "first weights", "last_weight": "last weights"}
-    bars = "".join(_scale_bar(names[kind], scale) for kind, scale in kinds.items())
+    bars = "".join(_scale_bar(group, scale) for group, scale in scales.items())
     return f'<div class="lanes">{"".join(lanes)}<p class="scales">{bars}</p></div>'
 
 
 def board_html(answer: InsideAnswer, beside: str, serial: int) -> str:
     """The columns; `serial` is the grip that they show."""
     columns = columns_of(answer, beside)
-    others = [each.update for each in columns if each.series != "now"]
+    others = [part for each in columns if each.series != "now" for part in each.update.parts.values()]
     scales = {
-        "A": common_scale(*(each for of in others for each in (of.a_query, of.a_value))),
-        "B": common_scale(*(each for of in others for each in (of.b_query, of.b_value))),
-        "delta_weight": common_scale(*(each for of in others for each in (of.delta_query, of.delta_value))),
+        "A": common_scale(*(each.a for each in others)),
+        "B": common_scale(*(each.b for each in others)),
+        "delta_weight": common_scale(*(each.delta for each in others)),
     }
+    projections = _projections(columns)
     heads = "".join(f'<h3 class="{each.series}">{escape(each.title)}</h3>' for each in columns)
     parts = [
-        _row("delta_weight of query", [_product(each, "query", scales) for each in columns]),
-        _row("delta_weight of value", [_product(each, "value", scales) for each in columns]),
+        *(_row(f"delta_weight of {name}", [_product(each, name, scales) for each in columns]) for name in projections),
         f'<p class="scales">{"".join(_scale_bar(name, scale) for name, scale in scales.items())}</p>',
-        _row("Singular values, query and value", _spectra(columns)),
+        _row(f"Singular values, {' and '.join(projections)}", _spectra(columns)),
         _row(f"Gates of head {answer.head + 1}, row i for token i; {_example(answer)}", _gates(columns)),
     ]
     return (
@@ -152,7 +156,7 @@ def _example(answer: InsideAnswer) -> str:
 def moved(answer: InsideAnswer) -> float:
     """||now - trained|| / ||trained|| over the entries of delta_weight that are shown; 0 where trained is zero."""
     now, trained = (
-        np.concatenate([of.delta_query.ravel(), of.delta_value.ravel()]) for of in (answer.now, answer.trained)
+        np.concatenate([each.delta.ravel() for each in of.parts.values()]) for of in (answer.now, answer.trained)
     )
     size = float(np.linalg.norm(trained))
     return float(np.linalg.norm(now - trained)) / size if size else 0.0
@@ -164,9 +168,10 @@ def _row(title: str, cells: Sequence[str]) -> str:
 
 def _product(column: Column, projection: str, scales: Mapping[str, float]) -> str:
     """A above and B to the left of their product."""
-    of = column.update
-    query = projection == "query"
-    a, b, delta = (of.a_query, of.b_query, of.delta_query) if query else (of.a_value, of.b_value, of.delta_value)
+    made = column.update.parts.get(projection)
+    if made is None:
+        return f'<div class="product {column.series}">not adapted</div>'
+    a, b, delta = made.a, made.b, made.delta
     name = f"{column.title}, {projection}"
     return (
         f'<div class="product {column.series}"><i></i>{_image(strongest(a, FINE, FINE), scales["A"], f"{name}: A")}'
@@ -177,7 +182,7 @@ def _product(column: Column, projection: str, scales: Mapping[str, float]) -> st
 
 def _spectra(columns: Sequence[Column]) -> list[str]:
     """Bars on one scale: query in full, value in outline."""
-    largest = max(float(max(each.update.singular_query[0], each.update.singular_value[0])) for each in columns)
+    largest = max(float(part.singular[0]) for each in columns for part in each.update.parts.values())
     roof = nice_ceiling(largest, RARE) if largest > 0 else 1.0
 
     def bars(values: Array, kind: str) -> str:
@@ -188,17 +193,23 @@ def _spectra(columns: Sequence[Column]) -> list[str]:
 
     return [
         f'<div class="spectrum {each.series}" role="img" aria-label="{escape(_told(each))}"><span>{roof:g}</span>'
-        f"{bars(each.update.singular_query, 'query')}<b></b>{bars(each.update.singular_value, 'value')}</div>"
+        + "<b></b>".join(bars(part.singular, name) for name, part in each.update.parts.items())
+        + "</div>"
         for each in columns
     ]
 
 
 def _told(column: Column) -> str:
-    query, value = (
-        ", ".join(f"{float(each):.3g}" for each in values)
-        for values in (column.update.singular_query, column.update.singular_value)
+    told = "; ".join(
+        f"of {name} " + ", ".join(f"{float(each):.3g}" for each in part.singular)
+        for name, part in column.update.parts.items()
     )
-    return f"{column.title}: singular values of query {query}; of value {value}"
+    return f"{column.title}: singular values {told}"
+
+
+def _projections(columns: Sequence[Column]) -> list[str]:
+    """Those that any of the columns adapts, in their order."""
+    return [each for each in PROJECTIONS if any(each in column.update.parts for column in columns)]
 
 
 def _gates(columns: Sequence[Column]) -> list[str]:
@@ -218,24 +229,6 @@ def _scale_bar(name: str, scale: float) -> str:
     return f'<span class="scale">{escape(name)} <small>{MINUS}{end}</small><i></i><small>{end}</small></span>'
 
 
-def _kind(name: str) -> str:
-    """latent, first_weight, last_weight, or a bias."""
-    return name.rsplit(".", 1)[1].rstrip("0123456789").rstrip("_")
-
-
-def _kind_scale(tensors: Mapping[str, Tensor2d], kind: str) -> float:
-    return common_scale(*(each.values for name, each in tensors.items() if _kind(name) == kind))
-
-
-def _short(tensor: Tensor2d) -> str:
-    """'A_0', 'W_1', 'W_2 to A_q'."""
-    title = tensor.title.removeprefix("Latent ")
-    for long, short in (("first weights", "W_1"), ("last weights", "W_2")):
-        if long in title:
-            return short + title.split(long, 1)[1]
-    return title
-
-
 def _stride(places: Sequence[int]) -> int:
     return places[1] - places[0] if len(places) > 1 else 1
 
@@ -252,9 +245,12 @@ def _number(value: float) -> str:
     return f"{value:.2f}" if value < 100 else f"{value:.0f}"
 
 
-def _pair(values: Sequence[float]) -> str:
-    return ", ".join(f"{each:.1f}" for each in values)
+def _ranks(update: Update) -> str:
+    return ", ".join(f"{part.effective_rank:.1f}" for part in update.parts.values())
 
 
 def _cosine(update: Update) -> str:
+    """A blank where there are not two updates to compare."""
+    if update.cosine is None:
+        return BLANK
     return f"{update.cosine + 0.0:.2f}".replace("-0.00", "0.00").replace("-", MINUS)

@@ -13,6 +13,7 @@ import streamlit as st
 from replora.config import Activation, LayerSharing, Method, RaceOptions, Run, Sharing
 from replora.lens.answers import InsideAnswer
 from replora.lens.questions import FROZEN, Example, Graft, InsideQuestion
+from replora.methods import OURS, REFERENCE
 from replora.options import Linked, option, options
 from replora.ui.inside.race_picker import RUN, LensSource, lens_source
 from replora.ui.live.engine import WatchedEngine
@@ -74,7 +75,7 @@ class Chosen:
 
     def link(self) -> dict[str, str]:
         """The query string."""
-        place = self.source.runs("replora").index(self.run) + 1
+        place = self.source.runs(OURS).index(self.run) + 1
         options_now = InsideOptions(place=place, layer=self.layer + 1, head=self.head + 1, example=self.example)
         return {RUN: self.source.key, **options_now.to_query()}
 
@@ -89,7 +90,7 @@ def inside_form(
     source = lens_source(engine, key=f"{PAGE}.source")
     if source is None:
         return ""
-    runs = source.runs("replora")
+    runs = source.runs(OURS)
     if not runs:
         return NO_RUN
     run = _run(source, runs, opened)
@@ -137,7 +138,7 @@ def beside(source: LensSource, run: int) -> int:
             other.data_fraction != own.data_fraction,
         )
 
-    return min(source.runs("lora"), key=unlike, default=FROZEN)
+    return min(source.runs(REFERENCE), key=unlike, default=FROZEN)
 
 
 def structure_of(graft: Graft) -> dict[str, Any]:
@@ -148,7 +149,7 @@ def structure_of(graft: Graft) -> dict[str, Any]:
 def race_link(source: LensSource, run: int, graft: Graft) -> str:
     """The address of the Race page with this race's settings and the structure of `graft`."""
     own = source.spec.runs[run]
-    values = settings(source.spec) | {name: getattr(own.method, name) for name in STRUCTURE}
+    values = settings(source.spec) | {name: getattr(own.method, name) for name in options(Method) if name != "name"}
     values |= structure_of(graft)
     known = {name: value for name, value in values.items() if name in options(RaceOptions)}
     query = urlencode(RaceOptions(**known).to_query())

@@ -9,6 +9,7 @@ import streamlit as st
 from replora.figures.inside.latency import Latency, latency_figure
 from replora.lens.answers import MergeAnswer
 from replora.lens.questions import MergeQuestion
+from replora.methods import OURS
 from replora.ui.inside.race_picker import LensSource, ask
 from replora.ui.inside.reparameterization.form import PAGE
 from replora.ui.live.engine import engine
@@ -78,7 +79,7 @@ def merge_cards(answer: MergeAnswer | None) -> str:
         ]
     titles = ("Largest logit difference", "Same answers", "Left beside the model")
     cards = "".join(
-        card("replora", title, value, "", note) for title, value, note in zip(titles, values, notes, strict=True)
+        card(OURS, title, value, "", note) for title, value, note in zip(titles, values, notes, strict=True)
     )
     return f'<div class="board three">{cards}</div>'
 

@@ -11,20 +11,21 @@ import streamlit as st
 
 from replora.config import Method
 from replora.figures.inside.update_norms import update_norm_figures
-from replora.figures.race.figures import Picture
+from replora.figures.race.figures import PlottedRace
 from replora.figures.race.table import number_rows, to_csv
 from replora.jobs.engine import UnknownJob
 from replora.lens.answers import InsideAnswer, Tensor2d
 from replora.lens.questions import Graft
 from replora.options import options
 from replora.ui.components.matrix_editor import Grip, Held, grip_now, matrix_editor
-from replora.ui.forms.spec_form import open_spec, write_query
+from replora.ui.forms.spec_form import open_spec
 from replora.ui.inside.race_picker import LensSource, ask
 from replora.ui.inside.reparameterization.board import NO_BREAK, board_html, inside_cards, lanes_html, moved
 from replora.ui.inside.reparameterization.edits import Bench, applied, place_of
 from replora.ui.inside.reparameterization.form import PAGE, Chosen, InsideOptions, inside_form, structure_of
 from replora.ui.inside.reparameterization.merge import merge_view
 from replora.ui.live.engine import engine
+from replora.ui.parts.address import write_query
 from replora.ui.parts.figure import show_figure
 from replora.ui.parts.settings import named
 from replora.ui.parts.text import plain
@@ -33,7 +34,6 @@ from replora.wording import count, listing
 
 BENCHES, SEEN, LAST, VALUES = (f"{PAGE}.{each}" for each in ("benches", "seen", "last", "values"))
 EDITOR, TENSOR = f"{PAGE}.editor", f"{PAGE}.tensor"
-FIRST_PARTS = ("latent", "first_weight", "last_weight")  # those that the lanes show
 FOLLOW_SECONDS = 3.0
 HEADER = (
     "<header class='page'><h1>Inside the reparameterization</h1>"
@@ -143,7 +143,7 @@ def _choose(tensors: tuple[Tensor2d, ...]) -> str:
 
 
 def _lanes(chosen: Chosen, seen: InsideAnswer, values: dict[str, Tensor2d], bench: Bench, tensor: str) -> None:
-    names = [each.name for each in seen.tensors if each.name.rsplit(".", 1)[1].startswith(FIRST_PARTS)]
+    names = [each.name for each in seen.tensors if each.part != "bias"]
     parts = {name: each for name in names if (each := _tensor(chosen, seen, values, name))}
     edits = bench.edits(seen.tensors)
     own = {name: [each for each in edits if each.tensor == name] for name in parts}
@@ -225,7 +225,7 @@ def share_text(share: float) -> str:
 
 def _norms(source: LensSource) -> None:
     """Why one rate is not the same to both: how fast delta_weight grows."""
-    figures = update_norm_figures(Picture(source.spec, source.events, recorded=source.recorded))
+    figures = update_norm_figures(PlottedRace(source.spec, source.events, recorded=source.recorded))
     st.html("<h2 class='section'>Why RepLoRA moves faster at one learning rate</h2>")
     for column, figure in zip(st.columns(2, gap="medium"), figures, strict=True):
         with column:

@@ -10,15 +10,17 @@ import streamlit as st
 
 from replora.options import SpecError, kind_of, options, parse_value
 from replora.simulation.specs import QUANTITY_TITLES, SHARING_TITLES, RatesOptions
-from replora.ui.forms.spec_form import open_spec, place_controls, write_query
-from replora.ui.live.engine import engine, watch
-from replora.ui.parts.text import plain
+from replora.ui.forms.spec_form import open_spec, place_controls
+from replora.ui.live.buttons import run_buttons
+from replora.ui.live.engine import engine
+from replora.ui.live.form import Form
+from replora.ui.live.page import follow, live_part, page_session
 from replora.ui.shell.style import STYLE
 from replora.ui.theory.rates.session import RatesSession
-from replora.ui.theory.rates.view import WISH, Wanted, poll_seconds, rates_view
+from replora.ui.theory.rates.view import WISH, rates_view
 
 PAGE = "rates"
-SESSION, RUN = f"{PAGE}.session", "run"
+RECORDED = ("Recorded run", "100 replicates, n up to one hundred million.")
 FIRST = ("atoms", "eta", "replicates")
 MORE = ("noise", "box", "max_steps", "seed")
 HEADER = (
@@ -29,39 +31,19 @@ HEADER = (
 
 def rates_page() -> None:
     """Controls, buttons, view; the URL follows them."""
-    run = st.query_params.get(RUN)
+    session, jobs = page_session(PAGE, RatesSession), engine()
     opened, problems = open_spec(RatesOptions, st.query_params, PAGE)
-    session, jobs = _session(run), engine()
     st.html(STYLE / "theory.css")
     st.html(HEADER)
     with st.sidebar:
-        wanted, problem = _form(opened)
-    session.poll(jobs)
-    if session.active:
-        watch().show(session.job)
-    if wanted is not None:
-        write_query({**wanted.to_query(), **({RUN: session.job} if session.job else {})})
-    for each in (*problems, session.problem, problem):
-        if each:
-            st.warning(plain(each))
-    _buttons(session, wanted)
-    shown = Wanted(wanted or opened, wanted is not None)
-    st.fragment(rates_view, run_every=poll_seconds(session), key=f"{PAGE}.live")(
-        session, jobs, shown, (session.state, poll_seconds(session))
-    )
+        form = _form(opened)
+    follow(PAGE, session, form, problems)
+    run_buttons(PAGE, session, jobs, form.chosen.monte_carlo if form.chosen else None, recorded=RECORDED)
+    live_part(PAGE, session, lambda: rates_view(session, jobs, form))
 
 
-def _session(run: str | None) -> RatesSession:
-    if SESSION not in st.session_state:
-        st.session_state[SESSION] = RatesSession()
-        if run:
-            st.session_state[SESSION].attach(engine(), run)
-    session: RatesSession = st.session_state[SESSION]
-    return session
-
-
-def _form(opened: RatesOptions) -> tuple[RatesOptions | None, str]:
-    """The options the controls hold, or None and the sentence that says why they hold none."""
+def _form(opened: RatesOptions) -> Form[RatesOptions]:
+    """The controls, and the options that they hold."""
     values: dict[str, Any] = {"sharings": _sharings(opened.sharings)}
     values["shown_n"] = st.session_state.get(WISH, opened.shown_n)
     problem = place_controls(RatesOptions, FIRST, opened, PAGE, values)
@@ -73,11 +55,11 @@ def _form(opened: RatesOptions) -> tuple[RatesOptions | None, str]:
     with st.expander("More"):
         problem = place_controls(RatesOptions, MORE, opened, PAGE, values) or problem
     if problem:
-        return None, problem
+        return Form(opened, problem=problem)
     try:
-        return dataclasses.replace(opened, **values), ""
+        return Form(opened, dataclasses.replace(opened, **values))
     except SpecError as error:
-        return None, str(error)
+        return Form(opened, problem=str(error))
 
 
 def _sharings(opened: Sequence[str]) -> tuple[str, ...]:
@@ -124,35 +106,3 @@ def _quantity(opened: str) -> str:
         persist_state="session",
     )
     return chosen
-
-
-def _buttons(session: RatesSession, wanted: RatesOptions | None) -> None:
-    jobs = engine()
-    spec = wanted.monte_carlo if wanted else None
-    with st.container(horizontal=True, key=f"{PAGE}.buttons", gap="small"):
-        st.button(
-            "Run live",
-            key=f"{PAGE}.run",
-            icon=":material/play_arrow:",
-            type="primary",
-            disabled=spec is None or (session.active and session.spec == spec),
-            on_click=session.run,
-            args=(jobs, spec),
-        )
-        st.button(
-            "Stop",
-            key=f"{PAGE}.stop",
-            icon=":material/stop:",
-            disabled=not session.active,
-            on_click=session.cancel,
-            args=(jobs,),
-        )
-        st.button(
-            "Recorded run",
-            key=f"{PAGE}.reset",
-            icon=":material/history:",
-            disabled=session.job is None,
-            on_click=session.reset,
-            args=(jobs,),
-            help="100 replicates, n up to one hundred million.",
-        )

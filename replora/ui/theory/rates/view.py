@@ -3,93 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from html import escape
-from pathlib import Path
 
 import streamlit as st
 
-from replora.catalog import ASSETS
-from replora.events import EventError
 from replora.figures.chart import Figure
 from replora.figures.theory.rates import rates_figures, slope_text, theory_text
 from replora.figures.theory_style import SHARING_NAMES
-from replora.jobs.engine import JobState
-from replora.options import options
-from replora.simulation.events import (
-    Band,
-    Estimated,
-    MonteCarloFinished,
-    MonteCarloStarted,
-    TheoryEvent,
-    read_theory_events,
-)
-from replora.simulation.specs import QUANTITY_TITLES, MonteCarlo, RatesOptions
+from replora.simulation.events import Band
+from replora.simulation.specs import QUANTITY_TITLES, RatesOptions
 from replora.ui.live.engine import WatchedEngine
+from replora.ui.live.form import Form
+from replora.ui.live.standing import show_standing
+from replora.ui.parts.cards import BLANK, card, row_of
 from replora.ui.parts.figure import show_figure
 from replora.ui.parts.numbers import plot_numbers
-from replora.ui.parts.text import plain
 from replora.ui.theory.rates.notes import notes
 from replora.ui.theory.rates.pictures import latest, nearest, picture_of, quantity_for, sizes, started_of, theory_slope
 from replora.ui.theory.rates.session import RatesSession
-from replora.wording import duration, short_count
+from replora.ui.theory.rates.state import ShownRates, shown_rates
+from replora.wording import short_count
 
 PAGE = "rates"
 WISH = f"{PAGE}.shown_n"
-FOLDER = ASSETS / "recorded"
-COMMAND = "python -m scripts.record_theory"
-POLL_SECONDS = 0.25
-POLL_QUEUED_SECONDS = 1.0
-BLANK = '<b class="blank">\u2013</b>'
 
 
-@dataclass(frozen=True)
-class Wanted:
-    """What the form asks for; `valid` is False while it cannot be had and the last options stand in."""
-
-    options: RatesOptions
-    valid: bool
-
-
-@dataclass(frozen=True)
-class Shown:
-    """What is on the screen: a run so far, recorded or live, and where it stands in words."""
-
-    spec: MonteCarlo
-    events: Sequence[TheoryEvent]
-    standing: str
-    hint: str = ""
-    message: str = ""
-    failure: str = ""
-    recorded: bool = False
-    done: float = 1.0
-
-
-def poll_seconds(session: RatesSession) -> float | None:
-    """How often to ask for news; None where none can come."""
-    if not session.active:
-        return None
-    return POLL_QUEUED_SECONDS if session.status and session.status.position else POLL_SECONDS
-
-
-def rates_view(session: RatesSession, engine: WatchedEngine, wanted: Wanted, drawn: object) -> None:
-    """Everything below the buttons; `drawn` is what they were drawn with, which must not lag behind."""
-    session.poll(engine)
-    if (session.state, poll_seconds(session)) != drawn:
-        st.rerun()
-    shown = _live(session, wanted, engine.ready) if session.spec else _recorded(wanted)
-    st.html(_standing(shown, session.active))
-    if shown.failure:
-        st.error(plain(shown.failure))
-    if session.status and session.status.notice:
-        st.warning(plain(session.status.notice))
-    quantity = quantity_for(wanted.options.quantity, shown.events)
-    st.html(_board(shown, quantity))
+def rates_view(session: RatesSession, engine: WatchedEngine, form: Form[RatesOptions]) -> None:
+    """Everything below the buttons."""
+    shown = shown_rates(session, engine.ready, form)
+    show_standing(shown.standing, "Monte Carlo", session.status)
+    quantity = quantity_for(form.options.quantity, shown.events)
+    st.html(_cards(shown, quantity))
     errors, between, clouds = st.container(), st.container(), st.container()
     with between:
-        at = _shown_n(shown, wanted.options.shown_n)
+        at = _shown_n(shown, form.options.shown_n)
     figures = rates_figures(
-        picture_of(shown.spec, shown.events, quantity, at, recorded=shown.recorded, message=shown.message)
+        picture_of(shown.spec, shown.events, quantity, at, recorded=shown.recorded, message=shown.standing.message)
     )
     on_parameters, on_predictions = notes(shown.spec, quantity)
     with errors:
@@ -100,7 +49,7 @@ def rates_view(session: RatesSession, engine: WatchedEngine, wanted: Wanted, dra
     plot_numbers(figures, PAGE)
 
 
-def _shown_n(shown: Shown, opened: int) -> int:
+def _shown_n(shown: ShownRates, opened: int) -> int:
     """The n of histogram and plane, chosen between the pictures among those that are done, the nearest to the wish."""
     done = sizes(shown.events)
     if len(done) < 2:
@@ -127,86 +76,7 @@ def _figures(figures: Sequence[Figure], asides: Sequence[Sequence[str]]) -> None
                 st.html("".join(f'<p class="figure-note">{line}</p>' for line in lines))
 
 
-def recorded_name(atoms: int) -> str:
-    """The recorded run that is nearest to a number of fitted experts."""
-    return "rates_exact" if atoms == 2 else "rates_over"
-
-
-def _recorded(wanted: Wanted) -> Shown:
-    path = FOLDER / f"{recorded_name(wanted.options.atoms)}.jsonl"
-    try:
-        events = _read(path, path.stat().st_mtime_ns)
-        spec = next(each.spec for each in events if isinstance(each, MonteCarloStarted))
-    except (OSError, EventError, StopIteration):
-        hint = f"The recorded run cannot be read; make it with {COMMAND}, or run live."
-        return Shown(wanted.options.monte_carlo, (), "No recorded run", hint, message="Press Run live")
-    shown_sharings = tuple(each for each in wanted.options.sharings if each in spec.sharings)
-    kept = tuple(each for each in events if not isinstance(each, Estimated) or each.sharing in shown_sharings)
-    others = unlike(spec, wanted.options)
-    hint = f"Made by {COMMAND}."
-    if others:
-        hint = f"Recorded with {', '.join(others)}. Run live runs your settings."
-    shown = MonteCarlo(**{**{name: getattr(spec, name) for name in options(MonteCarlo)}, "sharings": shown_sharings})
-    top = short_count(spec.n_grid[-1])
-    return Shown(shown, kept, f"Recorded run: {spec.replicates} replicates, n to {top}", hint, recorded=True)
-
-
-@st.cache_resource(show_spinner=False, max_entries=8)
-def _read(path: Path, changed: int) -> tuple[TheoryEvent, ...]:
-    """The events of a file; `changed` makes a new file a new entry."""
-    return read_theory_events(path)
-
-
-def unlike(shown: MonteCarlo, form: MonteCarlo) -> list[str]:
-    """The settings that a run has otherwise than the form, those a recorded run is always better at left out."""
-    names = {"atoms": "{} fitted experts", "eta": "\u03b7 = {}", "noise": "\u03c3 = {}", "box": "box {}",
-             "max_steps": "{} steps at most", "seed": "seed {}"}  # fmt: skip
-    return [
-        text.format(f"{getattr(shown, name):g}")
-        for name, text in names.items()
-        if getattr(shown, name) != getattr(form, name)
-    ]
-
-
-def _live(session: RatesSession, wanted: Wanted, ready: bool) -> Shown:
-    spec, events, status = session.spec, session.events, session.status
-    assert spec is not None
-    assert status is not None
-    done = sum(isinstance(each, Estimated) for each in events)
-    total = len(spec.n_grid) * len(spec.sharings)
-    at = f"{done} of {total} fits, {spec.replicates} replicates each"
-    message, failure = "Starting", ""
-    match session.state:
-        case JobState.QUEUED if status.position:
-            standing = f"Waiting: {status.position} " + ("job" if status.position == 1 else "jobs") + " ahead"
-        case JobState.QUEUED:
-            standing = "Starting" if ready else "Starting the job host, a few seconds the first time"
-        case JobState.FINISHED:
-            seconds = next((each.seconds for each in events if isinstance(each, MonteCarloFinished)), 0.0)
-            standing = f"Live run: {spec.replicates} replicates in {duration(seconds)}"
-        case JobState.CANCELLED:
-            standing, message = f"Stopped after {at}", "Stopped"
-        case JobState.FAILED:
-            standing, message, failure = f"Failed after {at}", "Failed", status.message
-        case _:
-            standing = f"Running: {at}"
-    hint = ""
-    if wanted.valid and wanted.options.monte_carlo != spec:
-        hint = "Your settings have changed since; Run live runs them."
-    return Shown(spec, events, standing, hint, message, failure, done=done / total)
-
-
-def _standing(shown: Shown, moving: bool) -> str:
-    share = f"{100 * shown.done:.1f}"
-    rest = "" if moving else " rest"
-    return (
-        f'<div class="standing{rest}"><p><b>{escape(shown.standing)}</b><span>{escape(shown.hint)}</span></p>'
-        f'<div class="track" role="progressbar" aria-label="Progress of the Monte Carlo" '
-        f'aria-valuemin="0" aria-valuemax="100" aria-valuenow="{share}"><div style="width:{share}%"></div></div></div>'
-    )
-
-
-def _board(shown: Shown, quantity: str) -> str:
+def _cards(shown: ShownRates, quantity: str) -> str:
     """A card a way of sharing: the slope and its interval, beside theory's and that of the prediction."""
     found, started = latest(shown.events), started_of(shown.events)
     cards = []
@@ -222,12 +92,9 @@ def _board(shown: Shown, quantity: str) -> str:
         ]
         style = "lora" if sharing == "plain" else "replora"
         caption = f"slope, {QUANTITY_TITLES[quantity]}"
-        notes_html = "".join(f"<p>{line}</p>" for line in lines)
-        cards.append(
-            f'<section class="card {style} {sharing}"><h2><i class="swatch"></i>{SHARING_NAMES[sharing]}</h2>'
-            f'<div class="value">{value}<span>{caption}</span></div>{notes_html}</section>'
-        )
-    return f'<div class="board three">{"".join(cards)}</div>'
+        title = f'<i class="swatch"></i>{SHARING_NAMES[sharing]}'
+        cards.append(card(f"{style} {sharing}", title, value, caption, lines))
+    return row_of(cards, "three")
 
 
 def _interval(band: Band | None) -> str:
@@ -238,7 +105,7 @@ def _with_interval(band: Band | None) -> str:
     return f"{slope_text(band[0])} ({_interval(band)})" if band else "\u2013"
 
 
-def _footnote(shown: Shown) -> str:
+def _footnote(shown: ShownRates) -> str:
     spec = shown.spec
     sizes_text = f"{len(spec.n_grid)} sample sizes from {short_count(spec.n_grid[0])} to {short_count(spec.n_grid[-1])}"
     unfinished = max((each.unfinished for each in latest(shown.events).values()), default=0.0)

@@ -1,0 +1,56 @@
+"""LoRA: the factors are held and trained as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from replora.adapters.factors import (
+    AttentionShape,
+    Factors,
+    LowRankPair,
+    LowRankPairs,
+    at_layer,
+    draw_parameters,
+    is_tied,
+    kaiming_uniform,
+)
+from replora.config import Method
+from replora.methods import PROJECTIONS
+
+
+class DirectFactors(Factors):
+    """LoRA: A starts Kaiming-uniform, B at zero, both are trained (Hu et al. 2021).
+
+    Parameters `a_query` (runs, layers, rank, in_features), `b_query` (runs, layers, out_features, rank), and so on for
+    each adapted projection. sharing 'tied': one A and one B for all, named after the first projection, the ablation
+    that has RepLoRA's tying without its MLPs. Raises `SpecError` for 'tied' where widths differ.
+    """
+
+    def __init__(self, method: Method, shape: AttentionShape, seeds: Sequence[int]) -> None:
+        scaling = [method.alpha / method.rank] * len(seeds)
+        super().__init__(len(seeds), method.rank, shape, method.projections, scaling)
+        self.method = method
+        self.tied = is_tied(method, shape)
+        self.own = method.projections[:1] if self.tied else method.projections  # those with parameters of their own
+        layers, rank = shape.layers, method.rank
+
+        def start(generator: torch.Generator) -> dict[str, Tensor]:
+            # Drawn for all, so that the start of one does not depend on which others are adapted.
+            drawn = {
+                each: kaiming_uniform(shape.in_features, layers, rank, shape.in_features, generator=generator)
+                for each in PROJECTIONS
+            }
+            return {
+                **{f"a_{each}": drawn[each] for each in self.own},
+                **{f"b_{each}": torch.zeros(layers, shape.width(each), rank) for each in self.own},
+            }
+
+        draw_parameters(self, seeds, "direct", start)
+
+    def generate(self, layer: int | None = None) -> LowRankPairs:
+        own = [LowRankPair(self.get_parameter(f"a_{each}"), self.get_parameter(f"b_{each}")) for each in self.own]
+        pairs = dict(zip(self.projections, own * len(self.projections) if self.tied else own, strict=True))
+        return pairs if layer is None else at_layer(pairs, layer)

@@ -1,0 +1,204 @@
+"""Which study a page shows, live or recorded, as far as it is, and where it stands in words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from html import escape
+from typing import Generic, TypeVar
+
+from replora.events import EventError
+from replora.jobs.engine import JobStatus
+from replora.options import options
+from replora.studies.events import Progress, StudyEvent, StudyFinished, StudyStarted
+from replora.studies.selection import spec_of
+from replora.studies.spec import Study, command
+from replora.ui.live.form import Form
+from replora.ui.live.recordings import STUDIES, made_once
+from replora.ui.live.standing import Account, Standing, standing_of
+from replora.ui.parts.settings import named
+from replora.ui.studies.session import StudySession, count_of
+from replora.wording import count, duration, listing
+
+SummaryOf = TypeVar("SummaryOf")
+
+BETTER = {"seeds", "steps", "batch_size", "test_examples", "validation_examples", "fractions", "examples", "rates"}
+NOT_SAID = {"device", "precision"}
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The part of a study that a form asks to see.
+
+    events: of the part. wider: events with the same methods and all rates. notes: what of the form could not be met.
+    met: the form's fields that the part meets, though the study was asked for with others.
+    """
+
+    events: Sequence[StudyEvent] = ()
+    wider: Sequence[StudyEvent] = ()
+    notes: Sequence[str] = ()
+    met: Collection[str] = ()
+
+
+@dataclass(frozen=True)
+class SelectedStudy(Generic[SummaryOf]):
+    """A selection with its spec and its summary, None before it has started."""
+
+    selection: Selection = Selection()
+    summary: SummaryOf | None = None
+    spec: Study | None = None
+
+
+@dataclass(frozen=True)
+class Selector(Generic[SummaryOf]):
+    """What a page takes out of a study.
+
+    select: the part that a form asks to see. key: all that this depends on in the form. summarize: the summary of a
+    part's events. recorded: the name of the recorded study for a form.
+    """
+
+    select: Callable[[Sequence[StudyEvent], Study], Selection]
+    key: Callable[[Study], str]
+    summarize: Callable[[Sequence[StudyEvent]], SummaryOf | None]
+    recorded: Callable[[Study], str]
+
+
+@dataclass(frozen=True)
+class ShownStudy(Generic[SummaryOf]):
+    """The study that is shown, so far, and where it stands. label: what it ran on. whole: all of its events."""
+
+    spec: Study
+    selected: SelectedStudy[SummaryOf]
+    standing: Standing
+    label: str = ""
+    recorded: bool = False
+    whole: Sequence[StudyEvent] = field(default=(), repr=False)
+
+    @property
+    def summary(self) -> SummaryOf | None:
+        return self.selected.summary
+
+    @property
+    def events(self) -> Sequence[StudyEvent]:
+        """Those of the selected part."""
+        return self.selected.selection.events
+
+
+def shown_study(
+    session: StudySession, ready: bool, form: Form[Study], selector: Selector[SummaryOf]
+) -> ShownStudy[SummaryOf]:
+    """The session's study, or the recorded one where there is none, or where another task has been chosen since."""
+    spec, status = session.spec, session.status
+    elsewhere = spec is not None and not session.active and form.valid and form.options.task != spec.task
+    if spec is None or status is None or elsewhere:
+        return _recorded(form.options, selector)
+    return _live(session, spec, status, ready, form, selector)
+
+
+def selected_study(
+    events: Sequence[StudyEvent], wanted: Study, selector: Selector[SummaryOf]
+) -> SelectedStudy[SummaryOf]:
+    """The part of a study that a form asks to see, and its summary."""
+    if spec_of(events) is None:
+        return SelectedStudy()
+    selection = selector.select(events, wanted)
+    return SelectedStudy(selection, selector.summarize(selection.events), spec_of(selection.events))
+
+
+def _recorded(wanted: Study, selector: Selector[SummaryOf]) -> ShownStudy[SummaryOf]:
+    name = selector.recorded(wanted)
+    try:
+        events = STUDIES.events(name)
+    except EventError as error:
+        standing = Standing("No recorded study", str(error), "Press Run live", done=0.0)
+        return ShownStudy(wanted, SelectedStudy(), standing)
+    made: SelectedStudy[SummaryOf] = made_once(
+        name, selector.key(wanted), lambda: selected_study(events, wanted, selector)
+    )
+    spec = next(each.spec for each in events if isinstance(each, StudyStarted))
+    richer = {name for name in BETTER if _holds(spec, wanted, name)}
+    others = _unlike(spec, wanted, {*richer, *NOT_SAID, *made.selection.met})
+    hints = list(made.selection.notes)
+    if others:
+        hints.append(f"Recorded with {listing(others)}; Run live runs your settings.")
+    total = sum(each.runs for each in made.selection.events if isinstance(each, StudyStarted))
+    return ShownStudy(
+        made.spec or wanted,
+        made,
+        Standing(
+            f"Recorded study: {count(total)} runs of {count(spec.steps)} steps",
+            " ".join(hints) or "Press Run live for a small one on this machine.",
+        ),
+        label=f"Recorded on {machine(events)}: <code>{escape(command(spec))}</code>",
+        recorded=True,
+        whole=events,
+    )
+
+
+def _live(
+    session: StudySession,
+    spec: Study,
+    status: JobStatus,
+    ready: bool,
+    form: Form[Study],
+    selector: Selector[SummaryOf],
+) -> ShownStudy[SummaryOf]:
+    events = session.events
+    asked = form.options if form.valid else spec
+    selected = session.once(selector.key(asked), lambda: selected_study(events, asked, selector))
+    runs = count_of(spec)
+    progress = next((each for each in reversed(events) if isinstance(each, Progress)), None)
+    seconds = next((each.seconds for each in events if isinstance(each, StudyFinished)), 0.0)
+    account = Account(
+        f"{count(session.done)} of {count(runs)} runs",
+        progress.share if progress else 0.0,
+        f"Live study: {count(runs)} runs in {duration(seconds)}",
+        progress.seconds_left if progress else None,
+        "The first results come with the first batch",
+    )
+    return ShownStudy(
+        selected.spec or spec,
+        selected,
+        standing_of(status, ready, account, _hint(spec, form, selected.selection)),
+        label=f"This study, on {machine(events)}: <code>{escape(command(spec))}</code>" if events else "",
+        whole=events,
+    )
+
+
+def _hint(spec: Study, form: Form[Study], selection: Selection) -> str:
+    """How the study on the screen differs from what the form now says."""
+    if not form.valid:
+        return ""
+    others = _unlike(spec, form.options, {"device", *selection.met})
+    changed = [f"This study: {listing(others)}. Run live runs your settings."] if others else []
+    return " ".join([*selection.notes, *changed])
+
+
+def machine(events: Sequence[StudyEvent]) -> str:
+    """What a study ran on: device, precision, threads, backbone, versions."""
+    started = next((each for each in events if isinstance(each, StudyStarted)), None)
+    if started is None:
+        return "this machine"
+    threads = f"{started.threads} thread" + ("s" if started.threads != 1 else "")
+    versions = [f"{name} {version}" for name, version in started.versions.items() if name != "python"]
+    return escape(", ".join([started.device, started.precision, threads, started.backbone, *versions]))
+
+
+def _holds(recorded: Study, form: Study, name: str) -> bool:
+    """Whether a recorded study has at least what the form asks for: more steps, or all of its seeds."""
+    more, less = getattr(recorded, name, None), getattr(form, name, None)
+    if name == "rates" and not form.is_tuned:
+        return True
+    if isinstance(more, tuple) and isinstance(less, tuple):
+        return set(less) <= set(more)
+    return more is None or less is None or bool(more >= less)
+
+
+def _unlike(shown: Study, form: Study, without: Collection[str]) -> list[str]:
+    """The settings of `shown` that `form` has otherwise, where both have them."""
+    facts = options(shown)
+    return [
+        named(name, facts[name], getattr(shown, name))
+        for name in facts
+        if name in options(form) and name not in without and getattr(shown, name) != getattr(form, name)
+    ]
