@@ -17,7 +17,7 @@ import numpy as np
 
 from replora.catalog import ASSETS
 from replora.jobs.local import LocalEngine
-from replora.jobs.store import Store
+from replora.jobs.storage.store import Store
 from replora.lens.answers import HeadAnswer, InsideAnswer
 from replora.lens.questions import Edit, Example, Graft, HeadQuestion, InsideQuestion, Question
 

@@ -24,7 +24,7 @@ from PIL import Image
 
 from replora.config import RaceOptions
 from replora.jobs.local import LocalEngine
-from replora.jobs.store import Store
+from replora.jobs.storage.store import Store
 from replora.own_data.examples import Examples, choose_columns, guess_columns
 from replora.own_data.limits import Limits
 from replora.own_data.split import SplitOptions, split_task

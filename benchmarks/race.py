@@ -17,7 +17,7 @@ import click
 
 from replora.config import RaceOptions
 from replora.jobs.local import LocalEngine
-from replora.jobs.store import Store
+from replora.jobs.storage.store import Store
 
 POLL_SECONDS = 0.005
 TASKS = ("digits", "wordnet_topics")

@@ -45,7 +45,7 @@ class MethodFacts:
 
 
 LOW_RANK = ("rank", "alpha", "projections")
-METHODS: dict[MethodName, MethodFacts] = {
+METHODS: dict[str, MethodFacts] = {
     "head": MethodFacts("Head only", MethodStyle("green", (2, 3), "diamond"), "none"),
     "lora": MethodFacts("LoRA", MethodStyle("blue", (8, 4), "circle"), "direct", LOW_RANK, ablations=("sharing",)),
     "replora": MethodFacts(
@@ -68,7 +68,7 @@ class StudentFacts:
     sharing: Sharing
 
 
-STUDENTS: dict[StudentName, StudentFacts] = {
+STUDENTS: dict[str, StudentFacts] = {
     "lora": StudentFacts("LoRA", METHODS["lora"].style, "lora", "trunk"),
     "lora_tied": StudentFacts("LoRA, tied", MethodStyle("blue", (2, 3), "triangle-up"), "lora", "tied"),
     "trunk": StudentFacts("RepLoRA", METHODS["replora"].style, "replora", "trunk"),
@@ -78,8 +78,7 @@ STUDENTS: dict[StudentName, StudentFacts] = {
 STUDENT_TITLES: dict[str, str] = {name: facts.title for name, facts in STUDENTS.items()}
 
 
-_FACTS: dict[str, MethodFacts] = {student: METHODS[facts.method] for student, facts in STUDENTS.items()}
-_FACTS.update(METHODS)
+_FACTS = {student: METHODS[facts.method] for student, facts in STUDENTS.items()} | METHODS
 
 
 def facts_of(name: str) -> MethodFacts:

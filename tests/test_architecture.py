@@ -19,10 +19,10 @@ PACKAGE = ROOT / "replora"
 ROOMS: dict[str, str] = {
     "catalog": "",
     "methods": "",
+    "wording": "catalog",
     "options": "",
     "seeding": "",
     "theory": "",
-    "wording": "catalog",
     "config": "catalog methods options",
     "settings": "options",
     "adapters": "config methods options seeding",

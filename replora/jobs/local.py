@@ -1,7 +1,7 @@
 """The local engine: jobs of the web process, each in a process of its own, by way of one job host on this machine.
 
 A keeper thread starts the host, reads what it says, and starts it again when it dies; a writer thread speaks to it;
-a scribe thread writes the store. So no caller waits for the host, and no job for the disk. Nothing here imports torch.
+a job writer writes the store. So no caller waits for the host, and no job for the disk. Nothing here imports torch.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from queue import SimpleQueue
 from typing import Any
 
 from replora.config import Run
 from replora.jobs.engine import PATIENCE, Action, JobRefused, JobState, JobStatus
-from replora.jobs.history import History
-from replora.jobs.history_writer import HistoryWriter
 from replora.jobs.host_process import HostProcess, start_process, why
+from replora.jobs.job_record import JobRecord
+from replora.jobs.job_writer import JobWriter
 from replora.jobs.kinds import ANSWERER, KINDS
-from replora.jobs.messages import Control, HostSettings, decode, encode
+from replora.jobs.messages import HostSettings, decode, encode
 from replora.jobs.questions import Questions
-from replora.jobs.store import RESTARTED, RESTARTED_IN_QUEUE, Store, reason
+from replora.jobs.storage.database import HistoryError
+from replora.jobs.storage.history import RESTARTED, RESTARTED_IN_QUEUE
+from replora.jobs.storage.store import Store
 from replora.options import check_value, options
 
 PRELOAD = ("torch", "timm", "transformers", "replora.training.race:preload")
@@ -47,37 +47,6 @@ CLOSED = "The app is closing and takes no more jobs."
 UNWATCHED = "Nobody watched this job any more."
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(eq=False)
-class _Record:
-    """All that is known of one job here; `heard` is false while a control is on its way to the job's process.
-
-    `notice` says why it is not stored, `unlisted` why it is not in the history.
-    """
-
-    job: str
-    kind: str
-    spec: Mapping[str, Any]
-    time_limit: float
-    state: JobState = JobState.QUEUED
-    lines: list[str] = field(default_factory=list)
-    message: str = ""
-    notice: str = ""
-    unlisted: str = ""
-    control: Control = field(default_factory=Control)
-    heard: bool = True
-    viewers: set[str] = field(default_factory=set)
-    orphaned: threading.Timer | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class _Write:
-    """Something to store of a job: a line, or without one its status; `last` after which nothing more is to come."""
-
-    record: _Record
-    line: str | None = None
-    last: bool = False
 
 
 class LocalEngine:
@@ -115,24 +84,21 @@ class LocalEngine:
         self._answerer = answerer
         self._preload = tuple(preload)
         self._store = store or Store()
-        self._recorder = HistoryWriter(History(self._store.data))
         self._start_method = start_method
-        self._keep = keep
 
         self._lock = threading.Lock()  # guards all below
-        self._records: dict[str, _Record] = {}
-        self._queue: deque[_Record] = deque()
+        self._records: dict[str, JobRecord] = {}
+        self._queue: deque[JobRecord] = deque()
         self._running: set[str] = set()  # jobs whose process may live, ended ones included until it is gone
         self._host: HostProcess | None = None
         self._host_ends = 0  # in a row, since a job's process last ended
         self._broken = False
         self._closing = threading.Event()
-        self._writes: SimpleQueue[_Write | None] = SimpleQueue()
         self._questions = Questions()
 
-        self._scribe = threading.Thread(target=self._write_down, name="replora-scribe", daemon=True)
+        self._settle()
+        self._writer = JobWriter(self._store, self._lock, keep, self._records.pop)
         self._keeper = threading.Thread(target=self._keep_host, name="replora-keeper", daemon=True)
-        self._scribe.start()
         self._keeper.start()
         atexit.register(self.close)
 
@@ -162,12 +128,12 @@ class LocalEngine:
                 raise JobRefused(HOST_BROKEN)
             if len(self._queue) >= self._queue_limit:
                 raise JobRefused(f"{len(self._queue)} jobs are waiting already; try again when one of them has begun.")
-            record = _Record(secrets.token_urlsafe(8), kind, plain, limit)
+            record = JobRecord(secrets.token_urlsafe(8), kind, plain, limit)
             if paused:
                 record.control.add(Action.PAUSE)
             self._records[record.job] = record
             self._queue.append(record)
-            self._writes.put(_Write(record))
+            self._writer.state(record)
             self._dispatch()
         return record.job
 
@@ -205,7 +171,7 @@ class LocalEngine:
 
     def folder(self, job: str) -> Path:
         """See `Engine`."""
-        return self._store.folder(job)
+        return self._store.files.folder(job)
 
     def ask(self, question: Mapping[str, Any], *, patience: float = PATIENCE) -> Mapping[str, Any]:
         """See `Engine`; `ValueError` or `TypeError` for a question that is not plain JSON."""
@@ -251,11 +217,17 @@ class LocalEngine:
         if self._keeper.is_alive() and host is not None:
             host.process.kill()
             self._keeper.join(CLOSE_SECONDS)
-        self._writes.put(None)
-        self._scribe.join(CLOSE_SECONDS)
+        self._writer.close(CLOSE_SECONDS)
+
+    def _settle(self) -> None:
+        """Jobs of processes that are gone have failed; where the history cannot be used, its readers are told."""
+        try:
+            self._store.history.settle()
+        except HistoryError as error:
+            log.warning("%s", error)
 
     @contextmanager
-    def _live(self, job: str) -> Iterator[_Record | None]:
+    def _live(self, job: str) -> Iterator[JobRecord | None]:
         """Holds the lock, with the record of a job that has not ended, or None for one that has; `UnknownJob`."""
         with self._lock:
             record = self._records.get(job)
@@ -267,17 +239,8 @@ class LocalEngine:
 
     # Below, the caller holds the lock.
 
-    def _status(self, record: _Record) -> JobStatus:
-        return JobStatus(
-            job=record.job,
-            kind=record.kind,
-            state=record.state,
-            spec=record.spec,
-            events=len(record.lines),
-            position=self._queue.index(record) if record.state is JobState.QUEUED else 0,
-            message=record.message,
-            notice=record.notice or record.unlisted,
-        )
+    def _status(self, record: JobRecord) -> JobStatus:
+        return record.status(self._queue.index(record) if record.state is JobState.QUEUED else 0)
 
     def _dispatch(self) -> None:
         """Starts queued jobs while slots are free."""
@@ -285,48 +248,48 @@ class LocalEngine:
             record = self._queue.popleft()
             record.state = JobState.RUNNING
             self._running.add(record.job)
-            self._writes.put(_Write(record))
+            self._writer.state(record)
             message = encode(
                 do="start",
                 job=record.job,
                 kind=record.kind,
                 spec=record.spec,
-                folder=str(self._store.folder(record.job)),
+                folder=str(self._store.files.folder(record.job)),
                 time_limit=record.time_limit,
                 control=record.control.take(),
             )
             self._host.outbox.put(message)
 
-    def _send_control(self, record: _Record) -> None:
+    def _send_control(self, record: JobRecord) -> None:
         """Passes on what was asked, unless the last control was not yet heard: a hung job's line must not fill up."""
         if self._host is not None and record.state is not JobState.QUEUED and record.heard and record.control:
             record.heard = False
             self._host.outbox.put(encode(do="control", job=record.job, control=record.control.take()))
 
-    def _cancel(self, record: _Record, message: str = "") -> None:
+    def _cancel(self, record: JobRecord, message: str = "") -> None:
         if record.state is JobState.QUEUED:
             self._queue.remove(record)
         elif self._host is not None:
             self._host.outbox.put(encode(do="end", job=record.job))
         self._end(record, JobState.CANCELLED, message)
 
-    def _end(self, record: _Record, state: JobState, message: str) -> None:
+    def _end(self, record: JobRecord, state: JobState, message: str) -> None:
         """Brings a job to a final state; it keeps the first it was brought to."""
         if record.state.final:
             return
         record.state = state
         record.message = message
         self._forget_orphan(record)
-        self._writes.put(_Write(record, last=True))
+        self._writer.state(record, last=True)
 
-    def _forget_orphan(self, record: _Record) -> None:
+    def _forget_orphan(self, record: JobRecord) -> None:
         if record.orphaned is not None:
             record.orphaned.cancel()
             record.orphaned = None
 
     # Below, the engine's own threads; they take the lock themselves.
 
-    def _end_orphan(self, record: _Record) -> None:
+    def _end_orphan(self, record: JobRecord) -> None:
         with self._lock:
             if record.orphaned is threading.current_thread():  # else a viewer came back just in time
                 self._cancel(record, UNWATCHED)
@@ -420,7 +383,7 @@ class LocalEngine:
                 pass  # the last words of a job that was cancelled
             elif "line" in message:
                 record.lines.append(message["line"])
-                self._writes.put(_Write(record, message["line"]))
+                self._writer.line(record, message["line"])
             elif "paused" in message:
                 record.state = JobState.PAUSED if message["paused"] else JobState.RUNNING
             elif "heard" in message:
@@ -443,37 +406,3 @@ class LocalEngine:
                 self._end(self._queue.popleft(), JobState.FAILED, HOST_BROKEN)
             if not self._closing.is_set():
                 self._questions.disconnect(HOST_BROKEN if self._broken else QUESTION_LOST, for_good=self._broken)
-
-    def _write_down(self) -> None:
-        """The scribe thread: stores lines and statuses in order; once that fails, of that job only its end.
-
-        Statuses go into the history too, whether or not they are stored.
-        """
-        stored: deque[str] = deque()
-        for write in iter(self._writes.get, None):
-            record = write.record
-            with self._lock:
-                status = self._status(record)
-            if write.line is None:
-                unlisted = self._recorder.record(status, record.lines if write.last else ())
-                with self._lock:
-                    record.unlisted = unlisted
-                    status = self._status(record)
-            if record.notice and not write.last:
-                continue
-            try:
-                if write.line is None:
-                    self._store.save(status)
-                    if write.last:
-                        self._store.trim()
-                else:
-                    self._store.append(record.job, write.line)
-            except OSError as error:
-                with self._lock:
-                    record.notice = record.notice or f"This run is not stored: {reason(error)}."
-                continue
-            if write.last and not record.notice:
-                stored.append(record.job)
-            if len(stored) > self._keep:
-                with self._lock:
-                    del self._records[stored.popleft()]

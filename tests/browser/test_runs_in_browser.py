@@ -15,9 +15,9 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from replora.catalog import ASSETS
 from replora.events import Started, read_events, to_line
 from replora.jobs.engine import JobState, JobStatus
-from replora.jobs.history import History
-from replora.jobs.history_rows import row_of
-from replora.jobs.store import Store
+from replora.jobs.storage.history import History
+from replora.jobs.storage.history_rows import row_of
+from replora.jobs.storage.store import Store
 
 Open = Callable[..., Page]
 SETTLED = '[data-testid="stApp"][data-test-connection-state="CONNECTED"][data-test-script-state="notRunning"]'
@@ -36,9 +36,8 @@ def address(
         started = next(each for each in events if isinstance(each, Started))
         lines = [to_line(each) for each in events]
         status = JobStatus(job, "race", JobState.FINISHED, started.spec.to_dict(), len(lines))
-        store.save(status)
         for line in lines:
-            store.append(job, line)
+            store.files.append(job, line)
         history.record(row_of(status, lines, created=f"2026-01-0{number}T00:00:00Z"))
     with cold_server(folder) as server:
         yield server

@@ -11,9 +11,9 @@ import pytest
 
 from replora.hub.download import OFFLINE, Download, Downloaded, from_line
 from replora.jobs.engine import JobState, JobStatus
-from replora.jobs.history import History
 from replora.jobs.local import LocalEngine
-from replora.jobs.store import Store
+from replora.jobs.storage.history import History
+from replora.jobs.storage.store import Store
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).parent))  # the host of an engine sees wha
 from job_kinds import ANSWERER, KINDS
 
 from replora.jobs.local import LocalEngine
-from replora.jobs.store import Store
+from replora.jobs.storage.store import Store
 
 
 @pytest.fixture

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import types
 from collections.abc import Callable
-from dataclasses import replace
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +25,14 @@ from replora.config import RaceOptions
 from replora.events import Evaluated, Event, Finished, RunFacts, Started, Step, to_line
 from replora.jobs import trackio_sink
 from replora.jobs.engine import JobState, JobStatus, UnknownJob
-from replora.jobs.history import FILE, History, HistoryError, HistoryFilter, RunRow
-from replora.jobs.history_rows import OWN, row_of
 from replora.jobs.local import LocalEngine
-from replora.jobs.settle import GONE, settle
-from replora.jobs.store import RESTARTED, Store
+from replora.jobs.storage.database import FILE, TABLE, HistoryError
+from replora.jobs.storage.files import JobFiles
+from replora.jobs.storage.history import RESTARTED, RESTARTED_IN_QUEUE, History
+from replora.jobs.storage.history_rows import OWN, RESULTS, row_of
+from replora.jobs.storage.owner import Owner
+from replora.jobs.storage.rows import HistoryFilter, JobFacts, RunRow, values_of
+from replora.jobs.storage.store import Store
 from replora.result_card import spec_hash
 from replora.simulation.events import Estimated, MonteCarloFinished, MonteCarloStarted
 from replora.simulation.events import to_line as theory_line
@@ -151,7 +158,9 @@ def test_filters_alone_and_together(history: History) -> None:
 WRITER = """
 import sys
 from replora.jobs.engine import JobState
-from replora.jobs.history import History, RunRow
+from replora.jobs.storage.files import JobFiles
+from replora.jobs.storage.history import RESTARTED, RESTARTED_IN_QUEUE, History
+from replora.jobs.storage.rows import RunRow
 history = History(sys.argv[1])
 for number in range(int(sys.argv[3])):
     name = f"{sys.argv[2]}{number:05d}"
@@ -235,7 +244,7 @@ def test_a_newer_file_is_a_sentence(history: History, tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / FILE) as database:
         database.execute("PRAGMA user_version = 7")
     for call in (history.list, lambda: history.record(row(2))):
-        with pytest.raises(HistoryError, match=r"is of version 7, written by a newer app; this one reads version 1"):
+        with pytest.raises(HistoryError, match=r"is of version 7, written by a newer app; this one reads version 2"):
             call()
 
 
@@ -245,7 +254,7 @@ def test_a_file_that_cannot_be_opened_and_one_that_is_locked_are_sentences(
     (tmp_path / "folder" / FILE).mkdir(parents=True)
     with pytest.raises(HistoryError, match="cannot be used: its file cannot be opened"):
         History(tmp_path / "folder").list()
-    monkeypatch.setattr("replora.jobs.history.BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("replora.jobs.storage.database.BUSY_SECONDS", 0.05)
     history = History(tmp_path / "busy")
     history.record(row(1))
     other = sqlite3.connect(tmp_path / "busy" / FILE, isolation_level=None)
@@ -259,7 +268,10 @@ def test_a_file_that_cannot_be_opened_and_one_that_is_locked_are_sentences(
 FULL = """
 import resource, signal, sys
 from replora.jobs.engine import JobState
-from replora.jobs.history import History, HistoryError, RunRow
+from replora.jobs.storage.database import HistoryError
+from replora.jobs.storage.files import JobFiles
+from replora.jobs.storage.history import RESTARTED, RESTARTED_IN_QUEUE, History
+from replora.jobs.storage.rows import RunRow
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 history = History(sys.argv[1])
 facts = {"kind": "race", "state": JobState.FINISHED, "created": "2026-01-01T00:00:00Z", "spec": {"x": "x" * 2000}}
@@ -288,14 +300,14 @@ def test_delete_takes_the_files_and_leaves_what_is_on(history: History, tmp_path
     store = Store(tmp_path)
     for number, state in ((1, JobState.FINISHED), (2, JobState.RUNNING), (3, JobState.FAILED)):
         store.save(JobStatus(f"run{number:05d}", "race", state, {}))
-        store.append(f"run{number:05d}", "{}")
-        store.folder(f"run{number:05d}").mkdir()
-        (store.folder(f"run{number:05d}") / "step_1").write_text("weights")
+        store.files.append(f"run{number:05d}", "{}")
+        store.files.folder(f"run{number:05d}").mkdir()
+        (store.files.folder(f"run{number:05d}") / "step_1").write_text("weights")
         history.record(row(number, state=state))
     assert history.delete(["run00001", "run00002", "nosuchrun"]) == 1
     assert ids(history) == ["run00003", "run00002"]
     names = {each.name for each in (tmp_path / "jobs").iterdir()}
-    assert names == {f"run0000{number}{suffix}" for number in (2, 3) for suffix in ("", ".json", ".jsonl")}
+    assert names == {f"run0000{number}{suffix}" for number in (2, 3) for suffix in ("", ".jsonl")}
     with pytest.raises(UnknownJob):
         store.load("run00001")
     assert history.delete(["run00003"]) == 1
@@ -304,10 +316,10 @@ def test_delete_takes_the_files_and_leaves_what_is_on(history: History, tmp_path
 def test_what_cannot_be_deleted_stays_in_the_list(
     history: History, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(store: Store, job: str) -> None:
+    def refuse(files: JobFiles, job: str) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Store, "delete", refuse)
+    monkeypatch.setattr(JobFiles, "delete", refuse)
     history.record(row(1))
     with pytest.raises(HistoryError, match="The stored run run00001 cannot be deleted: Permission denied"):
         history.delete(["run00001"])
@@ -437,17 +449,17 @@ def test_a_history_that_cannot_be_written_costs_neither_run_nor_store(engines: E
     sentence = "This run is not in the history. The run history cannot be used: its file cannot be opened."
     wait_for(lambda: engine.status(job).notice == sentence)
     engine.close()
-    status, lines = Store(tmp_path / "data").load(job)
-    assert (status.state, status.notice, len(lines)) == (JobState.FINISHED, sentence, 5)
+    assert len(engine.events(job)) == 5
+    assert Store(tmp_path / "data").load(job)[0].message.startswith("The stored run cannot be read. The run history")
 
 
-def test_a_summary_that_fails_does_not_stop_the_scribe(
+def test_a_summary_that_fails_costs_neither_the_state_nor_the_writer(
     engines: Engines, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(status: JobStatus, lines: Any) -> RunRow:
+    def broken(lines: Any) -> Any:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("replora.jobs.history_writer.row_of", broken)
+    monkeypatch.setitem(RESULTS, "count", broken)
     engine = engines()
     job = engine.submit("count", {"steps": 1})
     over(engine, job)
@@ -456,39 +468,73 @@ def test_a_summary_that_fails_does_not_stop_the_scribe(
     assert Store(tmp_path / "data").load(job)[0].state is JobState.FINISHED
 
 
-def test_jobs_of_a_killed_process_are_settled_as_the_store_says(engines: Engines, tmp_path: Path) -> None:
-    store, history = Store(tmp_path / "data"), History(tmp_path / "data")
-    spec = RaceOptions().race().to_dict()
-    store.save(JobStatus("killed_run", "race", JobState.RUNNING, spec))
-    history.record(row_of(JobStatus("killed_run", "race", JobState.RUNNING, spec), created="2026-01-01T00:00:00Z"))
-    history.record(row(1, id="lost_from_store", state=JobState.QUEUED, task="digits"))
-    engine = engines()
-    running = engine.submit("sleep", {})
-    wait_for(lambda: engine.events(running) and history.get(running).state is JobState.RUNNING)
-    settle(history, engine)
-    found = history.get("killed_run")
-    assert (found.state, found.message, found.created) == (JobState.FAILED, RESTARTED, "2026-01-01T00:00:00Z")
-    assert (found.ended, found.methods) == ("", ("lora", "replora"))
-    lost = history.get("lost_from_store")
-    assert (lost.state, lost.message, lost.task) == (JobState.FAILED, GONE, "digits")
-    assert history.get(running).state is JobState.RUNNING
-
-
-@pytest.mark.parametrize("meanwhile", ["deleted", "ended"])
-def test_settling_neither_brings_back_nor_overwrites_a_row_that_has_changed_since(
-    tmp_path: Path, meanwhile: str
+def test_jobs_of_a_process_that_is_gone_are_settled_at_start_up_and_those_of_a_living_one_are_not(
+    engines: Engines, tmp_path: Path
 ) -> None:
     history = History(tmp_path / "data")
-    read = row(1, id="some_run_id", state=JobState.RUNNING)
-    history.record(read)
-    ended = row(1, id="some_run_id", state=JobState.FINISHED, ended="2026-01-01T00:00:09Z")
-    history.record(ended)
-    if meanwhile == "deleted":
-        history.delete(["some_run_id"])
-    history.settle(read, row(1, id="some_run_id", state=JobState.FAILED))
-    assert [(each.state, each.ended) for each in history.list()] == (
-        [] if meanwhile == "deleted" else [(JobState.FINISHED, "2026-01-01T00:00:09Z")]
-    )
+    spec = RaceOptions().race().to_dict()
+    for number, state in enumerate((JobState.RUNNING, JobState.QUEUED)):
+        lost = JobStatus(f"killed_run{number}", "race", state, spec)
+        history.record(row_of(lost, created="2026-01-01T00:00:00Z"), facts=JobFacts(owner="nobody"))
+    first = engines()
+    found = [history.get(f"killed_run{number}") for number in range(2)]
+    assert [(row.state, row.message) for row in found] == [
+        (JobState.FAILED, RESTARTED),
+        (JobState.FAILED, RESTARTED_IN_QUEUE),
+    ]
+    assert [(row.ended, row.methods) for row in found] == [("", ("lora", "replora"))] * 2
+    running = first.submit("sleep", {})
+    wait_for(lambda: first.events(running) and history.count() and history.get(running).state is JobState.RUNNING)
+    second = engines()
+    assert second.status(running).state is JobState.RUNNING
+    assert history.get(running).state is JobState.RUNNING
+    first.cancel(running)
+    wait_for(lambda: second.status(running).state is JobState.CANCELLED)
+
+
+CROWD = 4
+
+
+def test_fresh_folders_take_many_that_begin_at_once(tmp_path: Path) -> None:
+    for number in range(40):
+        gate = threading.Barrier(CROWD)
+
+        def begin(name: str, folder: Path = tmp_path / str(number), gate: threading.Barrier = gate) -> None:
+            gate.wait()
+            History(folder).record(row(1, id=name))
+
+        with ThreadPoolExecutor(CROWD) as pool:
+            list(pool.map(begin, [f"crowd_{who}" for who in range(CROWD)]))  # raises what one of them raised
+        assert History(tmp_path / str(number)).count() == CROWD
+
+
+def test_a_folder_of_version_1_is_taken_in_once(tmp_path: Path) -> None:
+    jobs = tmp_path / "jobs"
+    jobs.mkdir()
+    spec = RaceOptions().race().to_dict()
+    old = [
+        JobStatus("finished_run", "race", JobState.FINISHED, spec, events=9),
+        JobStatus("running_run", "race", JobState.RUNNING, spec),
+        JobStatus("some_download", "download", JobState.FAILED, {}, message="No network."),
+    ]
+    for status in old:
+        (jobs / f"{status.job}.json").write_text(json.dumps(asdict(status)))
+        (jobs / f"{status.job}.jsonl").write_text('{"event": "step"}\n')
+    (jobs / "damaged_run.json").write_text("{")
+    with closing(sqlite3.connect(tmp_path / FILE)) as database, database:
+        database.execute(TABLE)
+        database.execute("CREATE INDEX by_time ON runs (created)")
+        database.execute("PRAGMA user_version = 1")
+        values = values_of(row(1, id="finished_run", verdict="level", spec=spec))
+        database.execute(f"INSERT INTO runs VALUES ({', '.join('?' * len(values))})", values)
+    store = Store(tmp_path)
+    found = {status.job: store.load(status.job)[0] for status in old}
+    assert found["finished_run"].notice == "Of the 9 events of this run only 1 are stored."
+    assert store.history.get("finished_run").verdict == "level"
+    assert (found["running_run"].state, found["running_run"].message) == (JobState.FAILED, RESTARTED)
+    assert (found["some_download"].kind, found["some_download"].message) == ("download", "No network.")
+    assert sorted(ids(store.history)) == ["finished_run", "running_run"]
+    assert [path.name for path in jobs.glob("*.json")] == ["damaged_run.json"]
 
 
 class FakeTrackio(types.ModuleType):
@@ -532,7 +578,7 @@ def test_a_finished_race_is_logged_to_trackio(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_trackio_hears_of_finished_races_only_and_only_where_it_is_asked_for(
-    history: History, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from replora.jobs import history_writer as recorder
 
@@ -541,11 +587,11 @@ def test_trackio_hears_of_finished_races_only_and_only_where_it_is_asked_for(
     lines = [to_line(each) for each in told_race()]
     race = JobStatus("run00001", "race", JobState.FINISHED, RaceOptions().race().to_dict())
     monkeypatch.delenv("REPLORA_TRACKIO", raising=False)
-    assert recorder.HistoryWriter(history).record(race, lines) == ""
+    assert recorder.HistoryWriter(Store(tmp_path), Owner(tmp_path)).record(race, lines) == ("", "")
     assert sent == []
     monkeypatch.setenv("REPLORA_TRACKIO", "class")
     for status in (replace(race, state=JobState.CANCELLED), replace(race, kind="theory"), race):
-        recorder.HistoryWriter(history).record(status, lines if status.kind == "race" else ())
+        recorder.HistoryWriter(Store(tmp_path), Owner(tmp_path)).record(status, lines if status.kind == "race" else ())
     assert sent == [("class", "run00001")]
 
 

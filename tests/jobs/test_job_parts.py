@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 from pathlib import Path
@@ -14,7 +13,9 @@ from replora.jobs.host import usable_cpus
 from replora.jobs.job_process import own_sentence, report
 from replora.jobs.kinds import ANSWERER, KINDS, job_function
 from replora.jobs.messages import Control, HostSettings, decode, encode
-from replora.jobs.store import RESTARTED, Store, data_folder
+from replora.jobs.storage.history import RESTARTED
+from replora.jobs.storage.store import Store
+from replora.settings import data_folder
 
 JOB = "abc-DEF_123"
 
@@ -22,7 +23,7 @@ JOB = "abc-DEF_123"
 def stored(folder: Path, state: JobState = JobState.FINISHED, lines: int = 3) -> Store:
     store = Store(folder)
     for number in range(lines):
-        store.append(JOB, json.dumps({"event": "step", "step": number}))
+        store.files.append(JOB, json.dumps({"event": "step", "step": number}))
     status = JobStatus(job=JOB, kind="race", state=state, spec={"task": "digits"}, events=lines)
     store.save(status)
     return store
@@ -38,7 +39,7 @@ def test_store_gives_back_what_it_took(folder: Path) -> None:
     status, lines = stored(folder).load(JOB)
     assert status == JobStatus(job=JOB, kind="race", state=JobState.FINISHED, spec={"task": "digits"}, events=3)
     assert [json.loads(line)["step"] for line in lines] == [0, 1, 2]
-    assert sorted(each.name for each in (folder / "jobs").iterdir()) == [f"{JOB}.json", f"{JOB}.jsonl"]
+    assert sorted(each.name for each in (folder / "jobs").iterdir()) == [f"{JOB}.jsonl"]
 
 
 def test_store_makes_its_folder_with_the_first_job_only(tmp_path: Path) -> None:
@@ -47,17 +48,17 @@ def test_store_makes_its_folder_with_the_first_job_only(tmp_path: Path) -> None:
     with pytest.raises(UnknownJob):
         store.load(JOB)
     store.save(JobStatus(job=JOB, kind="race", state=JobState.QUEUED, spec={}))
-    assert (tmp_path / "a" / "b" / "jobs" / f"{JOB}.json").exists()
+    assert (tmp_path / "a" / "b" / "history.sqlite").exists()
 
 
 def test_only_the_latest_folders_of_jobs_are_kept(folder: Path) -> None:
     store = Store(folder)
     for number in range(4):
         store.save(JobStatus(f"job_number_{number}", "count", JobState.FINISHED, {}))
-        store.folder(f"job_number_{number}").mkdir()
-        os.utime(store.folder(f"job_number_{number}"), (number, number))
-    store.trim(keep=2)
-    assert [store.folder(f"job_number_{number}").is_dir() for number in range(4)] == [False, False, True, True]
+        store.files.folder(f"job_number_{number}").mkdir()
+        os.utime(store.files.folder(f"job_number_{number}"), (number, number))
+    store.files.trim(keep=2)
+    assert [store.files.folder(f"job_number_{number}").is_dir() for number in range(4)] == [False, False, True, True]
     assert store.load("job_number_0")[0].state is JobState.FINISHED
 
 
@@ -102,65 +103,11 @@ def test_damaged_lines(folder: Path, damage: bytes) -> None:
     assert len(kept) == 3
 
 
-GOOD = {
-    "job": JOB,
-    "kind": "race",
-    "state": "finished",
-    "spec": {},
-    "events": 0,
-    "position": 0,
-    "message": "",
-    "notice": "",
-}
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "{",
-        "[]",
-        "null",
-        '"text"',
-        "\0" * 100,
-        json.dumps({**GOOD, "state": "dancing"}),
-        json.dumps({**GOOD, "state": ["finished"]}),
-        json.dumps({**GOOD, "spec": 3}),
-        json.dumps({**GOOD, "events": "many"}),
-        json.dumps({**GOOD, "message": None}),
-        json.dumps({**GOOD, "job": "AAAAAAAAAAA"}),
-        json.dumps({**GOOD, "more": 1}),
-        "[" * 100_000,
-    ],
-)
-def test_a_damaged_status_is_one_sentence(folder: Path, text: str) -> None:
-    (folder / "jobs" / f"{JOB}.json").write_text(text)
-    status, lines = Store(folder).load(JOB)
-    assert (status.job, status.state, lines) == (JOB, JobState.FAILED, [])
-    assert status.message == "The stored run cannot be read: its status file is damaged."
-
-
 def test_files_that_cannot_be_opened(folder: Path) -> None:
     store = stored(folder)
     (folder / "jobs" / f"{JOB}.jsonl").unlink()
     (folder / "jobs" / f"{JOB}.jsonl").mkdir()
     assert store.load(JOB)[0].message == "The events of this run cannot be read: Is a directory."
-    (folder / "jobs" / f"{JOB}.json").unlink()
-    (folder / "jobs" / f"{JOB}.json").mkdir()
-    assert store.load(JOB)[0].message == "The stored run cannot be read: Is a directory."
-
-
-def test_a_status_that_cannot_be_written_leaves_the_old_one(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store = stored(folder)
-    status, _ = store.load(JOB)
-
-    def full(*_: object, **__: object) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr(Path, "write_text", full)
-    with pytest.raises(OSError, match="No space left"):
-        store.save(JobStatus(job=JOB, kind="race", state=JobState.FAILED, spec={}))
-    assert store.load(JOB)[0] == status
 
 
 @pytest.mark.parametrize("job", ["../../etc/passwd", "/etc/passwd", "short", "a" * 65, "abcdefgh\n", "äöüäöüäöü", 7])
@@ -169,7 +116,7 @@ def test_no_path_is_made_from_a_bad_id(folder: Path, job: str) -> None:
     with pytest.raises(UnknownJob):
         store.load(job)
     with pytest.raises(UnknownJob):
-        store.append(job, "{}")
+        store.files.append(job, "{}")
     with pytest.raises(UnknownJob):
         store.save(JobStatus(job=job, kind="race", state=JobState.FINISHED, spec={}))
     assert list((folder / "jobs").iterdir()) == []

@@ -20,7 +20,8 @@ import replora.jobs.local as local
 from replora.jobs.engine import Action, Engine, JobRefused, JobState, UnknownJob
 from replora.jobs.host_process import SPIN_COUNT, why
 from replora.jobs.local import LocalEngine
-from replora.jobs.store import RESTARTED, RESTARTED_IN_QUEUE, Store
+from replora.jobs.storage.history import RESTARTED, RESTARTED_IN_QUEUE
+from replora.jobs.storage.store import Store
 from replora.options import SpecError
 
 FOLDER = Path(__file__).parent
@@ -535,7 +536,8 @@ def test_close_leaves_no_process(engine: LocalEngine, kind: str) -> None:
     assert not alive(host)
     assert not alive(told.get("pid", host))
     gone_within(told.get("child", host), 1.0)
-    assert not [each.name for each in (engine._keeper, engine._scribe) if each.is_alive()]
+    assert not [each.name for each in (engine._keeper,) if each.is_alive()]
+    assert not engine._writer.is_alive
     with pytest.raises(JobRefused, match="closing"):
         engine.submit("count", {})
 
@@ -555,7 +557,8 @@ import sys, time
 sys.path[:0] = {paths!r}
 from job_kinds import KINDS
 from replora.jobs.local import LocalEngine
-from replora.jobs.store import Store
+from replora.jobs.storage.history import RESTARTED, RESTARTED_IN_QUEUE
+from replora.jobs.storage.store import Store
 engine = LocalEngine(kinds=KINDS, preload=(), store=Store({data!r}))
 job = engine.submit("stubborn", {{}})
 while not engine.events(job):

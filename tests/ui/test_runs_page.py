@@ -17,9 +17,12 @@ from streamlit.testing.v1 import AppTest
 from replora.config import Race, RaceOptions
 from replora.events import to_line
 from replora.jobs.engine import JobState, JobStatus, UnknownJob
-from replora.jobs.history import FILE, History, RunRow
-from replora.jobs.history_rows import row_of
-from replora.jobs.store import Store
+from replora.jobs.storage.database import FILE
+from replora.jobs.storage.files import JobFiles
+from replora.jobs.storage.history import History
+from replora.jobs.storage.history_rows import row_of
+from replora.jobs.storage.rows import RunRow
+from replora.jobs.storage.store import Store
 from replora.simulation.specs import MonteCarlo, RatesOptions
 from replora.studies.spec import DataStudy, RateStudy, TeacherStudy, study_to_dict
 from replora.ui.parts.run_kinds import facts_of, link_to
@@ -212,11 +215,11 @@ def test_what_is_on_is_not_deleted(app: Open, kept: History, engine: Any) -> Non
 
 
 def test_a_failed_deletion_is_a_sentence(app: Open, kept: History, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(store: Store, job: str) -> None:
+    def refuse(files: JobFiles, job: str) -> None:
         raise PermissionError(13, "Permission denied")
 
     test = select(app(), "failed_run")
-    monkeypatch.setattr(Store, "delete", refuse)
+    monkeypatch.setattr(JobFiles, "delete", refuse)
     test.button(key="runs.delete.sure").click().run()
     assert said(test) == ["The stored run failed_run cannot be deleted: Permission denied."]
     assert not test.exception
@@ -234,6 +237,7 @@ def test_a_selection_does_not_pass_to_another_run(app: Open, kept: History) -> N
 def test_jobs_of_a_killed_process_are_listed_as_failed(app: Open, kept: History) -> None:
     spec = RaceOptions().race().to_dict()
     kept.record(row_of(JobStatus("killed_run", "race", JobState.RUNNING, spec), created="2026-03-01T00:00:00Z"))
+    kept.settle()  # as an engine does when it starts
     test = app()
     assert runs(test)[0] == "killed_run"
     assert table(test)[0]["State"] == "Failed"
@@ -275,7 +279,7 @@ def test_a_history_that_cannot_be_read_is_a_sentence(app: Open, folder: Path, pr
 
 
 def test_the_csv_has_what_the_filters_leave(kept: History) -> None:
-    from replora.jobs.history import HistoryFilter
+    from replora.jobs.storage.rows import HistoryFilter
 
     rows = list(csv.DictReader(io.StringIO(kept.to_csv(HistoryFilter(state="finished")), newline="")))
     assert [each["id"] for each in rows] == ["job1", "job0"]

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 from replora.catalog import OWN_PREFIX
 from replora.config import METHOD_TITLES, STUDENT_TITLES, Race, RaceOptions
-from replora.jobs.history_rows import OWN
+from replora.jobs.storage.history_rows import OWN
 from replora.options import Linked, Option, SpecError, options
 from replora.result_card import options_of
 from replora.simulation.specs import SHARING_TITLES, MonteCarlo

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from replora.jobs.history import History, HistoryError, HistoryFilter, RunRow
+from replora.jobs.storage.database import HistoryError
+from replora.jobs.storage.history import History
+from replora.jobs.storage.rows import HistoryFilter, RunRow
 from replora.options import SpecError, option
 from replora.settings import Settings
 from replora.ui.parts.run_kinds import link_to

@@ -13,7 +13,7 @@ from replora.config import METHOD_TITLES
 from replora.events import Event, EventError, Started, from_line
 from replora.figures.race.figures import PlottedRace, accuracy_figure
 from replora.jobs.engine import Engine, UnknownJob
-from replora.jobs.history import RunRow
+from replora.jobs.storage.rows import RunRow
 from replora.ui.parts.figure import show_figure
 from replora.ui.parts.run_kinds import facts_of, kind_title
 from replora.ui.parts.text import plain

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import streamlit as st
 
-from replora.jobs.history import HistoryFilter
+from replora.jobs.storage.rows import HistoryFilter
 from replora.ui.parts.run_kinds import WHO_TITLES, kind_title, run_task_title
 
 LABELS: dict[str, tuple[str, Callable[[str], str]]] = {

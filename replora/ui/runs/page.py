@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import streamlit as st
 
-from replora.jobs.history import History, HistoryError
-from replora.jobs.settle import settle
+from replora.jobs.storage.database import HistoryError
+from replora.jobs.storage.history import History
 from replora.ui.live.engine import engine
 from replora.ui.parts.text import plain
 from replora.ui.runs.actions import runs_actions, runs_in_words, said
@@ -33,7 +33,6 @@ def runs_page() -> None:
     st.html(HEADER)
     history = History()
     try:
-        settle(history, engine())
         _listing(history)
     except HistoryError as error:
         st.error(plain(str(error)))

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from replora.jobs.engine import JobState
-from replora.jobs.history import RunRow
+from replora.jobs.storage.rows import RunRow
 from replora.ui.parts.run_kinds import WHO_TITLES, kind_title, run_task_title
 
 HEIGHT = 460  # pixels; fewer rows take less

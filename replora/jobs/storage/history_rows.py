@@ -11,7 +11,7 @@ from typing import Any
 from replora.catalog import OWN_PREFIX
 from replora.events import from_line
 from replora.jobs.engine import JobStatus
-from replora.jobs.history import RunRow
+from replora.jobs.storage.rows import RunRow
 from replora.options import UserError
 from replora.result_card import race_verdict, spec_hash
 from replora.simulation.events import Estimated
@@ -35,11 +35,13 @@ class Result:
     summary: Mapping[str, Any] = field(default_factory=dict)
 
 
-def row_of(status: JobStatus, lines: Sequence[str] = (), created: str | None = None) -> RunRow:
+def row_of(
+    status: JobStatus, lines: Sequence[str] = (), created: str | None = None, ended: str | None = None
+) -> RunRow:
     """The history's row of a job as it stands, with its result so far where `lines` are given.
 
-    created: when it was submitted, by default now. One that is over has ended now. A spec that is none of its kind and
-    lines that cannot be read leave fields empty, the latter with a sentence.
+    created: when it was submitted, by default now; ended: when it ended if it is over, by default now. A
+    spec that is none of its kind and lines that cannot be read leave fields empty, the latter with a sentence.
     """
     now = utc_now()
     try:
@@ -52,7 +54,7 @@ def row_of(status: JobStatus, lines: Sequence[str] = (), created: str | None = N
         kind=f"study {spec.get('study', '')}".strip() if status.kind == "study" else status.kind,
         state=status.state,
         created=created or now,
-        ended=now if status.state.final else "",
+        ended=(ended or now) if status.state.final else "",
         task=_task(spec),
         methods=_methods(status.kind, spec),
         seeds=_seeds(status.kind, spec),

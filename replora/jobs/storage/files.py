@@ -1,0 +1,90 @@
+"""The files of a job, under a data folder: `jobs/<id>.jsonl`, its event lines, only ever appended to; and `jobs/<id>/`,
+what it leaves beside its lines (the snapshots of a race)."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from contextlib import suppress
+from pathlib import Path
+
+from replora.jobs.engine import UnknownJob
+
+KEPT_FOLDERS = 200  # of a few megabytes each
+JOB_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
+
+
+def unknown(job: object) -> UnknownJob:
+    """The error for an id that no job has."""
+    return UnknownJob(f"No run {str(job)[:64]!r} is known here.")
+
+
+def reason(error: OSError) -> str:
+    """Why the system refused, in its words."""
+    return error.strerror or type(error).__name__
+
+
+class JobFiles:
+    """Files in the folder `jobs` of a data folder; nothing is created before the first line is appended."""
+
+    def __init__(self, data: Path) -> None:
+        self._folder = data / "jobs"
+
+    def folder(self, job: str) -> Path:
+        """The folder for what a job leaves beside its events, made by the job; `UnknownJob` for an id of no job."""
+        return self._path(job).with_suffix("")
+
+    def append(self, job: str, line: str) -> None:
+        """Adds one event line to a job; OSError where the disk does not take it."""
+        path = self._path(job)
+        try:
+            lines = path.open("ab")
+        except FileNotFoundError:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            lines = path.open("ab")
+        with lines:
+            lines.write((line + "\n").encode("utf-8", "surrogatepass"))
+
+    def lines(self, job: str) -> tuple[list[str], str]:
+        """The event lines of a job up to the first broken one, and a sentence about it ("" where all are well)."""
+        try:
+            data = self._path(job).read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            return [], ""
+        except OSError as error:
+            return [], f"The events of this run cannot be read: {reason(error)}."
+        lines: list[str] = []
+        for number, part in enumerate(data.split(b"\n")[:-1], start=1):  # what follows the last break was never whole
+            try:
+                line = part.decode("utf-8", "surrogatepass")
+                json.loads(line)
+            except (ValueError, RecursionError):
+                return lines, f"The stored events of this run are damaged: line {number} cannot be read."
+            lines.append(line)
+        return lines, ""
+
+    def trim(self, keep: int = KEPT_FOLDERS) -> None:
+        """Removes what jobs left beside their lines, the `keep` latest aside; OSError where the disk refuses."""
+        found: list[tuple[float, Path]] = []
+        with suppress(FileNotFoundError, NotADirectoryError):  # no job has told anything yet
+            for path in self._folder.iterdir():
+                with suppress(FileNotFoundError):  # it is being deleted
+                    if path.is_dir():
+                        found.append((path.stat().st_mtime, path))
+        for _, path in sorted(found, reverse=True)[keep:]:
+            with suppress(FileNotFoundError):
+                shutil.rmtree(path)
+
+    def delete(self, job: str) -> None:
+        """Removes all files of a job, if there are any; OSError where the disk does not allow it."""
+        with suppress(FileNotFoundError, NotADirectoryError):
+            shutil.rmtree(self.folder(job))
+        with suppress(FileNotFoundError, NotADirectoryError):
+            self._path(job).unlink()
+
+    def _path(self, job: str) -> Path:
+        """Where the lines of a job are."""
+        if not isinstance(job, str) or not JOB_ID.fullmatch(job):
+            raise unknown(job)
+        return self._folder / f"{job}.jsonl"
