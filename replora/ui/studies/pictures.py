@@ -14,6 +14,7 @@ from replora.studies.statistics import DataNeeded, GoodRegion, Interval
 from replora.studies.summary import Cell, Comparison, StudySummary, compared
 from replora.summary import SEEDS_FOR_A_VERDICT
 from replora.ui.studies.state import ShownStudy
+from replora.wording import listing
 
 ShownRaceStudy = ShownStudy[StudySummary]
 
@@ -165,7 +166,7 @@ def region_width(found: GoodRegion) -> str:
 
 def missing_pair(spec: RaceStudy) -> str:
     """Why a study of one method has no verdict."""
-    names = " and ".join(METHOD_TITLES[each] for each in spec.methods)
+    names = listing([METHOD_TITLES[each] for each in spec.methods])
     return f"{names} alone has nothing to be compared with; choose a second method."
 
 
