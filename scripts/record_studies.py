@@ -18,7 +18,7 @@ from pathlib import Path
 import click
 
 from replora.catalog import ASSETS, TASKS
-from replora.studies.events import to_line
+from replora.studies.lines import to_line
 from replora.studies.spec import DataStudy, Study, TeacherStudy, command
 from replora.studies.study import study
 from replora.studies.summary import summarize_study

@@ -41,8 +41,9 @@ from replora.result_card import (
     spec_hash,
     study_card,
 )
-from replora.studies.events import CellFinished, MethodFacts, StudyEvent, StudyFinished, StudyStarted, read_study_events
-from replora.studies.events import from_line as study_from_line
+from replora.studies.events import CellFinished, MethodFacts, StudyEvent, StudyFinished, StudyStarted
+from replora.studies.lines import from_line as study_from_line
+from replora.studies.lines import read_study_events
 from replora.studies.selection import one_rate
 from replora.studies.spec import DataStudy, RateStudy, Study, TeacherStudy, command, study_to_dict
 from replora.studies.summary import summarize_study

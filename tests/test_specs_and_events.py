@@ -4,11 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 
 import pytest
 
 from replora.config import Method, Race, RaceOptions, Run
-from replora.events import Diverged, Evaluated, EventError, Finished, RunFacts, Started, Step, from_line, read_events
+from replora.events import (
+    Diverged,
+    Evaluated,
+    EventError,
+    Finished,
+    RunFacts,
+    Started,
+    Step,
+    from_line,
+    read_events,
+    started_of,
+)
 from replora.events import to_line as line_of
 from replora.options import SpecError, format_value, kind_of, options, parse_value
 from replora.summary import paired_differences, summarize, verdict
@@ -98,7 +110,7 @@ def test_events_survive_their_lines(tmp_path):
     assert [from_line(line_of(event)) for event in told] == told
     path = tmp_path / "events.jsonl"
     path.write_text("\n".join(map(line_of, told)) + "\n")
-    assert read_events(path) == told
+    assert list(read_events(path)) == told
     path.write_text(line_of(told[0]) + '\n{"event": "step", "step":')
     with pytest.raises(EventError, match=r"events\.jsonl, line 2: Not an event of a race"):
         read_events(path)
@@ -121,3 +133,40 @@ def test_the_verdict_claims_no_more_than_the_seeds_allow():
     lost = summarize(events_of([0.5, None]))
     assert verdict(lost) == "There is no pair of runs to compare. 1 of 2 runs diverged and is not counted."
     assert summarize([]) is None
+
+
+STARTED = {"event": "started", "spec": {}, "facts": [], "backbone": "b", "classes": [], "device": "CPU"}
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"event": "step", "step": 1, "seconds": 0.1, "losses": "abc", "delta_norms": [1.0], "learning_rates": [1e-3]},
+        {"event": "step", "step": 1, "seconds": 0.1, "losses": ["x"], "delta_norms": [1.0], "learning_rates": [1e-3]},
+        {"event": "step", "step": "1", "seconds": 0.1, "losses": [1], "delta_norms": [1.0], "learning_rates": [1e-3]},
+        {"event": "step", "step": True, "seconds": 0.1, "losses": [1], "delta_norms": [1.0], "learning_rates": [1e-3]},
+        {"event": "finished", "step": 1, "seconds": None},
+        {"event": "finished", "step": 1, "seconds": 1.0, "winner": "lora"},
+        {"event": "finished", "step": 1, "seconds": float("nan")},
+        {"event": "diverged", "step": 1, "run": 0.5, "reason": "why"},
+        {**STARTED, "precision": "float32", "threads": "two"},
+        {**STARTED, "precision": "float32", "threads": 2, "facts": [{"trained_parameters": "many"}]},
+        {**STARTED, "precision": "float32", "threads": 2, "spec": {"steps": -1}},
+        {**STARTED, "precision": "float32", "threads": 2, "spec": 3},
+    ],
+    ids=str,
+)
+def test_a_line_with_a_wrong_type_is_refused(values):
+    with pytest.raises(EventError, match="Not an event of a race"):
+        from_line(json.dumps(values))
+
+
+def test_a_line_may_lack_what_older_ones_did_not_have_and_no_line_holds_nan():
+    line = json.dumps({**STARTED, "precision": "float32", "threads": 2})
+    assert from_line(line) == Started(Race(), (), "b", (), "CPU", "float32", 2, {}, 0)
+    assert started_of([Finished(1, 2.0), from_line(line)]) == from_line(line)
+    assert started_of([]) is None
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        line_of(Finished(1, math.nan))
+    with pytest.raises(EventError, match="Not an event of a race"):
+        from_line("[" * 100_000)

@@ -19,8 +19,9 @@ from replora.cli.own_data import data_options, own_task
 from replora.cli.spec_options import Command, flag_of, spec_option
 from replora.config import METHOD_TITLES, STUDENT_TITLES
 from replora.options import UserError, default_of, kind_of, options
-from replora.studies.events import CellFinished, StudentFinished, StudyEvent, StudyStarted, to_line
+from replora.studies.events import CellFinished, StudentFinished, StudyEvent, StudyStarted
 from replora.studies.events import Progress as ProgressTold
+from replora.studies.lines import to_line
 from replora.studies.spec import STUDIES, DataStudy, RateStudy, Study, TeacherStudy
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from replora.simulation.events import Estimated
 from replora.simulation.events import from_line as theory_from_line
 from replora.simulation.specs import SHARING_TITLES
 from replora.studies.events import StudyEvent
-from replora.studies.events import from_line as study_from_line
+from replora.studies.lines import from_line as study_from_line
 from replora.studies.summary import summarize_study
 from replora.studies.teacher_summary import summarize_teacher
 from replora.summary import paired_differences, summarize

@@ -29,8 +29,8 @@ from replora.studies.events import (
     StudyFinished,
     StudyStarted,
     TeachersDrawn,
-    to_line,
 )
+from replora.studies.lines import to_line
 from replora.studies.spec import RaceStudy, TeacherStudy, study_from_dict
 from replora.studies.students import StudentBatch
 from replora.studies.teacher import Teachers

@@ -31,7 +31,7 @@ from replora.simulation.events import Estimated, MonteCarloFinished, MonteCarloS
 from replora.simulation.events import to_line as theory_line
 from replora.simulation.specs import MonteCarlo
 from replora.studies.events import CellFinished, MethodFacts, StudyFinished, StudyStarted
-from replora.studies.events import to_line as study_line
+from replora.studies.lines import to_line as study_line
 from replora.studies.spec import RateStudy, study_to_dict
 from replora.studies.summary import summarize_study
 from replora.summary import summarize, verdict

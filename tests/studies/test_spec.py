@@ -11,7 +11,8 @@ from replora.catalog import ASSETS
 from replora.config import Method, Training
 from replora.options import SpecError, format_value, kind_of, options, parse_value
 from replora.studies import batch_size as memory
-from replora.studies.events import StudyStarted, read_study_events
+from replora.studies.events import StudyStarted
+from replora.studies.lines import read_study_events
 from replora.studies.spec import STUDIES, DataStudy, RateStudy, TeacherStudy, command, study_from_dict, study_to_dict
 from scripts.record_studies import full_size
 

@@ -16,15 +16,8 @@ from replora.cli import main
 from replora.events import Diverged
 from replora.jobs.kinds import job_function
 from replora.options import SpecError
-from replora.studies.events import (
-    Progress,
-    StudentFinished,
-    StudyFinished,
-    StudyStarted,
-    TeachersDrawn,
-    from_line,
-    to_line,
-)
+from replora.studies.events import Progress, StudentFinished, StudyFinished, StudyStarted, TeachersDrawn
+from replora.studies.lines import from_line, to_line
 from replora.studies.recovery import SHOWN
 from replora.studies.spec import TeacherStudy, study_from_dict, study_to_dict
 from replora.studies.students import StudentBatch

@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 from replora.jobs.engine import JobState
 from replora.options import options
-from replora.studies.events import to_line
+from replora.studies.lines import to_line
 from replora.studies.spec import DataStudy, RateStudy, study_from_dict, study_to_dict
 from replora.ui.live import study_recordings as study_recorded
 

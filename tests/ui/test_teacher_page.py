@@ -31,9 +31,8 @@ from replora.studies.events import (
     StudyFinished,
     StudyStarted,
     TeachersDrawn,
-    read_study_events,
-    to_line,
 )
+from replora.studies.lines import read_study_events, to_line
 from replora.studies.selection import only_students
 from replora.studies.spec import TeacherStudy
 from replora.studies.teacher_summary import summarize_teacher

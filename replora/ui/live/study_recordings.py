@@ -10,7 +10,8 @@ import streamlit as st
 
 from replora.catalog import ASSETS
 from replora.events import EventError
-from replora.studies.events import StudyEvent, read_study_events
+from replora.studies.events import StudyEvent
+from replora.studies.lines import read_study_events
 from replora.studies.selection import spec_of
 
 FOLDER = ASSETS / "recorded"
