@@ -30,17 +30,18 @@ ROOMS: dict[str, str] = {
     "hub": "catalog event_lines options settings",
     "own_data": "catalog options settings tasks",
     "simulation": "event_lines options theory",
-    "summary": "config events",
+    "statistics": "config",
+    "summary": "config events statistics",
     "backbones": "adapters catalog hub options",
     "figures": "config events options",
     "training": "__init__ adapters backbones catalog config events options seeding tasks",
     "lens": "adapters backbones config options tasks training",
-    "studies": "adapters backbones config event_lines events options seeding summary tasks training",
-    "result_card": "catalog config events options studies summary",
+    "studies": "adapters backbones config event_lines events options seeding statistics tasks training",
+    "result_card": "catalog config events options statistics studies summary",
     "jobs": "catalog config events options result_card settings simulation studies summary",
     "cli": "config events options own_data result_card studies summary theory training",
-    "ui": "catalog config events figures hub jobs lens options own_data result_card settings simulation studies "
-    "summary tasks",
+    "ui": "catalog config events figures hub jobs lens options own_data result_card settings simulation "
+    "statistics studies summary tasks",
     "__init__": "",
     "__main__": "cli",
 }

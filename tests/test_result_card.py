@@ -173,7 +173,10 @@ def card() -> ResultCard:
 def test_a_card_says_everything(card: ResultCard) -> None:
     race = RaceOptions(seeds=(0, 1, 2), learning_rate=1e-3).race()
     assert card.title == "LoRA and RepLoRA on Digits"
-    assert card.verdict == "RepLoRA is 25.0 points ahead on average over 3 paired seeds."
+    assert card.verdict == (
+        "RepLoRA minus LoRA: 25.0 points over 3 paired seeds: "
+        "the same on every seed, too coarse a measure for an interval."
+    )
     assert [(each.name, each.trained_parameters, each.deployed_parameters, each.result) for each in card.compared] == [
         ("LoRA", 18_432, 18_432, "50.0 %, mean of 3 runs"),
         ("RepLoRA", 456_576, 18_432, "75.0 %, mean of 3 runs"),

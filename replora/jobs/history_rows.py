@@ -13,7 +13,7 @@ from replora.events import from_line
 from replora.jobs.engine import JobStatus
 from replora.jobs.history import RunRow
 from replora.options import UserError
-from replora.result_card import race_verdict, spec_hash
+from replora.result_card import spec_hash
 from replora.simulation.events import Estimated
 from replora.simulation.events import from_line as theory_from_line
 from replora.simulation.specs import SHARING_TITLES
@@ -21,7 +21,7 @@ from replora.studies.events import StudyEvent
 from replora.studies.lines import from_line as study_from_line
 from replora.studies.summary import summarize_study
 from replora.studies.teacher_summary import summarize_teacher
-from replora.summary import paired_differences, summarize
+from replora.summary import paired_differences, race_verdict, summarize
 
 OWN = "own"  # the task of runs on own data
 

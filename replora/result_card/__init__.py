@@ -3,7 +3,7 @@
 from replora.result_card.card import Compared, ResultCard
 from replora.result_card.commands import options_of, race_command, spec_file
 from replora.result_card.hashing import spec_hash
-from replora.result_card.race import race_card, race_verdict
+from replora.result_card.race import race_card
 from replora.result_card.reading import read_race
 from replora.result_card.study import study_card
 
@@ -13,7 +13,6 @@ __all__ = [
     "options_of",
     "race_card",
     "race_command",
-    "race_verdict",
     "read_race",
     "spec_file",
     "spec_hash",

@@ -5,9 +5,9 @@ from __future__ import annotations
 from replora.catalog import OWN_PREFIX
 from replora.result_card.card import Compared, ResultCard
 from replora.result_card.settings import OWN_NOTE, named_settings, task_title, together
+from replora.statistics.intervals import Interval
 from replora.studies.base import Study
 from replora.studies.spec import command, study_to_dict
-from replora.studies.statistics import Interval
 from replora.studies.summary import StudySummary
 from replora.studies.teacher_summary import TeacherSummary
 

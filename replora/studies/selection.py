@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from replora.options import options
+from replora.statistics.intervals import Interval, paired, t_interval
 from replora.studies.events import (
     CellFinished,
     Progress,
@@ -21,7 +22,6 @@ from replora.studies.events import (
     StudyStarted,
 )
 from replora.studies.spec import DataStudy, RaceStudy, RateStudy, Study, TeacherStudy
-from replora.studies.statistics import Interval, paired, t_interval
 
 AnyStudy = TypeVar("AnyStudy", bound=RaceStudy)
 

@@ -12,23 +12,13 @@ from typing import Any
 
 import numpy as np
 
+from replora.statistics.intervals import Interval, bootstrap_interval, paired, t_interval, two_level_bootstrap
+from replora.statistics.verdict import lost_sentence, verdict
+from replora.studies.answers import unpack_answers
 from replora.studies.events import CellFinished, Progress, StudyEvent, StudyFinished, StudyStarted
 from replora.studies.fairness import FairnessItem, fairness
+from replora.studies.read_offs import DataNeeded, GoodRegion, data_needed, good_region
 from replora.studies.spec import RaceStudy, study_to_dict
-from replora.studies.statistics import (
-    DataNeeded,
-    GoodRegion,
-    Interval,
-    bootstrap_interval,
-    data_needed,
-    good_region,
-    lost_sentence,
-    paired,
-    t_interval,
-    two_level_bootstrap,
-    unpack_answers,
-    verdict,
-)
 
 Lost = tuple[str, float, int]
 

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
+from replora.statistics.intervals import Interval, geometric_interval
+from replora.statistics.verdict import lost_sentence, ratio_verdict
 from replora.studies.events import Progress, StudentFinished, StudyEvent, StudyFinished, StudyStarted, TeachersDrawn
 from replora.studies.fairness import FairnessItem, fairness
 from replora.studies.spec import TeacherStudy, study_to_dict
-from replora.studies.statistics import Interval, geometric_interval, lost_sentence, ratio_verdict
 
 Key = tuple[str, int, float]  # student, examples, rate
 

@@ -20,11 +20,11 @@ from replora.events import Evaluated, Started, from_line, to_line
 from replora.jobs.kinds import job_function
 from replora.options import SpecError
 from replora.studies import study as module
+from replora.studies.answers import unpack_answers
 from replora.studies.events import CellFinished, Progress, StudyFinished, StudyStarted
 from replora.studies.lines import from_line as study_from_line
 from replora.studies.lines import read_study_events
 from replora.studies.spec import DataStudy, RateStudy, study_to_dict
-from replora.studies.statistics import unpack_answers
 from replora.studies.study import study
 from replora.studies.summary import summarize_study
 from replora.tasks import load_task, nested_subset

@@ -7,7 +7,7 @@ from statistics import fmean
 
 from replora.config import METHOD_TITLES, Race
 from replora.events import Event, Started
-from replora.summary import RaceSummary, RunSummary, paired_differences, summarize, verdict
+from replora.summary import RaceSummary, RunSummary, paired_differences, race_verdict, summarize
 from replora.ui.parts.cards import BLANK, card
 from replora.ui.parts.text import MINUS, count, duration, signed
 
@@ -31,7 +31,7 @@ def verdict_line(events: Sequence[Event]) -> str:
     methods = {run.method for run in summary.runs}
     if not {"lora", "replora"} <= methods:
         return "One method alone has nothing to be compared with; choose Both for a race."
-    return verdict(summary)
+    return race_verdict(summary)
 
 
 def machine_line(events: Sequence[Event]) -> str:
