@@ -33,7 +33,6 @@ from replora.events import (
 from replora.options import SpecError, kind_of, options
 from replora.result_card import (
     ResultCard,
-    options_of,
     race_card,
     race_command,
     read_race,
@@ -90,7 +89,7 @@ def options_read(spec: type, text: str) -> Any:
 def test_the_command_of_a_race_says_every_option(name: str) -> None:
     wanted = dataclasses.replace(RaceOptions(), **{name: other_value(RaceOptions, name)})
     if name in ("sharing", "activation"):
-        assert options_of(wanted.race()) == wanted
+        assert RaceOptions.of(wanted.race()) == wanted
     text = race_command(wanted.race())
     assert text.count(" --") == 1
     read = options_read(RaceOptions, text)
@@ -133,7 +132,7 @@ def odd_races() -> list[Race]:
 
 @pytest.mark.parametrize("race", odd_races())
 def test_a_race_that_options_cannot_say_goes_by_a_file(race: Race, tmp_path: Path) -> None:
-    assert options_of(race) is None
+    assert RaceOptions.of(race) is None
     text = race_command(race)
     assert text == f"python -m replora race --spec {spec_file(race)}"
     path = tmp_path / spec_file(race)

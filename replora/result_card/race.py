@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from replora.catalog import OWN_PREFIX
-from replora.config import METHOD_TITLES, Race
+from replora.config import METHOD_TITLES, Race, RaceOptions
 from replora.events import Event, RateChanged, started_of
 from replora.options import format_value
 from replora.result_card.card import Compared, ResultCard
-from replora.result_card.commands import options_of, race_command, spec_file
+from replora.result_card.commands import race_command, spec_file
 from replora.result_card.settings import OWN_NOTE, named_settings, task_title, together
 from replora.summary import RaceSummary, RunSummary, race_verdict, share_in_words, summarize
 
@@ -69,7 +69,7 @@ def _result(runs: Sequence[RunSummary]) -> str:
 
 def _settings(spec: Race) -> Mapping[str, str]:
     """The options of a race; of one that options cannot say, what its runs have one by one."""
-    found = options_of(spec)
+    found = RaceOptions.of(spec)
     if found is not None:
         return named_settings(
             found, always=("rank", "mlp_width", "learning_rate", "data_fraction", "steps", "batch_size")
@@ -103,7 +103,7 @@ def _note(spec: Race, changes: Sequence[RateChanged]) -> str:
             f"The learning rate was changed by hand ({said}), which no command repeats; "
             "this one runs the race as it began."
         )
-    if options_of(spec) is None:
+    if RaceOptions.of(spec) is None:
         parts.append(
             "The runs differ in more than method and seed, so their spec is a file: run the command where "
             f"{spec_file(spec)} is."

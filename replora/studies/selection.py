@@ -20,6 +20,7 @@ from replora.studies.events import (
     StudyEvent,
     StudyFinished,
     StudyStarted,
+    started_of,
 )
 from replora.studies.spec import DataStudy, RaceStudy, RateStudy, Study, TeacherStudy
 
@@ -28,7 +29,8 @@ AnyStudy = TypeVar("AnyStudy", bound=RaceStudy)
 
 def spec_of(events: Iterable[StudyEvent]) -> Study | None:
     """What a study was asked for; None before it has started."""
-    return next((each.spec for each in events if isinstance(each, StudyStarted)), None)
+    started = started_of(events)
+    return started.spec if started else None
 
 
 def one_rate(events: Sequence[StudyEvent], rate: float) -> list[StudyEvent]:

@@ -15,7 +15,7 @@ import numpy as np
 from replora.statistics.intervals import Interval, bootstrap_interval, paired, t_interval, two_level_bootstrap
 from replora.statistics.verdict import lost_sentence, verdict
 from replora.studies.answers import unpack_answers
-from replora.studies.events import CellFinished, Progress, StudyEvent, StudyFinished, StudyStarted
+from replora.studies.events import CellFinished, Progress, StudyEvent, StudyFinished, StudyStarted, started_of
 from replora.studies.fairness import FairnessItem, fairness
 from replora.studies.read_offs import DataNeeded, GoodRegion, data_needed, good_region
 from replora.studies.spec import RaceStudy, study_to_dict
@@ -134,7 +134,7 @@ class StudySummary:
 def summarize_study(events: Iterable[StudyEvent]) -> StudySummary | None:
     """The summary of the events so far; None before the study has started."""
     events = list(events)
-    started = next((each for each in events if isinstance(each, StudyStarted)), None)
+    started = started_of(events)
     if started is None:
         return None
     spec = started.spec

@@ -15,7 +15,15 @@ from typing import Any
 
 from replora.statistics.intervals import Interval, geometric_interval
 from replora.statistics.verdict import lost_sentence, ratio_verdict
-from replora.studies.events import Progress, StudentFinished, StudyEvent, StudyFinished, StudyStarted, TeachersDrawn
+from replora.studies.events import (
+    Progress,
+    StudentFinished,
+    StudyEvent,
+    StudyFinished,
+    StudyStarted,
+    TeachersDrawn,
+    started_of,
+)
 from replora.studies.fairness import FairnessItem, fairness
 from replora.studies.spec import TeacherStudy, study_to_dict
 
@@ -126,7 +134,7 @@ class TeacherSummary:
 def summarize_teacher(events: Iterable[StudyEvent]) -> TeacherSummary | None:
     """The summary of the events so far; None before the study has started."""
     events = list(events)
-    started = next((each for each in events if isinstance(each, StudyStarted)), None)
+    started = started_of(events)
     if started is None:
         return None
     spec = started.spec

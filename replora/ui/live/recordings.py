@@ -7,7 +7,7 @@ from pathlib import Path
 import streamlit as st
 
 from replora.catalog import ASSETS
-from replora.events import Event, EventError, Started, read_events
+from replora.events import Event, EventError, read_events, started_of
 
 FOLDER = ASSETS / "recorded"
 
@@ -24,6 +24,6 @@ def recorded_race(task: str) -> tuple[Event, ...]:
 def _read(path: Path, changed: int) -> tuple[Event, ...]:
     """The events of a file; `changed` makes a new file a new entry."""
     events = tuple(read_events(path))
-    if not any(isinstance(each, Started) for each in events):
+    if started_of(events) is None:
         raise EventError(f"{path.name} holds no start of a race.")
     return events

@@ -10,10 +10,9 @@ from replora.catalog import OWN_PREFIX, TASKS
 from replora.config import METHOD_TITLES, STUDENT_TITLES, Race, RaceOptions
 from replora.jobs.history_rows import OWN
 from replora.options import Linked, Option, SpecError, options
-from replora.result_card import options_of
 from replora.simulation.specs import SHARING_TITLES, MonteCarlo
 from replora.studies.spec import STUDIES
-from replora.ui.parts.settings import settings, value_text
+from replora.ui.parts.settings import value_text
 from replora.ui.shell.menu import PAGES
 
 PAGE_OF: dict[str, str] = {
@@ -72,7 +71,7 @@ def _value_text(name: str, value: Any) -> str:
 def _linked(kind: str, spec: Mapping[str, Any]) -> Linked | None:
     """The options that a page's link carries; None for a race that options cannot say."""
     if kind == "race":
-        return options_of(Race.from_dict(spec))
+        return RaceOptions.of(Race.from_dict(spec))
     if kind == "theory":
         return MonteCarlo.from_dict(spec)
     study = STUDIES[kind.removeprefix("study ")]
@@ -82,8 +81,9 @@ def _linked(kind: str, spec: Mapping[str, Any]) -> Linked | None:
 def _settings(kind: str, spec: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Option]]:
     """Values and options by field."""
     if kind == "race":
-        return settings(Race.from_dict(spec)), options(RaceOptions)
-    found = _linked(kind, spec) if kind in PAGE_OF else None
+        found: Linked | None = RaceOptions.nearest(Race.from_dict(spec))
+    else:
+        found = _linked(kind, spec) if kind in PAGE_OF else None
     if found is None:
         return {}, {}
     return {name: getattr(found, name) for name in options(found)}, options(found)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from statistics import fmean
 
 from replora.config import METHOD_TITLES, Race
-from replora.events import Event, Started
+from replora.events import Event, started_of
 from replora.summary import RaceSummary, RunSummary, paired_differences, race_verdict, summarize
 from replora.ui.parts.cards import BLANK, card
 from replora.ui.parts.text import MINUS, count, duration, signed
@@ -36,7 +36,7 @@ def verdict_line(events: Sequence[Event]) -> str:
 
 def machine_line(events: Sequence[Event]) -> str:
     """What the race ran on: device, precision, threads, backbone, examples, versions."""
-    started = next((each for each in events if isinstance(each, Started)), None)
+    started = started_of(events)
     if started is None:
         return ""
     examples = sorted({facts.examples for facts in started.facts})

@@ -15,7 +15,6 @@ import streamlit as st
 
 from replora.config import METHOD_TITLES, Race, RaceOptions
 from replora.options import SpecError, UserError
-from replora.result_card import options_of
 from replora.ui.forms.backbone import backbone_control
 from replora.ui.forms.controls import control
 from replora.ui.forms.links import servable
@@ -51,7 +50,7 @@ def open_form(query: Mapping[str, str], shown: Race | None) -> RaceOptions:
     if OPENED not in st.session_state:
         found, problems = RaceOptions.from_query(query)
         if shown is not None and set(query) == {RUN}:
-            found = options_of(shown) or found
+            found = RaceOptions.of(shown) or found
         st.session_state[OPENED], st.session_state[PROBLEMS] = servable(found, problems)
     options: RaceOptions = st.session_state[OPENED]
     return options
