@@ -37,7 +37,7 @@ ROOMS: dict[str, str] = {
     "training": "__init__ adapters backbones catalog config events options seeding tasks",
     "lens": "adapters backbones config options tasks training",
     "studies": "adapters backbones config event_lines events options seeding statistics tasks training",
-    "result_card": "catalog config events options statistics studies summary",
+    "result_card": "catalog config events options studies summary",
     "jobs": "catalog config events options result_card settings simulation studies summary",
     "cli": "config events options own_data result_card studies summary theory training",
     "ui": "catalog config events figures hub jobs lens options own_data result_card settings simulation "

@@ -12,7 +12,8 @@ from replora.studies.events import (
     StudyStarted,
     TeachersDrawn,
 )
-from replora.studies.spec import study_from_dict, study_to_dict
+from replora.studies.kinds import study_from_dict
+from replora.studies.spec import study_to_dict
 
 LINES: EventLines[StudyEvent] = EventLines(
     "a study",

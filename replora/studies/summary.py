@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from replora.config import METHOD_TITLES
 from replora.statistics.intervals import Interval, bootstrap_interval, paired, t_interval, two_level_bootstrap
 from replora.statistics.verdict import lost_sentence, verdict
 from replora.studies.answers import unpack_answers
@@ -200,6 +201,37 @@ def csv_text(events: Iterable[StudyEvent]) -> str:
             values = [getattr(each, name) for name in names]
             writer.writerow([*map(_csv_value, values), _csv_value((each.method, each.fraction, each.rate) in chosen)])
     return sink.getvalue()
+
+
+def table_of(summary: StudySummary) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Headings, and the grid of methods, fractions and rates as text."""
+    headings = ("method", "data", "rate", "accuracy", "95 % interval", "runs", "diverged", "validation", "")
+    rows: list[tuple[str, ...]] = [
+        (
+            METHOD_TITLES[cell.method],
+            f"{100 * cell.fraction:g} %",
+            f"{cell.rate:g}",
+            "diverged" if cell.mean is None else f"{100 * cell.mean:.1f} %",
+            "" if cell.low is None or cell.high is None else f"{100 * cell.low:.1f} to {100 * cell.high:.1f}",
+            str(cell.n),
+            str(cell.diverged or ""),
+            "" if cell.validation is None else f"{100 * cell.validation:.1f} %",
+            "chosen" if cell.chosen and summary.spec.is_tuned else "",
+        )
+        for cell in summary.cells
+    ]
+    return headings, rows
+
+
+def result_of(summary: StudySummary, method: str) -> str:
+    """A method's accuracy at each amount of data, at the rate that was chosen there."""
+    return "; ".join(
+        f"{summary.spec.amount_in_words(cell.fraction)}: "
+        + ("diverged" if cell.mean is None else f"{100 * cell.mean:.1f} %")
+        + f" at rate {cell.rate:g}"
+        for cell in summary.cells
+        if cell.chosen and cell.method == method
+    )
 
 
 class _Table:

@@ -203,6 +203,43 @@ def teacher_csv(events: Iterable[StudyEvent]) -> str:
     return sink.getvalue()
 
 
+def table_of(summary: TeacherSummary) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Headings, and the grid of students, examples and rates as text; errors are shares of what no adaptation has."""
+    headings = ("student", "examples", "rate", "error", "95 % interval", "query off", "value off", "angle")
+    rows = []
+    for cell in summary.cells:
+        error, off = cell.error, cell.delta_errors
+        row = (
+            summary.spec.titles[cell.student],
+            f"{cell.examples:,}",
+            f"{cell.rate:g}",
+            "diverged" if error is None else f"{error.mean:.3g}",
+            "" if error is None or error.low is None else f"{error.low:.3g} to {error.high:.3g}",
+            *(("", "") if off is None else (f"{each:.2f}" for each in off)),
+            "" if cell.angles is None else f"{sum(cell.angles) / 2:.0f}°",
+            str(cell.diverged or ""),
+            "chosen" if cell.chosen and summary.spec.is_tuned else "",
+        )
+        rows.append(row)
+    return (*headings, "diverged", ""), rows
+
+
+def result_of(summary: TeacherSummary, student: str) -> str:
+    """A student's error with each number of examples, at the rate that was chosen there."""
+    return "error as a share of that without adapter: " + "; ".join(
+        f"{summary.spec.amount_in_words(cell.examples)}: {_error(cell.error)}"
+        for cell in summary.cells
+        if cell.chosen and cell.student == student
+    )
+
+
+def _error(error: Interval | None) -> str:
+    if error is None:
+        return "diverged"
+    spread = "" if error.low is None or error.high is None else f" [{error.low:.3g}, {error.high:.3g}]"
+    return f"{error.mean:.3g}{spread}"
+
+
 def _choose(
     spec: TeacherStudy, found: Mapping[Key, Mapping[int, StudentFinished]], student: str, examples: int
 ) -> float | None:

@@ -17,9 +17,10 @@ from replora.events import Diverged
 from replora.jobs.kinds import job_function
 from replora.options import SpecError
 from replora.studies.events import Progress, StudentFinished, StudyFinished, StudyStarted, TeachersDrawn
+from replora.studies.kinds import study_from_dict
 from replora.studies.lines import from_line, to_line
 from replora.studies.recovery import SHOWN
-from replora.studies.spec import TeacherStudy, study_from_dict, study_to_dict
+from replora.studies.spec import TeacherStudy, study_to_dict
 from replora.studies.students import StudentBatch
 from replora.studies.study import study
 from replora.studies.teacher import Teachers, draw_updates, updates_of

@@ -16,8 +16,8 @@ from replora.events import (
     to_line,
 )
 from replora.jobs.engine import Action, JobRefused, JobState, JobStatus, UnknownJob
+from replora.studies.kinds import study_from_dict
 from replora.studies.lines import to_line as study_line
-from replora.studies.spec import study_from_dict
 from replora.ui.live import engine as ui_engine
 from replora.ui.live import recordings as recorded
 

@@ -11,7 +11,7 @@ from replora.config import METHOD_TITLES, STUDENT_TITLES, Race, RaceOptions
 from replora.jobs.history_rows import OWN
 from replora.options import Linked, Option, SpecError, options
 from replora.simulation.specs import SHARING_TITLES, MonteCarlo
-from replora.studies.spec import STUDIES
+from replora.studies.kinds import study_from_dict
 from replora.ui.parts.settings import value_text
 from replora.ui.shell.menu import PAGES
 
@@ -74,8 +74,7 @@ def _linked(kind: str, spec: Mapping[str, Any]) -> Linked | None:
         return RaceOptions.of(Race.from_dict(spec))
     if kind == "theory":
         return MonteCarlo.from_dict(spec)
-    study = STUDIES[kind.removeprefix("study ")]
-    return study.from_dict({name: value for name, value in spec.items() if name != "study"})
+    return study_from_dict({**spec, "study": kind.removeprefix("study ")})
 
 
 def _settings(kind: str, spec: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Option]]:
