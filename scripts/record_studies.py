@@ -22,7 +22,7 @@ from replora.studies.kinds import kind_of_study
 from replora.studies.lines import to_line
 from replora.studies.spec import DataStudy, Study, TeacherStudy, command
 from replora.studies.study import study
-from replora.studies.teacher_spec import StudentName, Teacher
+from replora.studies.teachers.spec import StudentName, Teacher
 
 RATES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
 SEEDS = (0, 1, 2, 3, 4)

@@ -287,7 +287,7 @@ def test_the_card_of_a_part_names_the_whole() -> None:
 
 @pytest.mark.parametrize("name", ["study_digits", "teacher_untied"])
 def test_the_cards_of_recorded_studies(name: str) -> None:
-    from replora.studies.teacher_summary import summarize_teacher
+    from replora.studies.teachers.summary import summarize_teacher
 
     events = read_study_events(ROOT / "assets" / "recorded" / f"{name}.jsonl")
     summary = summarize_teacher(events) if name.startswith("teacher") else summarize_study(events)

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from replora.options import SpecError
-from replora.studies import summary, teacher_summary
+from replora.studies import summary
 from replora.studies.base import Study
 from replora.studies.events import StudyEvent
 from replora.studies.spec import DataStudy, RateStudy
-from replora.studies.teacher_spec import TeacherStudy
+from replora.studies.teachers import summary as teacher_summary
+from replora.studies.teachers.spec import TeacherStudy
 
 Summary = summary.StudySummary | teacher_summary.TeacherSummary
 Rows = tuple[tuple[str, ...], list[tuple[str, ...]]]

@@ -1,6 +1,6 @@
 """What a study can be asked for: a grid of runs, as flat specs in the manner of `replora.config`. No torch.
 
-What they have in common is in `replora.studies.base`; the teacher's is in `replora.studies.teacher_spec`.
+What they have in common is in `replora.studies.base`; the teacher's is in `replora.studies.teachers.spec`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from replora.config import (
 )
 from replora.options import option, options, same_as
 from replora.studies.base import RATES, Study, in_batches
-from replora.studies.teacher_spec import TeacherStudy
+from replora.studies.teachers.spec import TeacherStudy
 
 __all__ = ["RATES", "DataStudy", "RaceStudy", "RateStudy", "Study", "TeacherStudy"]
 

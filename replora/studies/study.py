@@ -1,6 +1,6 @@
 """A study run: the grid as a few batches, told as a stream of events.
 
-What a batch is depends on the study: races of `replora.training.race`, or students of `replora.studies.students`.
+What a batch is depends on the study: races of `replora.training.race`, or students of `replora.studies.teachers`.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ from replora.studies.events import (
 from replora.studies.kinds import kind_of_study, study_from_dict
 from replora.studies.lines import to_line
 from replora.studies.spec import RaceStudy, TeacherStudy
-from replora.studies.students import StudentBatch
-from replora.studies.teacher import Teachers
-from replora.studies.teacher_spec import Student
+from replora.studies.teachers.spec import Student
+from replora.studies.teachers.students import StudentBatch
+from replora.studies.teachers.teacher import Teachers
 from replora.tasks import load_task
 from replora.training.cache import Prefixes
 from replora.training.device import choose_device, device_name, repeatable, versions

@@ -35,7 +35,7 @@ from replora.studies.events import (
 from replora.studies.lines import read_study_events, to_line
 from replora.studies.selection import only_students
 from replora.studies.spec import TeacherStudy
-from replora.studies.teacher_summary import summarize_teacher
+from replora.studies.teachers.summary import summarize_teacher
 from replora.ui.live import study_recordings as study_recorded
 from replora.ui.studies.screen import Looked, Part, Shown
 from replora.ui.studies.teacher_pictures import heatmap_columns, teacher_picture

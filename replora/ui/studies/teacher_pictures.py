@@ -14,7 +14,7 @@ from replora.statistics.intervals import Interval
 from replora.statistics.verdict import SEEDS_FOR_A_VERDICT
 from replora.studies.events import Sketch, StudentFinished
 from replora.studies.spec import TeacherStudy
-from replora.studies.teacher_summary import ErrorRatio, StudentCell, TeacherSummary
+from replora.studies.teachers.summary import ErrorRatio, StudentCell, TeacherSummary
 from replora.ui.parts.cards import BLANK, card
 from replora.ui.studies.screen import Shown
 
