@@ -206,7 +206,7 @@ def test_json_is_one_object_on_the_last_line_and_a_recording_gives_the_same(tmp_
 def test_people_get_a_table_the_fairness_list_and_a_verdict():
     result = command("data", "--fractions", "0.1,1.0", "--seeds", "0")
     assert result.exit_code == 0, result.output
-    for expected in ("wordnet_topics on minilm_l3", "RepLoRA minus LoRA", "rates tuned per method", "full-data"):
+    for expected in ("wordnet_topics on minilm_l3", "with one seed: an anecdote", "rates tuned per method", "full-data"):
         assert expected in result.stdout
     tuned = command("data", "--fractions", "1.0", "--seeds", "0", "--tuned", "--rates", "1e-3,1e-2", "--json")
     assert json.loads(tuned.stdout.splitlines()[-1])["spec"]["tuned"]
