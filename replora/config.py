@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from replora.catalog import BACKBONES, OWN_TASK, TASKS
 from replora.methods import METHOD_TITLES as METHOD_TITLES
@@ -239,6 +239,23 @@ class RaceOptions(Training, Linked):
     layer_sharing: LayerSharing = same_as(Method, "layer_sharing")
     residual: bool = same_as(Method, "residual")
     projections: tuple[Projection, ...] = same_as(Method, "projections")
+
+    @classmethod
+    def of(cls, race: Race) -> Self | None:
+        """The options whose race this is; None where its runs differ in more than method and seed, or otherwise."""
+        found = cls.nearest(race)
+        return found if found.race() == race else None
+
+    @classmethod
+    def nearest(cls, race: Race) -> Self:
+        """The options that say of all runs of a race what its first run with the most knobs has."""
+        names = [run.method.name for run in race.runs]
+        first = race.telling_run
+        values: dict[str, Any] = {each.name: getattr(race, each.name) for each in dataclasses.fields(Training)}
+        values |= {name: getattr(first.method, name) for name in options(Method) if name != "name"}
+        values |= {name: getattr(first, name) for name in options(Run) if name != "seed"}
+        seeds = tuple(dict.fromkeys(run.seed for run in race.runs))
+        return cls(**values, methods=tuple(dict.fromkeys(names)), seeds=seeds)
 
     def race(self) -> Race:
         """The race of every method with every seed; runs of a seed stand beside each other."""

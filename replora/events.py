@@ -6,22 +6,16 @@ Per-run values stand in the order of `Started.spec.runs`; None marks a run that 
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 from replora.config import Race
-from replora.options import UserError
+from replora.event_lines import EventError as EventError
+from replora.event_lines import EventLines, first_of
 
 PerRun = tuple[float | None, ...]
-
-
-class EventError(UserError):
-    """A line or file that does not hold the events of a race."""
 
 
 @dataclass(frozen=True)
@@ -107,64 +101,28 @@ class Finished:
 
 Event = Started | Step | Evaluated | RateChanged | Diverged | Finished
 
-KINDS: dict[str, type] = {
-    "started": Started,
-    "step": Step,
-    "evaluated": Evaluated,
-    "rate_changed": RateChanged,
-    "diverged": Diverged,
-    "finished": Finished,
-}
-_NAMES = {kind: name for name, kind in KINDS.items()}
+LINES: EventLines[Event] = EventLines(
+    "a race",
+    {
+        "started": Started,
+        "step": Step,
+        "evaluated": Evaluated,
+        "rate_changed": RateChanged,
+        "diverged": Diverged,
+        "finished": Finished,
+    },
+)
+to_line, from_line, read_events = LINES.to_line, LINES.from_line, LINES.read
+
+
+def started_of(events: Iterable[Event]) -> Started | None:
+    """How the race began; None before it has."""
+    return first_of(Started, events)
 
 
 def finite(values: Iterable[float]) -> PerRun:
     """The values with None for those that are not finite."""
     return tuple(value if math.isfinite(value) else None for value in values)
-
-
-def to_line(event: Event) -> str:
-    """One JSON object on one line."""
-    return json.dumps({"event": _NAMES[type(event)], **dataclasses.asdict(event)}, allow_nan=False)
-
-
-def from_dict(values: Mapping[str, Any]) -> Event:
-    """The event of a decoded line; `EventError` names what is wrong."""
-    try:
-        rest = dict(values)
-        kind = KINDS[rest.pop("event")]
-        rest = {name: tuple(value) if isinstance(value, list) else value for name, value in rest.items()}
-        if kind is Started:
-            rest["spec"] = Race.from_dict(rest["spec"])
-            rest["facts"] = tuple(RunFacts(**each) for each in rest["facts"])
-        event: Event = kind(**rest)
-    except (KeyError, TypeError, ValueError) as error:
-        raise EventError(f"Not an event of a race: {error}.") from error
-    return event
-
-
-def from_line(line: str) -> Event:
-    """The event of one line; `EventError` where it is none."""
-    try:
-        values = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise EventError(f"Not an event of a race: {error}.") from error
-    return from_dict(values)
-
-
-def read_events(path: str | Path) -> list[Event]:
-    """All events of a JSON lines file; `EventError` names the file and the line that cannot be read."""
-    try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise EventError(f"{path} cannot be read: {error}.") from error
-    events = []
-    for number, line in enumerate(lines, start=1):
-        try:
-            events.append(from_line(line))
-        except EventError as error:
-            raise EventError(f"{path}, line {number}: {error}") from error
-    return events
 
 
 def write_events(events: Iterable[Event], sink: TextIO) -> Iterator[Event]:

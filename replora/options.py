@@ -12,6 +12,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Literal, Self, cast, get_args, get_origin, get_type_hints
 
 
@@ -81,7 +82,13 @@ def default_of(spec: type, name: str) -> Any:
 
 def kind_of(spec: type, name: str) -> Any:
     """The type of a field: int, float, bool, str, a Literal, or a tuple of one of them."""
-    return get_type_hints(spec)[name]
+    return _kinds(spec)[name]
+
+
+@cache
+def _kinds(spec: type) -> dict[str, Any]:
+    """The types of all fields; each look-up evaluates every annotation, and a spec is checked field by field."""
+    return get_type_hints(spec)
 
 
 def _is_tuple(kind: Any) -> bool:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
 from replora.config import METHOD_TITLES, Run
-from replora.events import Diverged, Evaluated, Event, Finished, RunFacts, Started, Step
-
-SEEDS_FOR_A_VERDICT = 3
+from replora.events import Diverged, Evaluated, Event, Finished, RunFacts, Step, started_of
+from replora.statistics.verdict import lost_count, verdict
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,7 @@ class RaceSummary:
 def summarize(events: Iterable[Event]) -> RaceSummary | None:
     """The summary of the events so far; None before the race has started."""
     events = list(events)
-    started = next((each for each in events if isinstance(each, Started)), None)
+    started = started_of(events)
     if started is None:
         return None
     evaluations = [each for each in events if isinstance(each, Evaluated)]
@@ -113,24 +112,26 @@ def paired_differences(summary: RaceSummary, method: str = "replora", reference:
     return [ours - theirs for ours, theirs in pairs if ours is not None and theirs is not None]
 
 
-def verdict(summary: RaceSummary, method: str = "replora", reference: str = "lora") -> str:
-    """What the race shows, in a sentence that claims no more than the number of seeds allows."""
-    lost = [run for run in summary.runs if run.diverged]
-    counted = "is" if len(lost) == 1 else "are"
-    note = f" {len(lost)} of {len(summary.runs)} runs diverged and {counted} not counted." if lost else ""
-    differences = paired_differences(summary, method, reference)
-    if not differences:
-        return "There is no pair of runs to compare." + note
-    points = 100 * fmean(differences)
-    ours, theirs = METHOD_TITLES[method], METHOD_TITLES[reference]
-    lead = (
-        f"{ours} and {theirs} are level"
-        if abs(points) < 0.05
-        else f"{ours if points > 0 else theirs} is {abs(points):.1f} points ahead"
+def race_verdict(summary: RaceSummary, method: str = "replora", reference: str = "lora") -> str:
+    """What the race shows, claiming no more than its seeds allow; of one method alone, what it has reached."""
+    finals: dict[str, list[float]] = {}
+    for run in summary.runs:
+        known = [] if run.diverged or run.final_accuracy is None else [run.final_accuracy]
+        finals.setdefault(run.method, []).extend(known)
+    if not any(finals.values()) and all(run.final_accuracy is None for run in summary.runs):
+        return "Nothing was evaluated."
+    if not {method, reference} <= finals.keys():
+        return ", ".join(f"{METHOD_TITLES[name]}: {share_in_words(each)}" for name, each in finals.items()) + "."
+    lost = sum(run.diverged for run in summary.runs)
+    return verdict(
+        paired_differences(summary, method, reference),
+        method,
+        reference,
+        when="" if summary.finished else f" after {summary.step} of {summary.steps} steps",
+        lost=f"{lost_count(lost, len(summary.runs))}." if lost else "",
     )
-    when = "" if summary.finished else f" after {summary.step} of {summary.steps} steps"
-    count = len(differences)
-    if count < SEEDS_FOR_A_VERDICT:
-        seeds = "one seed" if count == 1 else f"{count} seeds"
-        return f"{lead}{when}, with {seeds}: an anecdote, not a finding.{note}"
-    return f"{lead} on average over {count} paired seeds{when}.{note}"
+
+
+def share_in_words(accuracies: Sequence[float]) -> str:
+    """The mean accuracy of those runs of a method that did not diverge."""
+    return f"{100 * fmean(accuracies):.1f} %" if accuracies else "diverged"

@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 from replora.catalog import ASSETS, TASKS
 from replora.config import Method, RaceOptions
 from replora.events import write_events
-from replora.summary import summarize, verdict
+from replora.summary import race_verdict, summarize
 from replora.training.groups import method_groups
 from replora.training.race import race
 from replora.training.snapshots import EVENTS_FILE, PARAMETERS_FILE, STEP_FILE, Snapshots, SnapshotWriter
@@ -34,7 +34,7 @@ def record(task: str, folder: Path) -> str:
         summary = summarize(write_events(race(RaceOptions(task=task).race()), sink))
     draft.replace(path)
     assert summary is not None  # a race that ends without an error has started
-    return f"{task}: {summary.seconds:.1f} s, {summary.precision}, {summary.threads} threads. {verdict(summary)}"
+    return f"{task}: {summary.seconds:.1f} s, {summary.precision}, {summary.threads} threads. {race_verdict(summary)}"
 
 
 def record_lens(task: str, folder: Path) -> str:

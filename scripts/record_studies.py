@@ -18,12 +18,11 @@ from pathlib import Path
 import click
 
 from replora.catalog import ASSETS, TASKS
-from replora.studies.events import to_line
+from replora.studies.kinds import kind_of_study
+from replora.studies.lines import to_line
 from replora.studies.spec import DataStudy, Study, TeacherStudy, command
 from replora.studies.study import study
-from replora.studies.summary import summarize_study
-from replora.studies.teacher_spec import StudentName, Teacher
-from replora.studies.teacher_summary import summarize_teacher
+from replora.studies.teachers.spec import StudentName, Teacher
 
 RATES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
 SEEDS = (0, 1, 2, 3, 4)
@@ -76,7 +75,7 @@ def record(name: str, spec: Study, folder: Path) -> str:
             sink.write(to_line(event) + "\n")
             events.append(event)
     draft.replace(path)
-    summary = summarize_teacher(events) if isinstance(spec, TeacherStudy) else summarize_study(events)
+    summary = kind_of_study(spec).summarize(events)
     assert summary is not None  # a study that ends without an error has started
     return f"{summary.seconds:.1f} s on {summary.started.device}. {summary.verdict}"
 

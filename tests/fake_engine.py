@@ -15,8 +15,8 @@ from replora.jobs.engine import Action, JobRefused, JobState, JobStatus, NoAnswe
 from replora.options import UserError
 from replora.simulation.job import monte_carlo_lines
 from replora.studies.events import StudyEvent
-from replora.studies.events import to_line as study_line
-from replora.studies.spec import study_from_dict
+from replora.studies.kinds import study_from_dict
+from replora.studies.lines import to_line as study_line
 
 Spec = Mapping[str, Any]
 Tell = Callable[[Spec], Iterable[str]]

@@ -33,7 +33,6 @@ from replora.events import (
 from replora.options import SpecError, kind_of, options
 from replora.result_card import (
     ResultCard,
-    options_of,
     race_card,
     race_command,
     read_race,
@@ -41,8 +40,9 @@ from replora.result_card import (
     spec_hash,
     study_card,
 )
-from replora.studies.events import CellFinished, MethodFacts, StudyEvent, StudyFinished, StudyStarted, read_study_events
-from replora.studies.events import from_line as study_from_line
+from replora.studies.events import CellFinished, MethodFacts, StudyEvent, StudyFinished, StudyStarted
+from replora.studies.lines import from_line as study_from_line
+from replora.studies.lines import read_study_events
 from replora.studies.selection import one_rate
 from replora.studies.spec import DataStudy, RateStudy, Study, TeacherStudy, command, study_to_dict
 from replora.studies.summary import summarize_study
@@ -89,7 +89,7 @@ def options_read(spec: type, text: str) -> Any:
 def test_the_command_of_a_race_says_every_option(name: str) -> None:
     wanted = dataclasses.replace(RaceOptions(), **{name: other_value(RaceOptions, name)})
     if name in ("sharing", "activation"):
-        assert options_of(wanted.race()) == wanted
+        assert RaceOptions.of(wanted.race()) == wanted
     text = race_command(wanted.race())
     assert text.count(" --") == 1
     read = options_read(RaceOptions, text)
@@ -132,7 +132,7 @@ def odd_races() -> list[Race]:
 
 @pytest.mark.parametrize("race", odd_races())
 def test_a_race_that_options_cannot_say_goes_by_a_file(race: Race, tmp_path: Path) -> None:
-    assert options_of(race) is None
+    assert RaceOptions.of(race) is None
     text = race_command(race)
     assert text == f"python -m replora race --spec {spec_file(race)}"
     path = tmp_path / spec_file(race)
@@ -172,7 +172,10 @@ def card() -> ResultCard:
 def test_a_card_says_everything(card: ResultCard) -> None:
     race = RaceOptions(seeds=(0, 1, 2), learning_rate=1e-3).race()
     assert card.title == "LoRA and RepLoRA on Digits"
-    assert card.verdict == "RepLoRA is 25.0 points ahead on average over 3 paired seeds."
+    assert card.verdict == (
+        "RepLoRA minus LoRA: 25.0 points over 3 paired seeds: "
+        "the same on every seed, too coarse a measure for an interval."
+    )
     assert [(each.name, each.trained_parameters, each.deployed_parameters, each.result) for each in card.compared] == [
         ("LoRA", 18_432, 18_432, "50.0 %, mean of 3 runs"),
         ("RepLoRA", 456_576, 18_432, "75.0 %, mean of 3 runs"),
@@ -284,7 +287,7 @@ def test_the_card_of_a_part_names_the_whole() -> None:
 
 @pytest.mark.parametrize("name", ["study_digits", "teacher_untied"])
 def test_the_cards_of_recorded_studies(name: str) -> None:
-    from replora.studies.teacher_summary import summarize_teacher
+    from replora.studies.teachers.summary import summarize_teacher
 
     events = read_study_events(ROOT / "assets" / "recorded" / f"{name}.jsonl")
     summary = summarize_teacher(events) if name.startswith("teacher") else summarize_study(events)

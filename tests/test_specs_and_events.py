@@ -4,14 +4,27 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 
+import numpy as np
 import pytest
 
 from replora.config import Method, Race, RaceOptions, Run
-from replora.events import Diverged, Evaluated, EventError, Finished, RunFacts, Started, Step, from_line, read_events
+from replora.events import (
+    Diverged,
+    Evaluated,
+    EventError,
+    Finished,
+    RunFacts,
+    Started,
+    Step,
+    from_line,
+    read_events,
+    started_of,
+)
 from replora.events import to_line as line_of
 from replora.options import SpecError, format_value, kind_of, options, parse_value
-from replora.summary import paired_differences, summarize, verdict
+from replora.summary import paired_differences, race_verdict, summarize
 
 ODD = RaceOptions(
     task="emoji", methods=("head", "replora"), rank=8, seeds=(5, 1), learning_rate=1e-3, residual=True, clip_norm=0.5
@@ -98,7 +111,7 @@ def test_events_survive_their_lines(tmp_path):
     assert [from_line(line_of(event)) for event in told] == told
     path = tmp_path / "events.jsonl"
     path.write_text("\n".join(map(line_of, told)) + "\n")
-    assert read_events(path) == told
+    assert list(read_events(path)) == told
     path.write_text(line_of(told[0]) + '\n{"event": "step", "step":')
     with pytest.raises(EventError, match=r"events\.jsonl, line 2: Not an event of a race"):
         read_events(path)
@@ -111,13 +124,73 @@ def test_events_survive_their_lines(tmp_path):
 
 def test_the_verdict_claims_no_more_than_the_seeds_allow():
     one = summarize(events_of([0.5, 0.6]))
-    assert verdict(one) == "RepLoRA is 10.0 points ahead, with one seed: an anecdote, not a finding."
+    assert race_verdict(one) == "RepLoRA is 10.0 points ahead, with one seed: an anecdote, not a finding."
     assert (one.steps_per_second, one.runs[0].seconds) == (25.0, 4.0)
     running = summarize(events_of([0.6, 0.6], finished=False))
-    assert verdict(running).startswith("RepLoRA and LoRA are level after 10 of 100 steps, with one seed")
+    assert race_verdict(running).startswith("RepLoRA and LoRA are level after 10 of 100 steps, with one seed")
     three = summarize(events_of([0.5, 0.4, 0.5, 0.6, 0.9, 0.6], seeds=(0, 1, 2)))
     assert paired_differences(three) == pytest.approx([-0.1, 0.1, -0.3])
-    assert verdict(three) == "LoRA is 10.0 points ahead on average over 3 paired seeds."
+    assert race_verdict(three) == "RepLoRA minus LoRA: −10.0 ± 49.7 points over 3 paired seeds: not distinguishable."
+    ahead = summarize(events_of([0.5, 0.6, 0.4, 0.51, 0.6, 0.69], seeds=(0, 1, 2), finished=False))
+    assert race_verdict(ahead) == (
+        "RepLoRA minus LoRA: 10.0 ± 2.5 points over 3 paired seeds after 10 of 100 steps: RepLoRA is ahead."
+    )
+    two = summarize(events_of([0.5, 0.6, 0.5, 0.4, 0.9, None], seeds=(0, 1, 2)))
+    assert race_verdict(two) == (
+        "RepLoRA and LoRA are level, with 2 seeds: an anecdote, not a finding. 1 of 6 runs diverged and is not counted."
+    )
     lost = summarize(events_of([0.5, None]))
-    assert verdict(lost) == "There is no pair of runs to compare. 1 of 2 runs diverged and is not counted."
+    assert race_verdict(lost) == (
+        "There is no pair of runs of RepLoRA and LoRA to compare. 1 of 2 runs diverged and is not counted."
+    )
     assert summarize([]) is None
+
+
+def test_races_of_equal_methods_name_a_winner_in_at_most_6_of_100() -> None:
+    generator = np.random.default_rng(0)
+    races, spec = 4000, events_of([0.5] * 6, seeds=(0, 1, 2))
+    shares = 0.8 + generator.normal(0, 0.02, size=(races, 3, 1))  # what a seed gives to both
+    right = generator.binomial(300, np.broadcast_to(shares, (races, 3, 2))) / 300
+    told = []
+    for row in right.reshape(races, 6).tolist():
+        evaluated = Evaluated(10, 2.0, tuple(row), tuple(row))
+        told.append(race_verdict(summarize([*spec[:-2], evaluated, spec[-1]])))
+    assert all("points over 3 paired seeds: " in sentence for sentence in told)
+    assert sum("is ahead" in sentence for sentence in told) / races <= 0.06
+
+
+STARTED = {"event": "started", "spec": {}, "facts": [], "backbone": "b", "classes": [], "device": "CPU"}
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"event": "step", "step": 1, "seconds": 0.1, "losses": "abc", "delta_norms": [1.0], "learning_rates": [1e-3]},
+        {"event": "step", "step": 1, "seconds": 0.1, "losses": ["x"], "delta_norms": [1.0], "learning_rates": [1e-3]},
+        {"event": "step", "step": "1", "seconds": 0.1, "losses": [1], "delta_norms": [1.0], "learning_rates": [1e-3]},
+        {"event": "step", "step": True, "seconds": 0.1, "losses": [1], "delta_norms": [1.0], "learning_rates": [1e-3]},
+        {"event": "finished", "step": 1, "seconds": None},
+        {"event": "finished", "step": 1, "seconds": 1.0, "winner": "lora"},
+        {"event": "finished", "step": 1, "seconds": float("nan")},
+        {"event": "diverged", "step": 1, "run": 0.5, "reason": "why"},
+        {**STARTED, "precision": "float32", "threads": "two"},
+        {**STARTED, "precision": "float32", "threads": 2, "facts": [{"trained_parameters": "many"}]},
+        {**STARTED, "precision": "float32", "threads": 2, "spec": {"steps": -1}},
+        {**STARTED, "precision": "float32", "threads": 2, "spec": 3},
+    ],
+    ids=str,
+)
+def test_a_line_with_a_wrong_type_is_refused(values):
+    with pytest.raises(EventError, match="Not an event of a race"):
+        from_line(json.dumps(values))
+
+
+def test_a_line_may_lack_what_older_ones_did_not_have_and_no_line_holds_nan():
+    line = json.dumps({**STARTED, "precision": "float32", "threads": 2})
+    assert from_line(line) == Started(Race(), (), "b", (), "CPU", "float32", 2, {}, 0)
+    assert started_of([Finished(1, 2.0), from_line(line)]) == from_line(line)
+    assert started_of([]) is None
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        line_of(Finished(1, math.nan))
+    with pytest.raises(EventError, match="Not an event of a race"):
+        from_line("[" * 100_000)

@@ -22,7 +22,7 @@ from replora.config import METHOD_TITLES, RaceOptions
 from replora.events import Diverged, Evaluated, Event, Started, Step, to_line
 from replora.options import SpecError, UserError, options
 from replora.result_card import read_race
-from replora.summary import RaceSummary, summarize, verdict
+from replora.summary import RaceSummary, race_verdict, summarize
 
 
 def race_options(command: Command) -> Command:
@@ -62,7 +62,7 @@ def race_command(spec_file: Path | None, events_file: Path | None, as_json: bool
     summary = summarize(events)
     assert summary is not None  # a race that ends without an error has started
     if as_json:
-        click.echo(json.dumps({**summary.to_dict(), "verdict": verdict(summary)}))
+        click.echo(json.dumps({**summary.to_dict(), "verdict": race_verdict(summary)}))
     else:
         print_summary(summary)
 
@@ -133,7 +133,7 @@ def print_summary(summary: RaceSummary) -> None:
             "diverged" if run.final_loss is None else f"{run.final_loss:.3f}",
         )
     console.print(table)
-    console.print(verdict(summary))
+    console.print(race_verdict(summary))
     speed = "" if summary.steps_per_second is None else f", {summary.steps_per_second:.1f} steps a second"
     console.print(
         f"{summary.step} steps in {summary.seconds:.1f} s{speed}; "

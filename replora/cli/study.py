@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 from rich import box
@@ -19,13 +19,11 @@ from replora.cli.own_data import data_options, own_task
 from replora.cli.spec_options import Command, flag_of, spec_option
 from replora.config import METHOD_TITLES, STUDENT_TITLES
 from replora.options import UserError, default_of, kind_of, options
-from replora.studies.events import CellFinished, StudentFinished, StudyEvent, StudyStarted, to_line
+from replora.studies.events import CellFinished, StudentFinished, StudyEvent, StudyStarted
 from replora.studies.events import Progress as ProgressTold
-from replora.studies.spec import STUDIES, DataStudy, RateStudy, Study, TeacherStudy
-
-if TYPE_CHECKING:
-    from replora.studies.summary import StudySummary
-    from replora.studies.teacher_summary import TeacherSummary
+from replora.studies.kinds import KINDS, StudyKind, Summary
+from replora.studies.lines import to_line
+from replora.studies.spec import Study
 
 TITLES = {**METHOD_TITLES, **STUDENT_TITLES}
 
@@ -56,38 +54,28 @@ def study_command() -> None:
     """Many runs as one grid: how much data, which learning rate, can a known update be recovered."""
 
 
-@study_command.command("data")
-@study_options(DataStudy)
-def data_command(events_file: Path | None, csv_file: Path | None, as_json: bool, **values: Any) -> None:
-    """Accuracy against data fraction, and the data each method needs."""
-    run_study("data", values, events_file, csv_file, as_json)
+def command_of(name: str, kind: StudyKind) -> click.Command:
+    """The command of one kind of study."""
+
+    @click.command(name, help=kind.title)
+    @study_options(kind.spec)
+    def command(events_file: Path | None, csv_file: Path | None, as_json: bool, **values: Any) -> None:
+        run_study(kind, values, events_file, csv_file, as_json)
+
+    return command
 
 
-@study_command.command("rate")
-@study_options(RateStudy)
-def rate_command(events_file: Path | None, csv_file: Path | None, as_json: bool, **values: Any) -> None:
-    """Accuracy against learning rate, and how wide the good rates are."""
-    run_study("rate", values, events_file, csv_file, as_json)
-
-
-@study_command.command("teacher")
-@study_options(TeacherStudy)
-def teacher_command(events_file: Path | None, csv_file: Path | None, as_json: bool, **values: Any) -> None:
-    """Students learn from a backbone with a hidden low-rank update; how near each comes."""
-    run_study("teacher", values, events_file, csv_file, as_json)
+for name, kind in KINDS.items():
+    study_command.add_command(command_of(name, kind))
 
 
 def run_study(
-    name: str, values: dict[str, Any], events_file: Path | None, csv_file: Path | None, as_json: bool
+    kind: StudyKind, values: dict[str, Any], events_file: Path | None, csv_file: Path | None, as_json: bool
 ) -> None:
     """Run a study, write what is asked for, print its summary."""
-    from replora.studies.summary import csv_text, summarize_study
-    from replora.studies.teacher_summary import TeacherSummary, summarize_teacher, teacher_csv
-
     try:
         with contextlib.ExitStack() as stack:
-            spec = STUDIES[name](**stack.enter_context(own_task(values)))
-            is_teacher = isinstance(spec, TeacherStudy)
+            spec = kind.spec(**stack.enter_context(own_task(values)))
             sink = stack.enter_context(events_file.open("w", encoding="utf-8", buffering=1)) if events_file else None
             table = stack.enter_context(csv_file.open("w", encoding="utf-8")) if csv_file else None
             from replora.studies.study import study
@@ -98,16 +86,16 @@ def run_study(
                 if sink:
                     sink.write(to_line(event) + "\n")
             if table:
-                table.write(teacher_csv(events) if is_teacher else csv_text(events))
+                table.write(kind.csv(events))
     except (UserError, OSError) as error:
         raise click.ClickException(str(error)) from error
-    summary = summarize_teacher(events) if is_teacher else summarize_study(events)
+    summary = kind.summarize(events)
     assert summary is not None  # a study that ends without an error has started
     if as_json:
         click.echo(json.dumps(summary.to_dict(), allow_nan=False))
         return
     console = Console(file=sys.stdout)
-    console.print(students_table(summary) if isinstance(summary, TeacherSummary) else methods_table(summary))
+    console.print(grid_table(kind, summary))
     print_findings(summary, console)
 
 
@@ -131,55 +119,20 @@ def _watched(events: Iterable[StudyEvent], runs: int) -> Iterator[StudyEvent]:
             yield event
 
 
-def methods_table(summary: StudySummary) -> Table:
-    """The grid of methods, fractions and rates."""
-    spec = summary.spec
-    table = _table(summary, "method", "data", "rate", "accuracy", "95 % interval", "runs", "diverged", "validation", "")
-    for cell in summary.cells:
-        table.add_row(
-            TITLES[cell.method],
-            f"{100 * cell.fraction:g} %",
-            f"{cell.rate:g}",
-            "diverged" if cell.mean is None else f"{100 * cell.mean:.1f} %",
-            "" if cell.low is None or cell.high is None else f"{100 * cell.low:.1f} to {100 * cell.high:.1f}",
-            str(cell.n),
-            str(cell.diverged or ""),
-            "" if cell.validation is None else f"{100 * cell.validation:.1f} %",
-            "chosen" if cell.chosen and spec.is_tuned else "",
-        )
-    return table
-
-
-def students_table(summary: TeacherSummary) -> Table:
-    """The grid of students, examples and rates; errors are shares of what no adaptation has."""
-    names = ("student", "examples", "rate", "error", "95 % interval", "query off", "value off", "angle", "diverged", "")
-    table = _table(summary, *names)
-    for cell in summary.cells:
-        error, off, angles = cell.error, cell.delta_errors, cell.angles
-        table.add_row(
-            TITLES[cell.student],
-            f"{cell.examples:,}",
-            f"{cell.rate:g}",
-            "diverged" if error is None else f"{error.mean:.3g}",
-            "" if error is None or error.low is None else f"{error.low:.3g} to {error.high:.3g}",
-            *(("", "") if off is None else (f"{each:.2f}" for each in off)),
-            "" if angles is None else f"{sum(angles) / 2:.0f}°",
-            str(cell.diverged or ""),
-            "chosen" if cell.chosen and summary.spec.is_tuned else "",
-        )
-    return table
-
-
-def _table(summary: StudySummary | TeacherSummary, *headings: str) -> Table:
+def grid_table(kind: StudyKind, summary: Summary) -> Table:
+    """The whole grid."""
     spec = summary.spec
     title = f"{spec.task} on {summary.started.backbone}, {spec.steps} steps of {spec.batch_size}"
     table = Table(title=title, title_justify="left", box=box.SIMPLE)
+    headings, rows = kind.table(summary)
     for place, heading in enumerate(headings):
         table.add_column(heading, justify="right" if place else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*row)
     return table
 
 
-def print_findings(summary: StudySummary | TeacherSummary, console: Console) -> None:
+def print_findings(summary: Summary, console: Console) -> None:
     """What is read off the grid, the fairness list, the verdict, and what it was measured on."""
     started = summary.started
     for method, region in getattr(summary, "good_regions", {}).items():

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import socket
 import threading
 import time
@@ -14,7 +12,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from replora.catalog import HUB
-from replora.events import EventError
+from replora.event_lines import EventLines
 from replora.hub.names import HubError, check_name, repository, wanted_files
 from replora.options import Spec, option
 from replora.settings import Settings
@@ -76,22 +74,8 @@ class Downloaded:
 
 DownloadEvent = Downloading | Downloaded
 
-KINDS: dict[str, type[DownloadEvent]] = {"downloading": Downloading, "downloaded": Downloaded}
-_NAMES = {kind: name for name, kind in KINDS.items()}
-
-
-def to_line(event: DownloadEvent) -> str:
-    """One JSON object on one line."""
-    return json.dumps({"event": _NAMES[type(event)], **dataclasses.asdict(event)})
-
-
-def from_line(line: str) -> DownloadEvent:
-    """The event of one line; `EventError` where it is none."""
-    try:
-        values = json.loads(line)
-        return KINDS[values.pop("event")](**values)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise EventError(f"Not an event of a download: {error}.") from error
+LINES: EventLines[DownloadEvent] = EventLines("a download", {"downloading": Downloading, "downloaded": Downloaded})
+to_line, from_line = LINES.to_line, LINES.from_line
 
 
 def download_lines(spec: Mapping[str, Any], new_rate: Callable[[], float | None], folder: Path) -> Iterator[str]:

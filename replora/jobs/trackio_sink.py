@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from importlib import import_module
 from typing import Any
 
-from replora.events import Evaluated, Event, PerRun, Started, Step, from_line
+from replora.events import Evaluated, Event, PerRun, Started, Step, from_line, started_of
 from replora.result_card import spec_hash
 
 VARIABLE = "REPLORA_TRACKIO"
@@ -43,7 +43,7 @@ def _log_race(project: str, job: str, lines: Sequence[str]) -> None:
 
 def _send(trackio: Any, project: str, job: str, events: Sequence[Event]) -> None:
     """One trackio run for each run of the race, all in one group."""
-    started = next((each for each in events if isinstance(each, Started)), None)
+    started = started_of(events)
     if started is None:
         return
     for place, run in enumerate(started.spec.runs):

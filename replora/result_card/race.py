@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from statistics import fmean
 
 from replora.catalog import OWN_PREFIX
-from replora.config import METHOD_TITLES, Race
-from replora.events import Event, RateChanged, Started
+from replora.config import METHOD_TITLES, Race, RaceOptions
+from replora.events import Event, RateChanged, started_of
 from replora.options import format_value
 from replora.result_card.card import Compared, ResultCard
-from replora.result_card.commands import options_of, race_command, spec_file
+from replora.result_card.commands import race_command, spec_file
 from replora.result_card.settings import OWN_NOTE, named_settings
-from replora.summary import RaceSummary, RunSummary, summarize, verdict
+from replora.summary import RaceSummary, RunSummary, race_verdict, share_in_words, summarize
 from replora.wording import listing, task_title
 
 
@@ -20,7 +19,7 @@ def race_card(events: Iterable[Event], *, link: str = "", recorded: bool = False
     """The card of a race that is over; None of one that is not, or not yet."""
     events = list(events)
     summary = summarize(events)
-    started = next((each for each in events if isinstance(each, Started)), None)
+    started = started_of(events)
     if summary is None or started is None or not summary.finished:
         return None
     spec = started.spec
@@ -47,23 +46,6 @@ def race_card(events: Iterable[Event], *, link: str = "", recorded: bool = False
     )
 
 
-def race_verdict(summary: RaceSummary) -> str:
-    """The verdict, or what one method alone has reached."""
-    finals: dict[str, list[float]] = {}
-    for run in summary.runs:
-        known = [] if run.diverged or run.final_accuracy is None else [run.final_accuracy]
-        finals.setdefault(run.method, []).extend(known)
-    if not any(finals.values()) and all(run.final_accuracy is None for run in summary.runs):
-        return "Nothing was evaluated."
-    if {"lora", "replora"} <= finals.keys():
-        return verdict(summary)
-    return ", ".join(f"{METHOD_TITLES[name]}: {_share(each)}" for name, each in finals.items()) + "."
-
-
-def _share(accuracies: Sequence[float]) -> str:
-    return f"{100 * fmean(accuracies):.1f} %" if accuracies else "diverged"
-
-
 def _compared(runs: Sequence[RunSummary]) -> tuple[Compared, ...]:
     """One row for all runs of a method and size."""
     groups: dict[tuple[str, int, int], list[RunSummary]] = {}
@@ -80,14 +62,15 @@ def _compared(runs: Sequence[RunSummary]) -> tuple[Compared, ...]:
 def _result(runs: Sequence[RunSummary]) -> str:
     known = [run.final_accuracy for run in runs if run.final_accuracy is not None and not run.diverged]
     lost = sum(run.diverged for run in runs)
-    parts = [f"{_share(known)}, mean of {len(known)} runs" if len(known) > 1 else _share(known)] if known else []
+    mean = f", mean of {len(known)} runs" if len(known) > 1 else ""
+    parts = [share_in_words(known) + mean] if known else []
     parts += [f"{lost} diverged"] if lost else []
     return "; ".join(parts) or "not evaluated"
 
 
 def _settings(spec: Race) -> Mapping[str, str]:
     """The options of a race; of one that options cannot say, what its runs have one by one."""
-    found = options_of(spec)
+    found = RaceOptions.of(spec)
     if found is not None:
         return named_settings(
             found, always=("rank", "mlp_width", "learning_rate", "data_fraction", "steps", "batch_size")
@@ -121,7 +104,7 @@ def _note(spec: Race, changes: Sequence[RateChanged]) -> str:
             f"The learning rate was changed by hand ({said}), which no command repeats; "
             "this one runs the race as it began."
         )
-    if options_of(spec) is None:
+    if RaceOptions.of(spec) is None:
         parts.append(
             "The runs differ in more than method and seed, so their spec is a file: run the command where "
             f"{spec_file(spec)} is."

@@ -6,10 +6,8 @@ from replora.catalog import OWN_PREFIX
 from replora.result_card.card import Compared, ResultCard
 from replora.result_card.settings import OWN_NOTE, named_settings
 from replora.studies.base import Study
+from replora.studies.kinds import Summary, kind_of_study
 from replora.studies.spec import command, study_to_dict
-from replora.studies.statistics import Interval
-from replora.studies.summary import StudySummary
-from replora.studies.teacher_summary import TeacherSummary
 from replora.wording import listing, task_title
 
 ALWAYS = (
@@ -27,7 +25,7 @@ ALWAYS = (
 
 
 def study_card(
-    summary: StudySummary | TeacherSummary, *, whole: Study | None = None, link: str = "", recorded: bool = False
+    summary: Summary, *, whole: Study | None = None, link: str = "", recorded: bool = False
 ) -> ResultCard | None:
     """The card of a study that is over; None of one that is not.
 
@@ -47,7 +45,7 @@ def study_card(
                 name=title,
                 trained_parameters=sizes[name].trained_parameters,
                 deployed_parameters=sizes[name].deployed_parameters,
-                result=_results(summary, name),
+                result=kind_of_study(spec).result(summary, name),
             )
             for name, title in spec.titles.items()
             if name in sizes
@@ -80,27 +78,3 @@ def _settings(spec: Study) -> dict[str, str]:
     """What is always said, and what is not a default; of rates and a rate the one that counts."""
     idle = {"learning_rate"} if spec.is_tuned else {"rates"} if hasattr(spec, "learning_rate") else set[str]()
     return named_settings(spec, {*ALWAYS, "learning_rate"}, without=idle)
-
-
-def _results(summary: StudySummary | TeacherSummary, name: str) -> str:
-    """The result at each amount of data, at the rate that was chosen there."""
-    if isinstance(summary, TeacherSummary):
-        return "error as a share of that without adapter: " + "; ".join(
-            f"{summary.spec.amount_in_words(cell.examples)}: {_error(cell.error)}"
-            for cell in summary.cells
-            if cell.chosen and cell.student == name
-        )
-    return "; ".join(
-        f"{summary.spec.amount_in_words(cell.fraction)}: "
-        + ("diverged" if cell.mean is None else f"{100 * cell.mean:.1f} %")
-        + f" at rate {cell.rate:g}"
-        for cell in summary.cells
-        if cell.chosen and cell.method == name
-    )
-
-
-def _error(error: Interval | None) -> str:
-    if error is None:
-        return "diverged"
-    spread = "" if error.low is None or error.high is None else f" [{error.low:.3g}, {error.high:.3g}]"
-    return f"{error.mean:.3g}{spread}"

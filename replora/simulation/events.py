@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-from replora.events import EventError
+from replora.event_lines import EventLines, first_of
 from replora.simulation.specs import MonteCarlo
 
 Band = tuple[float, float, float]  # a value and its 95 % bootstrap interval
@@ -62,43 +58,13 @@ class MonteCarloFinished:
 
 TheoryEvent = MonteCarloStarted | Estimated | MonteCarloFinished
 
-KINDS: dict[str, type] = {
-    "started": MonteCarloStarted,
-    "estimated": Estimated,
-    "finished": MonteCarloFinished,
-}
-_NAMES = {kind: name for name, kind in KINDS.items()}
+LINES: EventLines[TheoryEvent] = EventLines(
+    "a Monte Carlo",
+    {"started": MonteCarloStarted, "estimated": Estimated, "finished": MonteCarloFinished},
+)
+to_line, from_line, read_theory_events = LINES.to_line, LINES.from_line, LINES.read
 
 
-def to_line(event: TheoryEvent) -> str:
-    """One JSON object on one line."""
-    return json.dumps({"event": _NAMES[type(event)], **dataclasses.asdict(event)}, allow_nan=False)
-
-
-def from_line(line: str) -> TheoryEvent:
-    """The event of one line; `EventError` where it is none."""
-    try:
-        values = {name: _frozen(value) for name, value in json.loads(line).items()}
-        kind = KINDS[values.pop("event")]
-        if kind is MonteCarloStarted:
-            values["spec"] = MonteCarlo.from_dict(values["spec"])
-        event: TheoryEvent = kind(**values)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise EventError(f"Not an event of a Monte Carlo: {error}.") from error
-    return event
-
-
-def read_theory_events(path: str | Path) -> tuple[TheoryEvent, ...]:
-    """All events of a JSON lines file; `EventError` names what cannot be read."""
-    try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise EventError(f"{path} cannot be read: {error}.") from error
-    return tuple(from_line(line) for line in lines)
-
-
-def _frozen(value: Any) -> Any:
-    """Lists as tuples, at any depth."""
-    if isinstance(value, list):
-        return tuple(_frozen(each) for each in value)
-    return {name: _frozen(each) for name, each in value.items()} if isinstance(value, dict) else value
+def started_of(events: Iterable[TheoryEvent]) -> MonteCarloStarted | None:
+    """How the Monte Carlo began; None before it has."""
+    return first_of(MonteCarloStarted, events)

@@ -1,4 +1,4 @@
 """Studies: grids of runs, their paired statistics, and the sentence they allow.
 
-Only `study` and `memory` load torch.
+Only `study`, `batch_size` and what trains teachers and students load torch.
 """

@@ -6,12 +6,10 @@ import dataclasses
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal, TypeVar
+from typing import ClassVar, TypeVar
 
 from replora.config import MAX_RUNS, Activation, Device, LayerSharing, Method, Precision, Projection, Race, Training
 from replora.options import Linked, SpecError, option, options, same_as
-
-StudyName = Literal["data", "rate", "teacher"]
 
 Item = TypeVar("Item")
 
@@ -27,7 +25,7 @@ class Study(Linked):
     data.
     """
 
-    name: ClassVar[StudyName]
+    name: ClassVar[str]  # in `replora.studies.kinds`
 
     task: str = dataclasses.field(default="wordnet_topics", metadata=same_as(Training, "task").metadata)
     seeds: tuple[int, ...] = option(

@@ -1,16 +1,12 @@
-"""The events of a study: frozen values, one JSON line each; a recorded study is the same lines in a file. No torch."""
+"""The events of a study: frozen values, whose lines `replora.studies.lines` reads and writes. No torch."""
 
 from __future__ import annotations
 
-import dataclasses
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-from replora.events import EventError
-from replora.studies.spec import Study, study_from_dict, study_to_dict
+from replora.event_lines import first_of
+from replora.studies.base import Study
 
 
 @dataclass(frozen=True)
@@ -127,58 +123,7 @@ class StudyFinished:
 
 StudyEvent = StudyStarted | Progress | CellFinished | TeachersDrawn | StudentFinished | StudyFinished
 
-KINDS: dict[str, type] = {
-    "started": StudyStarted,
-    "progress": Progress,
-    "cell": CellFinished,
-    "teachers": TeachersDrawn,
-    "student": StudentFinished,
-    "finished": StudyFinished,
-}
-_NAMES = {kind: name for name, kind in KINDS.items()}
 
-
-def to_line(event: StudyEvent) -> str:
-    """One JSON object on one line."""
-    values = dataclasses.asdict(event)
-    if isinstance(event, StudyStarted):
-        values["spec"] = study_to_dict(event.spec)
-    return json.dumps({"event": _NAMES[type(event)], **values}, allow_nan=False)
-
-
-def from_line(line: str) -> StudyEvent:
-    """The event of one line; `EventError` where it is none."""
-    try:
-        values: dict[str, Any] = json.loads(line)
-        kind = KINDS[values.pop("event")]
-        if kind is StudyStarted:
-            values["spec"] = study_from_dict(values["spec"])
-            values["methods"] = tuple(MethodFacts(**each) for each in values["methods"])
-        if "sketches" in values:
-            values["sketches"] = tuple(Sketch(**each) for each in values["sketches"])
-        if kind is StudentFinished:
-            values |= {name: _tuples(values[name]) for name in ("delta_errors", "angles", "curve")}
-        event: StudyEvent = kind(**values)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise EventError(f"Not an event of a study: {error}.") from error
-    return event
-
-
-def _tuples(value: Any) -> Any:
-    """Lists as tuples, all the way down."""
-    return tuple(_tuples(each) for each in value) if isinstance(value, list) else value
-
-
-def read_study_events(path: str | Path) -> tuple[StudyEvent, ...]:
-    """All events of a JSON lines file; `EventError` names the file, and the line that cannot be read."""
-    try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise EventError(f"{path} cannot be read: {error}.") from error
-    events = []
-    for number, line in enumerate(lines, start=1):
-        try:
-            events.append(from_line(line))
-        except EventError as error:
-            raise EventError(f"{path}, line {number}: {error}") from error
-    return tuple(events)
+def started_of(events: Iterable[StudyEvent]) -> StudyStarted | None:
+    """How the study began; None before it has."""
+    return first_of(StudyStarted, events)

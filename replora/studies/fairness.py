@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from replora.options import options
+from replora.statistics.verdict import SEEDS_FOR_A_VERDICT
 from replora.studies.base import RATES, Study
 from replora.studies.events import MethodFacts
-from replora.summary import SEEDS_FOR_A_VERDICT
 
 ALIKE = 0.05  # by which share numbers of parameters may differ and still be called equal
 

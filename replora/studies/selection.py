@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from replora.options import options
+from replora.statistics.intervals import Interval, paired, t_interval
 from replora.studies.events import (
     CellFinished,
     Progress,
@@ -19,16 +20,17 @@ from replora.studies.events import (
     StudyEvent,
     StudyFinished,
     StudyStarted,
+    started_of,
 )
 from replora.studies.spec import DataStudy, RaceStudy, RateStudy, Study, TeacherStudy
-from replora.studies.statistics import Interval, paired, t_interval
 
 AnyStudy = TypeVar("AnyStudy", bound=RaceStudy)
 
 
 def spec_of(events: Iterable[StudyEvent]) -> Study | None:
     """What a study was asked for; None before it has started."""
-    return next((each.spec for each in events if isinstance(each, StudyStarted)), None)
+    started = started_of(events)
+    return started.spec if started else None
 
 
 def one_rate(events: Sequence[StudyEvent], rate: float) -> list[StudyEvent]:

@@ -1,6 +1,6 @@
 """What a study can be asked for: a grid of runs, as flat specs in the manner of `replora.config`. No torch.
 
-What they have in common is in `replora.studies.base`; the teacher's is in `replora.studies.teacher_spec`.
+What they have in common is in `replora.studies.base`; the teacher's is in `replora.studies.teachers.spec`.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from replora.config import (
     method_of,
 )
 from replora.methods import REFERENCE, has_adapter
-from replora.options import SpecError, option, options, same_as
-from replora.studies.base import RATES, Study, StudyName, in_batches
-from replora.studies.teacher_spec import TeacherStudy
+from replora.options import option, options, same_as
+from replora.studies.base import RATES, Study, in_batches
+from replora.studies.teachers.spec import TeacherStudy
 
-__all__ = ["RATES", "STUDIES", "DataStudy", "RaceStudy", "RateStudy", "Study", "StudyName", "TeacherStudy"]
+__all__ = ["RATES", "DataStudy", "RaceStudy", "RateStudy", "Study", "TeacherStudy"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,19 +163,9 @@ class RateStudy(RaceStudy):
         return self.rates
 
 
-STUDIES: dict[str, type[Study]] = {"data": DataStudy, "rate": RateStudy, "teacher": TeacherStudy}
-
-
 def study_to_dict(spec: Study) -> dict[str, Any]:
-    """Plain values with the study's name, as `study_from_dict` reads them."""
+    """Plain values with the study's name, as `replora.studies.kinds.study_from_dict` reads them."""
     return {"study": spec.name, **spec.to_dict()}
-
-
-def study_from_dict(values: Mapping[str, Any]) -> Study:
-    """The study of `study_to_dict`; `SpecError` where it is none."""
-    if not isinstance(values, Mapping) or values.get("study") not in STUDIES:
-        raise SpecError(f"study must name one of {', '.join(STUDIES)}.")
-    return STUDIES[values["study"]].from_dict({name: value for name, value in values.items() if name != "study"})
 
 
 def command(spec: Study) -> str:

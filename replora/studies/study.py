@@ -1,6 +1,6 @@
 """A study run: the grid as a few batches, told as a stream of events.
 
-What a batch is depends on the study: races of `replora.training.race`, or lessons of `replora.studies.students`.
+What a batch is depends on the study: races of `replora.training.race`, or students of `replora.studies.teachers`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,7 +18,6 @@ import torch
 
 from replora.config import Race
 from replora.events import Diverged, Evaluated, Started, Step
-from replora.options import SpecError
 from replora.studies.base import Study, in_batches
 from replora.studies.batch_size import runs_at_once
 from replora.studies.events import (
@@ -29,12 +29,13 @@ from replora.studies.events import (
     StudyFinished,
     StudyStarted,
     TeachersDrawn,
-    to_line,
 )
-from replora.studies.spec import RaceStudy, TeacherStudy, study_from_dict
-from replora.studies.students import StudentBatch
-from replora.studies.teacher import Teachers
-from replora.studies.teacher_spec import Student
+from replora.studies.kinds import kind_of_study, study_from_dict
+from replora.studies.lines import to_line
+from replora.studies.spec import RaceStudy, TeacherStudy
+from replora.studies.teachers.spec import Student
+from replora.studies.teachers.students import StudentBatch
+from replora.studies.teachers.teacher import Teachers
 from replora.tasks import load_task
 from replora.training.cache import Prefixes
 from replora.training.device import choose_device, device_name, repeatable, versions
@@ -67,7 +68,7 @@ class Batches(Protocol):
     def runs(self) -> Sequence[Any]: ...
 
     def train(self, runs: Sequence[Any]) -> Iterator[Told]:
-        """Begun first, then a Step each step, then what each run has come to."""
+        """What the batch knows first, then a Step each step, then what each run has come to."""
         ...
 
 
@@ -147,17 +148,15 @@ def _told(kind: Batches, spec: Study, at_once: int, clock: _Clock) -> Iterator[S
 
 
 def _kind(spec: Study, device: torch.device, folder: Path | None) -> Batches:
-    if isinstance(spec, TeacherStudy):
-        return Lessons(spec, device)
-    if isinstance(spec, RaceStudy):
-        return Races(spec, folder)
-    raise SpecError(f"study must be one of data, rate, teacher, got {type(spec).__name__}.")
+    module, _, name = kind_of_study(spec).batches.partition(":")
+    kind: Batches = getattr(import_module(module), name)(spec, device, folder)
+    return kind
 
 
-class Lessons:
+class Students:
     """Students of the same teachers, batch by batch."""
 
-    def __init__(self, spec: TeacherStudy, device: torch.device) -> None:
+    def __init__(self, spec: TeacherStudy, device: torch.device, folder: Path | None) -> None:
         self.spec, self.device = spec, device
         self.runs = spec.runs()
         self.teachers: Teachers | None = None
@@ -167,25 +166,25 @@ class Lessons:
         with repeatable(self.device):
             if self.teachers is None:
                 self.teachers = Teachers(self.spec, self.device)
-            lesson = StudentBatch(self.teachers, runs)
-            yield self._begun(lesson)
+            batch = StudentBatch(self.teachers, runs)
+            yield self._begun(batch)
             yield self.teachers.drawn()
-            for event in lesson.events():
+            for event in batch.events():
                 if not isinstance(event, Diverged):  # the student's result says so
                     yield event
 
-    def _begun(self, lesson: StudentBatch) -> BatchFacts:
+    def _begun(self, batch: StudentBatch) -> BatchFacts:
         assert self.teachers is not None
         sizes = {
-            student.name: MethodFacts(student.name, *lesson.stack.adapter_sizes(place))
-            for place, student in enumerate(lesson.students)
+            student.name: MethodFacts(student.name, *batch.stack.adapter_sizes(place))
+            for place, student in enumerate(batch.students)
         }
         return BatchFacts(
             methods=tuple(sizes.values()),
             test_examples=len(self.teachers.test.split),
-            backbone=lesson.stack.backbone.name,
+            backbone=batch.stack.backbone.name,
             device=device_name(self.device),
-            precision=str(lesson.stack.dtype).removeprefix("torch."),
+            precision=str(batch.stack.dtype).removeprefix("torch."),
             threads=torch.get_num_threads(),
             versions=versions(),
         )
@@ -194,7 +193,7 @@ class Lessons:
 class Races:
     """Races of the engine, each evaluated at its end; the frozen prefix is computed once for all."""
 
-    def __init__(self, spec: RaceStudy, folder: Path | None) -> None:
+    def __init__(self, spec: RaceStudy, device: torch.device, folder: Path | None) -> None:
         self.spec = spec
         self.runs = spec.runs()
         self.prefixes = Prefixes()

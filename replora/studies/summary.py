@@ -12,23 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from replora.studies.events import CellFinished, Progress, StudyEvent, StudyFinished, StudyStarted
+from replora.config import METHOD_TITLES
+from replora.statistics.intervals import Interval, bootstrap_interval, paired, t_interval, two_level_bootstrap
+from replora.statistics.verdict import lost_sentence, verdict
+from replora.studies.answers import unpack_answers
+from replora.studies.events import CellFinished, Progress, StudyEvent, StudyFinished, StudyStarted, started_of
 from replora.studies.fairness import FairnessItem, fairness
+from replora.studies.read_offs import DataNeeded, GoodRegion, data_needed, good_region
 from replora.studies.spec import RaceStudy, study_to_dict
-from replora.studies.statistics import (
-    DataNeeded,
-    GoodRegion,
-    Interval,
-    bootstrap_interval,
-    data_needed,
-    good_region,
-    lost_sentence,
-    paired,
-    t_interval,
-    two_level_bootstrap,
-    unpack_answers,
-    verdict,
-)
 
 Lost = tuple[str, float, int]
 
@@ -144,7 +135,7 @@ class StudySummary:
 def summarize_study(events: Iterable[StudyEvent]) -> StudySummary | None:
     """The summary of the events so far; None before the study has started."""
     events = list(events)
-    started = next((each for each in events if isinstance(each, StudyStarted)), None)
+    started = started_of(events)
     if started is None:
         return None
     spec = started.spec
@@ -210,6 +201,37 @@ def csv_text(events: Iterable[StudyEvent]) -> str:
             values = [getattr(each, name) for name in names]
             writer.writerow([*map(_csv_value, values), _csv_value((each.method, each.fraction, each.rate) in chosen)])
     return sink.getvalue()
+
+
+def table_of(summary: StudySummary) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Headings, and the grid of methods, fractions and rates as text."""
+    headings = ("method", "data", "rate", "accuracy", "95 % interval", "runs", "diverged", "validation", "")
+    rows: list[tuple[str, ...]] = [
+        (
+            METHOD_TITLES[cell.method],
+            f"{100 * cell.fraction:g} %",
+            f"{cell.rate:g}",
+            "diverged" if cell.mean is None else f"{100 * cell.mean:.1f} %",
+            "" if cell.low is None or cell.high is None else f"{100 * cell.low:.1f} to {100 * cell.high:.1f}",
+            str(cell.n),
+            str(cell.diverged or ""),
+            "" if cell.validation is None else f"{100 * cell.validation:.1f} %",
+            "chosen" if cell.chosen and summary.spec.is_tuned else "",
+        )
+        for cell in summary.cells
+    ]
+    return headings, rows
+
+
+def result_of(summary: StudySummary, method: str) -> str:
+    """A method's accuracy at each amount of data, at the rate that was chosen there."""
+    return "; ".join(
+        f"{summary.spec.amount_in_words(cell.fraction)}: "
+        + ("diverged" if cell.mean is None else f"{100 * cell.mean:.1f} %")
+        + f" at rate {cell.rate:g}"
+        for cell in summary.cells
+        if cell.chosen and cell.method == method
+    )
 
 
 class _Table:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from replora.catalog import HUB
-from replora.events import EventError
+from replora.event_lines import EventError
 from replora.hub.download import (
     OFFLINE,
     SILENT,

@@ -38,10 +38,10 @@ from replora.simulation.events import Estimated, MonteCarloFinished, MonteCarloS
 from replora.simulation.events import to_line as theory_line
 from replora.simulation.specs import MonteCarlo
 from replora.studies.events import CellFinished, MethodFacts, StudyFinished, StudyStarted
-from replora.studies.events import to_line as study_line
+from replora.studies.lines import to_line as study_line
 from replora.studies.spec import RateStudy, study_to_dict
 from replora.studies.summary import summarize_study
-from replora.summary import summarize, verdict
+from replora.summary import race_verdict, summarize
 
 ROOT = Path(__file__).resolve().parents[2]
 Engines = Callable[..., LocalEngine]
@@ -348,7 +348,7 @@ def test_the_row_of_a_race_says_what_its_events_say() -> None:
     whole = summarize(events)
     assert whole is not None
     assert (found.task, found.methods, found.seeds) == ("emoji", ("lora", "replora"), (0, 1, 2))
-    assert (found.device, found.verdict) == ("CPU (test)", verdict(whole))
+    assert (found.device, found.verdict) == ("CPU (test)", race_verdict(whole))
     assert found.summary["accuracies"] == {
         "lora": {"0": 0.5, "1": 0.5, "2": 0.5},
         "replora": {"0": 0.75, "1": 0.75, "2": 0.75},

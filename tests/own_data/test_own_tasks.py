@@ -20,7 +20,8 @@ from replora.own_data.limits import Limits, OwnError
 from replora.own_data.split import SplitOptions, split_task
 from replora.own_data.store import delete_task, is_kept, is_saved, keep_task, save_task, saved_tasks
 from replora.own_data.upload import read_upload
-from replora.studies.spec import DataStudy, TeacherStudy, study_from_dict, study_to_dict
+from replora.studies.kinds import study_from_dict
+from replora.studies.spec import DataStudy, TeacherStudy, study_to_dict
 from replora.tasks import TaskError, load_task, task_card
 
 LIMITS = Limits()

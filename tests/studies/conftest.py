@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
+from replora.studies.answers import pack_answers
 from replora.studies.events import CellFinished, MethodFacts, Progress, StudyEvent, StudyFinished, StudyStarted
 from replora.studies.spec import RaceStudy
-from replora.studies.statistics import pack_answers
 
 EXAMPLES = 20
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import linalg
 
-from replora.studies.recovery import SHOWN, Update, mean_angle, relative_error, sketches
+from replora.studies.teachers.recovery import SHOWN, Update, mean_angle, relative_error, sketches
 
 GENERATOR = np.random.default_rng(0)
 

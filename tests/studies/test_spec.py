@@ -11,8 +11,10 @@ from replora.catalog import ASSETS
 from replora.config import Method, Training
 from replora.options import SpecError, format_value, kind_of, options, parse_value
 from replora.studies import batch_size as memory
-from replora.studies.events import StudyStarted, read_study_events
-from replora.studies.spec import STUDIES, DataStudy, RateStudy, TeacherStudy, command, study_from_dict, study_to_dict
+from replora.studies.events import StudyStarted
+from replora.studies.kinds import KINDS, study_from_dict
+from replora.studies.lines import read_study_events
+from replora.studies.spec import DataStudy, RateStudy, TeacherStudy, command, study_to_dict
 from scripts.record_studies import full_size
 
 TUNED = DataStudy(
@@ -20,7 +22,7 @@ TUNED = DataStudy(
 )
 
 
-@pytest.mark.parametrize("kind", STUDIES.values())
+@pytest.mark.parametrize("kind", [each.spec for each in KINDS.values()])
 def test_every_option_has_help_and_its_default_parses_back(kind):
     default = kind()
     for name, facts in options(default).items():

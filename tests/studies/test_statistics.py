@@ -9,19 +9,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from replora.studies.statistics import (
-    Interval,
-    bootstrap_interval,
-    data_needed,
-    good_region,
-    lost_sentence,
-    pack_answers,
-    paired,
-    t_interval,
-    two_level_bootstrap,
-    unpack_answers,
-    verdict,
-)
+from replora.statistics.intervals import Interval, bootstrap_interval, paired, t_interval, two_level_bootstrap
+from replora.statistics.verdict import lost_sentence, verdict
+from replora.studies.answers import pack_answers, unpack_answers
+from replora.studies.read_offs import data_needed, good_region
 
 VALUES = [0.012, -0.004, 0.02, 0.007, 0.001]
 
@@ -108,8 +99,8 @@ def test_answers_survive_packing():
     ("differences", "sentence"),
     [
         ([], "There is no pair of runs of RepLoRA and LoRA to compare."),
-        ([0.008], "RepLoRA minus LoRA: 0.8 points over one seed: an anecdote, not a finding."),
-        ([0.02, 0.02], "RepLoRA minus LoRA: 2.0 points over 2 paired seeds: an anecdote, not a finding."),
+        ([0.008], "RepLoRA is 0.8 points ahead, with one seed: an anecdote, not a finding."),
+        ([0.02, 0.02], "RepLoRA is 2.0 points ahead, with 2 seeds: an anecdote, not a finding."),
         (VALUES, "RepLoRA minus LoRA: 0.7 ± 1.2 points over 5 paired seeds: not distinguishable."),
         ([0.05, 0.06, 0.07], "RepLoRA minus LoRA: 6.0 ± 2.5 points over 3 paired seeds: RepLoRA is ahead."),
         ([-0.05, -0.06, -0.07], "RepLoRA minus LoRA: −6.0 ± 2.5 points over 3 paired seeds: LoRA is ahead."),

@@ -21,10 +21,11 @@ from replora.events import Evaluated, Started, from_line, to_line
 from replora.jobs.kinds import job_function
 from replora.options import SpecError
 from replora.studies import study as module
-from replora.studies.events import CellFinished, Progress, StudyFinished, StudyStarted, read_study_events
-from replora.studies.events import from_line as study_from_line
+from replora.studies.answers import unpack_answers
+from replora.studies.events import CellFinished, Progress, StudyFinished, StudyStarted
+from replora.studies.lines import from_line as study_from_line
+from replora.studies.lines import read_study_events
 from replora.studies.spec import DataStudy, RateStudy, study_to_dict
-from replora.studies.statistics import unpack_answers
 from replora.studies.study import study
 from replora.studies.summary import summarize_study
 from replora.tasks import load_task, nested_subset
@@ -207,7 +208,12 @@ def test_json_is_one_object_on_the_last_line_and_a_recording_gives_the_same(tmp_
 def test_people_get_a_table_the_fairness_list_and_a_verdict():
     result = command("data", "--fractions", "0.1,1.0", "--seeds", "0")
     assert result.exit_code == 0, result.output
-    for expected in ("wordnet_topics on minilm_l3", "RepLoRA minus LoRA", "rates tuned per method", "full-data"):
+    for expected in (
+        "wordnet_topics on minilm_l3",
+        "with one seed: an anecdote",
+        "rates tuned per method",
+        "full-data",
+    ):
         assert expected in result.stdout
     tuned = command("data", "--fractions", "1.0", "--seeds", "0", "--tuned", "--rates", "1e-3,1e-2", "--json")
     assert json.loads(tuned.stdout.splitlines()[-1])["spec"]["tuned"]

@@ -9,8 +9,9 @@ import json
 
 import pytest
 
-from replora.studies.events import MethodFacts, StudyStarted, from_line, read_study_events, to_line
+from replora.studies.events import MethodFacts, StudyStarted
 from replora.studies.fairness import fix
+from replora.studies.lines import from_line, read_study_events, to_line
 from replora.studies.spec import DataStudy, RateStudy
 from replora.studies.summary import compared, csv_text, summarize_study
 

@@ -16,21 +16,15 @@ from replora.cli import main
 from replora.events import Diverged
 from replora.jobs.kinds import job_function
 from replora.options import SpecError
-from replora.studies.events import (
-    Progress,
-    StudentFinished,
-    StudyFinished,
-    StudyStarted,
-    TeachersDrawn,
-    from_line,
-    to_line,
-)
-from replora.studies.recovery import SHOWN
-from replora.studies.spec import TeacherStudy, study_from_dict, study_to_dict
-from replora.studies.students import StudentBatch
+from replora.studies.events import Progress, StudentFinished, StudyFinished, StudyStarted, TeachersDrawn
+from replora.studies.kinds import study_from_dict
+from replora.studies.lines import from_line, to_line
+from replora.studies.spec import TeacherStudy, study_to_dict
 from replora.studies.study import study
-from replora.studies.teacher import Teachers, draw_updates, updates_of
-from replora.studies.teacher_summary import summarize_teacher, teacher_csv
+from replora.studies.teachers.recovery import SHOWN
+from replora.studies.teachers.students import StudentBatch
+from replora.studies.teachers.summary import summarize_teacher, teacher_csv
+from replora.studies.teachers.teacher import Teachers, draw_updates, updates_of
 
 CPU = torch.device("cpu")
 QUICK = TeacherStudy(

@@ -8,11 +8,12 @@ import math
 
 import pytest
 
+from replora.statistics.intervals import geometric_interval, t_interval
+from replora.statistics.verdict import ratio_verdict
 from replora.studies.events import MethodFacts, Progress, StudentFinished, StudyFinished, StudyStarted
 from replora.studies.fairness import fix
 from replora.studies.spec import DataStudy, TeacherStudy
-from replora.studies.statistics import geometric_interval, ratio_verdict, t_interval
-from replora.studies.teacher_summary import summarize_teacher, teacher_csv
+from replora.studies.teachers.summary import summarize_teacher, teacher_csv
 
 SPEC = TeacherStudy(students=("lora", "tied"), examples=(16, 64), rates=(1e-3, 3e-3, 1e-2), seeds=(0, 1, 2))
 ERRORS = {"lora": {1e-3: 0.2, 3e-3: 0.1, 1e-2: 0.4}, "tied": {1e-3: 0.06, 3e-3: 0.05, 1e-2: None}}

@@ -7,15 +7,8 @@ import dataclasses
 import pytest
 
 from replora.catalog import ASSETS
-from replora.studies.events import (
-    CellFinished,
-    Progress,
-    StudyFinished,
-    StudyStarted,
-    from_line,
-    read_study_events,
-    to_line,
-)
+from replora.studies.events import CellFinished, Progress, StudyFinished, StudyStarted
+from replora.studies.lines import from_line, read_study_events, to_line
 from replora.studies.selection import nearest, one_rate, only_methods, shared_rates, spec_of, sweep
 from replora.studies.spec import DataStudy, RateStudy
 from replora.studies.summary import summarize_study

@@ -8,7 +8,7 @@ import pytest
 
 from replora.config import RaceOptions
 from replora.ui.live.engine import Watch
-from replora.ui.parts.settings import settings, unlike
+from replora.ui.parts.settings import unlike
 from replora.ui.parts.text import plain
 from replora.ui.race.session import EARLIER, RaceSession
 from replora.wording import count, duration, listing, signed
@@ -68,7 +68,7 @@ def test_a_session_whose_job_is_forgotten_says_so(engine: Any) -> None:
 
 def test_settings_are_the_form_that_made_the_race() -> None:
     form = RaceOptions(rank=8, seeds=(0, 3), methods=("lora", "head"), residual=True, learning_rate=0.02)
-    assert {name: value for name, value in settings(form.race()).items() if value != getattr(form, name)} == {}
+    assert RaceOptions.of(form.race()) == RaceOptions.nearest(form.race()) == form
     assert sorted(unlike(RACE, form.race())) == [
         "learning rate 0.001",
         "methods LoRA and RepLoRA",

@@ -12,8 +12,9 @@ from streamlit.testing.v1 import AppTest
 
 from replora.jobs.engine import JobState
 from replora.options import options
-from replora.studies.events import to_line
-from replora.studies.spec import DataStudy, RateStudy, study_from_dict, study_to_dict
+from replora.studies.kinds import study_from_dict
+from replora.studies.lines import to_line
+from replora.studies.spec import DataStudy, RateStudy, study_to_dict
 from replora.ui.live import recordings as recorded
 
 Open = Callable[..., AppTest]

@@ -34,12 +34,11 @@ from replora.studies.events import (
     StudyFinished,
     StudyStarted,
     TeachersDrawn,
-    read_study_events,
-    to_line,
 )
+from replora.studies.lines import read_study_events, to_line
 from replora.studies.selection import only_students
 from replora.studies.spec import TeacherStudy
-from replora.studies.teacher_summary import summarize_teacher
+from replora.studies.teachers.summary import summarize_teacher
 from replora.ui.live import recordings
 from replora.ui.live.standing import Standing
 from replora.ui.studies.state import SelectedStudy, Selection, ShownStudy

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from statistics import fmean
 
-from replora.events import Diverged, Evaluated, Event, PerRun, Started, Step
+from replora.events import Diverged, Evaluated, Event, PerRun, Step, started_of
 
 Point = tuple[float, float]
 Reader = Callable[[Event], PerRun | None]
@@ -40,7 +40,7 @@ def accuracies(event: Event) -> PerRun | None:
 
 def curves(events: Sequence[Event], read: Reader) -> list[Curve]:
     """The curve of each run in the order of the spec; none before the race has started."""
-    started = next((each for each in events if isinstance(each, Started)), None)
+    started = started_of(events)
     if started is None:
         return []
     points: list[list[Point]] = [[] for _ in started.spec.runs]

@@ -8,7 +8,7 @@ from itertools import pairwise
 from math import floor, log, log10
 
 from replora.config import Race
-from replora.events import Event, RateChanged, Started
+from replora.events import Event, RateChanged, started_of
 from replora.figures.chart import Drawing, Figure, chart_spec
 from replora.figures.race.curves import (
     Curve,
@@ -76,7 +76,8 @@ def accuracy_figure(picture: PlottedRace) -> Figure:
 
 def _tested(picture: PlottedRace) -> int:
     """How many test examples there are, or before that is told, were asked for."""
-    told = next((each.test_examples for each in picture.events if isinstance(each, Started)), 0)
+    begun = started_of(picture.events)
+    told = begun.test_examples if begun else 0
     return told or picture.spec.test_examples
 
 
@@ -175,7 +176,7 @@ def with_crossings(points: Sequence[Point]) -> list[Point]:
 
 
 def _classes(picture: PlottedRace) -> int:
-    started = next((each for each in picture.events if isinstance(each, Started)), None)
+    started = started_of(picture.events)
     return len(started.classes) if started else 10  # a guess, until the race says
 
 

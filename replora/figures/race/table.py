@@ -7,14 +7,14 @@ import io
 from collections.abc import Callable, Sequence
 
 from replora.config import METHOD_TITLES
-from replora.events import Evaluated, Event, PerRun, Started, Step
+from replora.events import Evaluated, Event, PerRun, Step, started_of
 
 Row = dict[str, float | None]
 
 
 def number_rows(events: Sequence[Event], *, evaluations_only: bool = False) -> list[Row]:
     """One row a step, columns named by quantity and run; None where nothing was measured or the run has diverged."""
-    started = next((each for each in events if isinstance(each, Started)), None)
+    started = started_of(events)
     if started is None:
         return []
     runs = started.spec.runs

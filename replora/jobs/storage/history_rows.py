@@ -13,15 +13,14 @@ from replora.events import from_line
 from replora.jobs.engine import JobStatus
 from replora.jobs.storage.rows import RunRow
 from replora.options import UserError
-from replora.result_card import race_verdict, spec_hash
+from replora.result_card import spec_hash
 from replora.simulation.events import Estimated
 from replora.simulation.events import from_line as theory_from_line
 from replora.simulation.specs import SHARING_TITLES
-from replora.studies.events import StudyEvent
-from replora.studies.events import from_line as study_from_line
-from replora.studies.summary import summarize_study
-from replora.studies.teacher_summary import summarize_teacher
-from replora.summary import paired_differences, summarize
+from replora.studies.events import StudyEvent, started_of
+from replora.studies.kinds import kind_of_study
+from replora.studies.lines import from_line as study_from_line
+from replora.summary import paired_differences, race_verdict, summarize
 
 OWN = "own"  # the task of runs on own data
 
@@ -93,10 +92,8 @@ def race_result(lines: Iterable[str]) -> Result:
 def study_result(lines: Iterable[str]) -> Result:
     """The verdict of a study and the comparisons behind it."""
     events: list[StudyEvent] = [study_from_line(line) for line in lines]
-    named = next((each.spec.name for each in events if hasattr(each, "spec")), "")
-    if not named:
-        return Result()
-    summary = summarize_teacher(events) if named == "teacher" else summarize_study(events)
+    started = started_of(events)
+    summary = kind_of_study(started.spec).summarize(events) if started else None
     if summary is None:
         return Result()
     whole = summary.to_dict()

@@ -12,7 +12,8 @@ import streamlit as st
 from replora.catalog import ASSETS
 from replora.events import Event, EventError, Started, read_events
 from replora.simulation.events import MonteCarloStarted, TheoryEvent, read_theory_events
-from replora.studies.events import StudyEvent, StudyStarted, read_study_events
+from replora.studies.events import StudyEvent, StudyStarted
+from replora.studies.lines import read_study_events
 
 FOLDER = ASSETS / "recorded"
 

@@ -10,10 +10,9 @@ from replora.catalog import OWN_PREFIX
 from replora.config import METHOD_TITLES, STUDENT_TITLES, Race, RaceOptions
 from replora.jobs.storage.history_rows import OWN
 from replora.options import Linked, Option, SpecError, options
-from replora.result_card import options_of
 from replora.simulation.specs import SHARING_TITLES, MonteCarlo
-from replora.studies.spec import STUDIES
-from replora.ui.parts.settings import settings, value_text
+from replora.studies.kinds import study_from_dict
+from replora.ui.parts.settings import value_text
 from replora.ui.shell.menu import PAGES
 from replora.wording import task_title
 
@@ -73,18 +72,18 @@ def _value_text(name: str, value: Any) -> str:
 def _linked(kind: str, spec: Mapping[str, Any]) -> Linked | None:
     """The options that a page's link carries; None for a race that options cannot say."""
     if kind == "race":
-        return options_of(Race.from_dict(spec))
+        return RaceOptions.of(Race.from_dict(spec))
     if kind == "theory":
         return MonteCarlo.from_dict(spec)
-    study = STUDIES[kind.removeprefix("study ")]
-    return study.from_dict({name: value for name, value in spec.items() if name != "study"})
+    return study_from_dict({**spec, "study": kind.removeprefix("study ")})
 
 
 def _settings(kind: str, spec: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Option]]:
     """Values and options by field."""
     if kind == "race":
-        return settings(Race.from_dict(spec)), options(RaceOptions)
-    found = _linked(kind, spec) if kind in PAGE_OF else None
+        found: Linked | None = RaceOptions.nearest(Race.from_dict(spec))
+    else:
+        found = _linked(kind, spec) if kind in PAGE_OF else None
     if found is None:
         return {}, {}
     return {name: getattr(found, name) for name in options(found)}, options(found)

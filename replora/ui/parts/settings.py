@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields
 from typing import Any
 
-from replora.config import METHOD_TITLES, Race, RaceOptions, Run, Training
+from replora.config import METHOD_TITLES, Race, RaceOptions
 from replora.options import Option, format_value, options
 from replora.tasks import TaskError, task_card
 from replora.wording import listing, task_title
@@ -37,25 +36,13 @@ def value_text(name: str, value: Any) -> str:
     return format_value(value).replace(",", ", ")
 
 
-def settings(race: Race) -> dict[str, Any]:
-    """A race whose runs differ in method and seed only, as the flat values of a form; sharing is RepLoRA's."""
-    first = race.telling_run
-    values = {each.name: getattr(race, each.name) for each in fields(Training)}
-    values |= {name: getattr(first.method, name) for name in options(first.method) if name != "name"}
-    values |= {name: getattr(first, name) for name in options(Run) if name != "seed"}
-    values["methods"] = tuple(dict.fromkeys(run.method.name for run in race.runs))
-    values["seeds"] = tuple(dict.fromkeys(run.seed for run in race.runs))
-    return values
-
-
 def unlike(shown: Race, form: Race, *, without: Sequence[str] = ()) -> list[str]:
     """The settings of `shown` that `form` has otherwise: 'rank 4', 'learning rate 0.001'."""
-    wanted = settings(form)
-    facts = options(RaceOptions)
+    told, wanted = RaceOptions.nearest(shown), RaceOptions.nearest(form)
     return [
-        named(name, facts[name], value)
-        for name, value in settings(shown).items()
-        if name in facts and name not in without and value != wanted[name]
+        named(name, facts, getattr(told, name))
+        for name, facts in options(RaceOptions).items()
+        if name not in without and getattr(told, name) != getattr(wanted, name)
     ]
 
 

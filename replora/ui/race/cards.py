@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from statistics import fmean
 
 from replora.config import METHOD_TITLES, Race
-from replora.events import Event, Started
-from replora.summary import RaceSummary, RunSummary, paired_differences, summarize, verdict
+from replora.events import Event, started_of
+from replora.summary import RaceSummary, RunSummary, paired_differences, race_verdict, summarize
 from replora.ui.parts.cards import BLANK, card, row_of
 from replora.wording import MINUS, count, duration, signed
 
@@ -31,12 +31,12 @@ def verdict_line(events: Sequence[Event]) -> str:
     methods = {run.method for run in summary.runs}
     if not {"lora", "replora"} <= methods:
         return "One method alone has nothing to be compared with; choose Both for a race."
-    return verdict(summary)
+    return race_verdict(summary)
 
 
 def machine_line(events: Sequence[Event]) -> str:
     """What the race ran on: device, precision, threads, backbone, examples, versions."""
-    started = next((each for each in events if isinstance(each, Started)), None)
+    started = started_of(events)
     if started is None:
         return ""
     examples = sorted({facts.examples for facts in started.facts})

@@ -15,7 +15,6 @@ import streamlit as st
 from replora.config import Race, RaceOptions
 from replora.methods import HEAD, METHOD_TITLES, OURS, REFERENCE, has_adapter, idle_knobs
 from replora.options import SpecError, UserError
-from replora.result_card import options_of
 from replora.ui.forms.backbone import backbone_control
 from replora.ui.forms.controls import control
 from replora.ui.forms.links import servable
@@ -45,7 +44,7 @@ def open_race(query: Mapping[str, str], shown: Race | None) -> tuple[RaceOptions
 
     Where it names a run and nothing else, the options of that race, `shown`.
     """
-    instead = options_of(shown) if shown is not None and set(query) == {RUN} else None
+    instead = RaceOptions.of(shown) if shown is not None and set(query) == {RUN} else None
     return open_spec(RaceOptions, query, PAGE, check=servable, instead=instead)
 
 

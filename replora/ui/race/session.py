@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass, field
 
 from replora.config import Race
-from replora.events import Event, RateChanged, Started, Step, from_line
+from replora.events import Event, RateChanged, Step, from_line, started_of
 from replora.jobs.engine import Action, Engine, JobState, UnknownJob
 from replora.ui.live.session import LOST, JobSession
 
@@ -86,4 +86,5 @@ def _without_rate(race: Race) -> Race:
 
 
 def _task(events: list[Event]) -> str | None:
-    return next((each.spec.task for each in events if isinstance(each, Started)), None)
+    started = started_of(events)
+    return started.spec.task if started else None

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from html import escape
 
 from replora.config import METHOD_TITLES
+from replora.statistics.intervals import Interval
+from replora.statistics.verdict import SEEDS_FOR_A_VERDICT
+from replora.studies.read_offs import DataNeeded
 from replora.studies.spec import RaceStudy
-from replora.studies.statistics import DataNeeded, Interval
 from replora.studies.summary import Cell, Comparison, StudySummary, compared
-from replora.summary import SEEDS_FOR_A_VERDICT
 from replora.ui.parts.cards import BLANK, card, row_of
 from replora.ui.studies.pictures import (
     at_shared_rates,

@@ -10,8 +10,9 @@ from typing import Generic
 import streamlit as st
 
 from replora.figures.chart import Figure
-from replora.studies.events import StudyEvent, to_line
+from replora.studies.events import StudyEvent
 from replora.studies.fairness import FairnessItem
+from replora.studies.lines import to_line
 from replora.studies.spec import Study
 from replora.ui.live.buttons import run_buttons
 from replora.ui.live.engine import WatchedEngine, engine

@@ -8,11 +8,12 @@ from replora.config import METHOD_TITLES
 from replora.figures.studies.data import DataPicture, Needed
 from replora.figures.studies.estimates import Estimate
 from replora.figures.studies.rate import RatePicture, Region
+from replora.statistics.intervals import Interval
+from replora.statistics.verdict import SEEDS_FOR_A_VERDICT
+from replora.studies.read_offs import DataNeeded, GoodRegion
 from replora.studies.selection import shared_rates
 from replora.studies.spec import RaceStudy
-from replora.studies.statistics import DataNeeded, GoodRegion, Interval
 from replora.studies.summary import Cell, Comparison, StudySummary, compared
-from replora.summary import SEEDS_FOR_A_VERDICT
 from replora.ui.studies.state import ShownStudy
 from replora.wording import listing
 

@@ -9,10 +9,10 @@ import streamlit as st
 from replora.config import Run
 from replora.figures.chart import Figure
 from replora.figures.studies.rate import rate_figures
+from replora.statistics.verdict import verdict
 from replora.studies.events import StudyEvent
 from replora.studies.selection import nearest, spec_of, sweep
 from replora.studies.spec import DataStudy, RaceStudy, RateStudy, Study
-from replora.studies.statistics import verdict
 from replora.studies.summary import Comparison, StudySummary, compared, csv_text, summarize_study
 from replora.ui.live.form import Form
 from replora.ui.race.form import key_of

@@ -9,8 +9,6 @@ from replora.figures.chart import Figure
 from replora.result_card import study_card
 from replora.studies.selection import spec_of
 from replora.studies.spec import study_to_dict
-from replora.studies.summary import StudySummary
-from replora.studies.teacher_summary import TeacherSummary
 from replora.ui.parts.address import absolute
 from replora.ui.parts.numbers import Download
 from replora.ui.parts.result_card import result_card
@@ -31,7 +29,7 @@ def study_result(
     more: further files, such as adapters.
     """
     summary, whole = shown.summary, spec_of(shown.whole)
-    if whole is None or not isinstance(summary, StudySummary | TeacherSummary):
+    if whole is None or summary is None:
         return
     linked = shown.spec if shown.recorded else whole
     link = absolute(link_to(f"study {linked.name}", study_to_dict(linked), "" if shown.recorded else job))

@@ -8,8 +8,10 @@ from functools import lru_cache
 from typing import Any, ClassVar, TypeVar
 
 from replora.jobs.engine import JobStatus
-from replora.studies.events import CellFinished, StudentFinished, StudyEvent, from_line
-from replora.studies.spec import Study, study_from_dict, study_to_dict
+from replora.studies.events import CellFinished, StudentFinished, StudyEvent
+from replora.studies.kinds import study_from_dict
+from replora.studies.lines import from_line
+from replora.studies.spec import Study, study_to_dict
 from replora.ui.live.session import JobSession
 
 Made = TypeVar("Made")

@@ -13,7 +13,7 @@ from replora.figures.studies.teacher import teacher_figures
 from replora.studies.events import StudyEvent
 from replora.studies.selection import only_students, spec_of
 from replora.studies.spec import Study, TeacherStudy
-from replora.studies.teacher_summary import TeacherSummary, summarize_teacher, teacher_csv
+from replora.studies.teachers.summary import TeacherSummary, summarize_teacher, teacher_csv
 from replora.ui.live.form import Form
 from replora.ui.studies.form import StudyForm
 from replora.ui.studies.page import StudyPage, figures_and_fairness, study_page, verdict_html

@@ -10,11 +10,11 @@ from replora.config import STUDENT_TITLES
 from replora.figures.heatmaps import Column, Matrix
 from replora.figures.studies.estimates import Estimate
 from replora.figures.studies.teacher import Found, TeacherPicture
+from replora.statistics.intervals import Interval
+from replora.statistics.verdict import SEEDS_FOR_A_VERDICT
 from replora.studies.events import Sketch, StudentFinished
 from replora.studies.spec import TeacherStudy
-from replora.studies.statistics import Interval
-from replora.studies.teacher_summary import ErrorRatio, StudentCell, TeacherSummary
-from replora.summary import SEEDS_FOR_A_VERDICT
+from replora.studies.teachers.summary import ErrorRatio, StudentCell, TeacherSummary
 from replora.ui.parts.cards import BLANK, card, row_of
 from replora.ui.studies.state import ShownStudy
 

@@ -17,7 +17,6 @@ from replora.methods import OURS, REFERENCE
 from replora.options import Linked, option, options
 from replora.ui.inside.race_picker import RUN, LensSource, lens_source
 from replora.ui.live.engine import WatchedEngine
-from replora.ui.parts.settings import settings
 
 PAGE = "inside"
 GRAFTED = f"{PAGE}.grafted"  # the race that the structure was chosen for
@@ -149,7 +148,9 @@ def structure_of(graft: Graft) -> dict[str, Any]:
 def race_link(source: LensSource, run: int, graft: Graft) -> str:
     """The address of the Race page with this race's settings and the structure of `graft`."""
     own = source.spec.runs[run]
-    values = settings(source.spec) | {name: getattr(own.method, name) for name in options(Method) if name != "name"}
+    values = vars(RaceOptions.nearest(source.spec)) | {
+        name: getattr(own.method, name) for name in options(Method) if name != "name"
+    }
     values |= structure_of(graft)
     known = {name: value for name, value in values.items() if name in options(RaceOptions)}
     query = urlencode(RaceOptions(**known).to_query())

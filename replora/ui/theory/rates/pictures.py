@@ -5,13 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from replora.figures.theory.rates import Cloud, Errors, RatesPicture
-from replora.simulation.events import Estimated, MonteCarloStarted, TheoryEvent
+from replora.simulation.events import Estimated, MonteCarloStarted, TheoryEvent, started_of
 from replora.simulation.specs import QUANTITY_TITLES, MonteCarlo
-
-
-def started_of(events: Sequence[TheoryEvent]) -> MonteCarloStarted | None:
-    """The first event of a run, where it has begun."""
-    return next((each for each in events if isinstance(each, MonteCarloStarted)), None)
 
 
 def latest(events: Sequence[TheoryEvent]) -> dict[str, Estimated]:

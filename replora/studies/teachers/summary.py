@@ -13,10 +13,19 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from replora.studies.events import Progress, StudentFinished, StudyEvent, StudyFinished, StudyStarted, TeachersDrawn
+from replora.statistics.intervals import Interval, geometric_interval
+from replora.statistics.verdict import lost_sentence, ratio_verdict
+from replora.studies.events import (
+    Progress,
+    StudentFinished,
+    StudyEvent,
+    StudyFinished,
+    StudyStarted,
+    TeachersDrawn,
+    started_of,
+)
 from replora.studies.fairness import FairnessItem, fairness
 from replora.studies.spec import TeacherStudy, study_to_dict
-from replora.studies.statistics import Interval, geometric_interval, lost_sentence, ratio_verdict
 
 Key = tuple[str, int, float]  # student, examples, rate
 
@@ -125,7 +134,7 @@ class TeacherSummary:
 def summarize_teacher(events: Iterable[StudyEvent]) -> TeacherSummary | None:
     """The summary of the events so far; None before the study has started."""
     events = list(events)
-    started = next((each for each in events if isinstance(each, StudyStarted)), None)
+    started = started_of(events)
     if started is None:
         return None
     spec = started.spec
@@ -192,6 +201,43 @@ def teacher_csv(events: Iterable[StudyEvent]) -> str:
             row = [each.student, each.examples, each.rate, each.seed, *values, *(str(fact).lower() for fact in facts)]
             writer.writerow(["" if value is None else value for value in row])
     return sink.getvalue()
+
+
+def table_of(summary: TeacherSummary) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Headings, and the grid of students, examples and rates as text; errors are shares of what no adaptation has."""
+    headings = ("student", "examples", "rate", "error", "95 % interval", "query off", "value off", "angle")
+    rows = []
+    for cell in summary.cells:
+        error, off = cell.error, cell.delta_errors
+        row = (
+            summary.spec.titles[cell.student],
+            f"{cell.examples:,}",
+            f"{cell.rate:g}",
+            "diverged" if error is None else f"{error.mean:.3g}",
+            "" if error is None or error.low is None else f"{error.low:.3g} to {error.high:.3g}",
+            *(("", "") if off is None else (f"{each:.2f}" for each in off)),
+            "" if cell.angles is None else f"{sum(cell.angles) / 2:.0f}°",
+            str(cell.diverged or ""),
+            "chosen" if cell.chosen and summary.spec.is_tuned else "",
+        )
+        rows.append(row)
+    return (*headings, "diverged", ""), rows
+
+
+def result_of(summary: TeacherSummary, student: str) -> str:
+    """A student's error with each number of examples, at the rate that was chosen there."""
+    return "error as a share of that without adapter: " + "; ".join(
+        f"{summary.spec.amount_in_words(cell.examples)}: {_error(cell.error)}"
+        for cell in summary.cells
+        if cell.chosen and cell.student == student
+    )
+
+
+def _error(error: Interval | None) -> str:
+    if error is None:
+        return "diverged"
+    spread = "" if error.low is None or error.high is None else f" [{error.low:.3g}, {error.high:.3g}]"
+    return f"{error.mean:.3g}{spread}"
 
 
 def _choose(

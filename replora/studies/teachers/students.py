@@ -10,9 +10,9 @@ from torch import Tensor
 
 from replora.events import Diverged, Step
 from replora.studies.events import StudentFinished
-from replora.studies.recovery import mean_angle, relative_error, sketches
-from replora.studies.teacher import Teachers, updates_of
-from replora.studies.teacher_spec import Student
+from replora.studies.teachers.recovery import mean_angle, relative_error, sketches
+from replora.studies.teachers.spec import Student
+from replora.studies.teachers.teacher import Teachers, updates_of
 from replora.tasks import Indices, batches
 from replora.training.cache import CHUNK
 from replora.training.stack import RunStack

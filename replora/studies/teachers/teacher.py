@@ -14,8 +14,8 @@ from replora.config import Method
 from replora.methods import PROJECTIONS, REFERENCE, Projection
 from replora.seeding import stream_seed
 from replora.studies.events import TeachersDrawn
-from replora.studies.recovery import Update, sketches
-from replora.studies.teacher_spec import TeacherStudy
+from replora.studies.teachers.recovery import Update, sketches
+from replora.studies.teachers.spec import TeacherStudy
 from replora.tasks import Indices, Split, load_task, nested_order, nested_subset
 from replora.training.cache import CHUNK, PrefixCache, autocast
 from replora.training.device import choose_dtype

@@ -1,0 +1,94 @@
+"""The one sentence on paired runs: who is ahead, by how much, and whether that can be told. No torch.
+
+Accuracies are shares in [0, 1]; sentences speak of points, hundredths.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from replora.config import METHOD_TITLES
+from replora.statistics.intervals import COARSE, geometric_interval, t_interval
+
+SEEDS_FOR_A_VERDICT = 3
+
+
+def verdict(
+    differences: Sequence[float], method: str = "replora", reference: str = "lora", *, when: str = "", lost: str = ""
+) -> str:
+    """The sentence on paired differences of accuracy, `method` minus `reference`, of races and studies alike.
+
+    Somebody is ahead only where Student's interval at 95 % over three seeds or more excludes zero; fewer seeds are an
+    anecdote. when: ' after 10 of 100 steps'. lost: a sentence on diverged runs, put after it.
+    """
+    ours, theirs = METHOD_TITLES.get(method, method), METHOD_TITLES.get(reference, reference)
+    note = f" {lost}" if lost else ""
+    found = t_interval(differences)
+    if found is None:
+        return f"There is no pair of runs of {ours} and {theirs} to compare.{note}"
+    if found.n < SEEDS_FOR_A_VERDICT:
+        lead = _lead(found.mean, ours, theirs)
+        return f"{lead}{when}, with {seeds_in_words(found.n)}: an anecdote, not a finding.{note}"
+    assert found.half_width is not None  # two values or more
+    lead, over = f"{ours} minus {theirs}: {points(found.mean)}", f"points over {found.n} paired seeds{when}"
+    if found.half_width < COARSE:
+        what = "level" if abs(found.mean) < COARSE else "the same on every seed, too coarse a measure for an interval"
+        return f"{lead} {over}: {what}.{note}"
+    ahead = ours if found.mean > 0 else theirs
+    what = f"{ahead} is ahead" if found.excludes_zero else "not distinguishable"
+    return f"{lead} ± {100 * found.half_width:.1f} {over}: {what}.{note}"
+
+
+def ratio_verdict(ratios: Sequence[float], ours: str, theirs: str) -> str:
+    """The sentence on paired ratios of error, `ours` over `theirs` (titles); their geometric mean is what is judged."""
+    found = geometric_interval(ratios)
+    if found is None:
+        return f"There is no pair of runs of {ours} and {theirs} to compare."
+    lead = f"The error of {ours} is {found.mean:.2f} times that of {theirs}"
+    if found.n < SEEDS_FOR_A_VERDICT:
+        return f"{lead} over {seeds_in_words(found.n)}: an anecdote, not a finding."
+    assert found.low is not None  # two values or more
+    assert found.high is not None
+    interval = f"[{found.low:.2f}, {found.high:.2f}] over {found.n} paired seeds"
+    if found.high - found.low < COARSE:
+        return f"{lead} on each of {found.n} paired seeds."
+    what = "not distinguishable" if found.low <= 1 <= found.high else f"{ours if found.mean < 1 else theirs} is ahead"
+    return f"{lead} {interval}: {what}."
+
+
+def lost_count(lost: int, runs: int) -> str:
+    """'1 of 6 runs diverged and is not counted'."""
+    return f"{lost} of {runs} runs diverged and {'is' if lost == 1 else 'are'} not counted"
+
+
+def lost_sentence(lost: Sequence[tuple[str, float, int]], runs: int) -> str:
+    """Diverged runs, counted and named by method, rate and seeds; '' where none did. lost: (method, rate, seed)."""
+    if not lost:
+        return ""
+    seeds: dict[tuple[str, float], set[int]] = {}
+    for method, rate, seed in lost:
+        seeds.setdefault((method, rate), set()).add(seed)
+    named = [
+        f"{METHOD_TITLES.get(method, method)} at rate {rate:g} (seed{'s' if len(each) > 1 else ''} "
+        f"{', '.join(map(str, sorted(each)))})"
+        for (method, rate), each in sorted(seeds.items())
+    ]
+    return f"{lost_count(len(lost), runs)}: {'; '.join(named)}."
+
+
+def seeds_in_words(count: int) -> str:
+    """'one seed', '2 seeds'."""
+    return "one seed" if count == 1 else f"{count} seeds"
+
+
+def points(share: float) -> str:
+    """Points with one decimal; no minus before zero."""
+    text = f"{100 * share:.1f}"
+    return "0.0" if text == "-0.0" else text.replace("-", "\u2212")
+
+
+def _lead(difference: float, ours: str, theirs: str) -> str:
+    size = 100 * abs(difference)
+    if size < 0.05:
+        return f"{ours} and {theirs} are level"
+    return f"{ours if difference > 0 else theirs} is {size:.1f} points ahead"
