@@ -8,20 +8,20 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from replora.lens.answers import InsideAnswer, MergeAnswer, Tensor2d, Update
+from replora.lens.answers import InsideAnswer, MergeAnswer, ProjectionUpdate, Tensor2d, Update
 from replora.lens.arrays import Array
 from replora.lens.questions import Edit, Graft, InsideQuestion, LensError
 
 RANK, FEATURES, WIDTH, TOKENS, HEADS, EXAMPLES = 4, 48, 12, 10, 3, 200
 STRIDE = 2
-TITLES = {
-    "latent": "Latent {0}_0",
-    "first_weight": "g_{0}, first weights",
-    "first_bias": "g_{0}, first bias",
-    "last_weight_0": "g_{0}, last weights to {0}_q",
-    "last_bias_0": "g_{0}, last bias to {0}_q",
-    "last_weight_1": "g_{0}, last weights to {0}_v",
-    "last_bias_1": "g_{0}, last bias to {0}_v",
+FACTS = {  # title, label, part, group
+    "latent": ("Latent {0}_0", "{0}_0", "latent", "latents"),
+    "first_weight": ("g_{0}, first weights", "W_1", "hidden", "first weights"),
+    "first_bias": ("g_{0}, first bias", "b_1", "bias", "first biases"),
+    "last_weight_0": ("g_{0}, last weights to {0}_q", "W_2 to {0}_q", "output", "last weights"),
+    "last_bias_0": ("g_{0}, last bias to {0}_q", "b_2 to {0}_q", "bias", "last biases"),
+    "last_weight_1": ("g_{0}, last weights to {0}_v", "W_2 to {0}_v", "output", "last weights"),
+    "last_bias_1": ("g_{0}, last bias to {0}_v", "b_2 to {0}_v", "bias", "last biases"),
 }
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "identity": lambda x: x,
@@ -70,8 +70,8 @@ def synthetic_inside(question: InsideQuestion, *, step: int = 100, layers: int =
         classes=tuple("0123456789"),
         label=7,
         examples=EXAMPLES,
-        tensors=tuple(_tensor(name, values, sent=False) for name, values in now.items()),
-        chosen=_tensor(question.tensor, now[question.tensor], sent=True) if question.tensor else None,
+        tensors=tuple(tensor_of(name, values, sent=False) for name, values in now.items()),
+        chosen=tensor_of(question.tensor, now[question.tensor]) if question.tensor else None,
         trained=update_of(trained, Graft()),
         now=update_of(now, question.graft),
         beside=update_of(parameters(50, question.layer), Graft()) if question.beside >= 0 else None,
@@ -85,10 +85,11 @@ def _change(now: dict[str, Array], edit: Edit) -> None:
     now[edit.tensor][places] = now[edit.tensor][places] * edit.factor if edit.value is None else edit.value
 
 
-def _tensor(name: str, values: Array, *, sent: bool) -> Tensor2d:
+def tensor_of(name: str, values: Array, *, sent: bool = True) -> Tensor2d:
+    """A tensor as the answer names it, with its values or without."""
     side, _, part = name.split(".")
-    title = TITLES[part].format("A" if side == "g_a" else "B")
-    return Tensor2d(name, title, *values.shape, values if sent else np.zeros(0, np.float32))
+    title, label, kind, group = (each.format("A" if side == "g_a" else "B") for each in FACTS[part])
+    return Tensor2d(name, title, label, kind, group, *values.shape, values if sent else np.zeros(0, np.float32))
 
 
 def update_of(found: Mapping[str, Array], graft: Graft) -> Update:
@@ -102,27 +103,23 @@ def update_of(found: Mapping[str, Array], graft: Graft) -> Update:
         made: Array = hidden @ own[f"last_weight_{output}"] + own[f"last_bias_{output}"]
         return made + own["latent"] if graft.residual and side == "g_a" else made
 
-    (a_query, b_query), (a_value, b_value) = ((rows("g_a", each), rows("g_b", each)) for each in (0, 1))
-    query, value = b_query.T @ a_query, b_value.T @ a_value
-    spectra = [np.linalg.svd(each, compute_uv=False)[:RANK].astype(np.float32) for each in (query, value)]
-    norms = tuple(float(np.linalg.norm(each)) for each in (query, value))
-    cosine = float((query * value).sum()) / max(norms[0] * norms[1], 1e-9)
-    logits = query[:TOKENS, :TOKENS]
+    def part(output: int) -> ProjectionUpdate:
+        a, b = rows("g_a", output), rows("g_b", output)
+        delta = b.T @ a
+        singular = np.linalg.svd(delta, compute_uv=False)[:RANK].astype(np.float32)
+        norm = float(np.linalg.norm(delta))
+        return ProjectionUpdate(a, b, delta[::STRIDE, ::STRIDE], singular, norm, _effective_rank(singular))
+
+    query, value = part(0), part(1)
+    dense_query, dense_value = query.b.T @ query.a, value.b.T @ value.a
+    cosine = float((dense_query * dense_value).sum()) / max(query.norm * value.norm, 1e-9)
+    logits = dense_query[:TOKENS, :TOKENS]
     gates = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    odds = np.exp(query[0, :10])
+    odds = np.exp(dense_query[0, :10])
     return Update(
-        a_query,
-        a_value,
-        b_query,
-        b_value,
-        query[::STRIDE, ::STRIDE],
-        value[::STRIDE, ::STRIDE],
-        spectra[0],
-        spectra[1],
-        norms,
-        tuple(_effective_rank(each) for each in spectra),
+        {"query": query, "value": value},
         cosine,
-        float(np.hypot(*norms)),
+        float(np.hypot(query.norm, value.norm)),
         gates.astype(np.float32),
         round(EXAMPLES * (0.5 + 0.4 * abs(cosine))) / EXAMPLES,
         (odds / odds.sum()).astype(np.float32),

@@ -33,6 +33,7 @@ from replora.lens.questions import (
     MergeQuestion,
 )
 from replora.lens.service import answer
+from replora.methods import PROJECTIONS
 from replora.options import UserError
 from replora.own_data.examples import Examples
 from replora.own_data.limits import Limits
@@ -54,14 +55,14 @@ class Oracle:
         tensors, spec = found.at(step), found.spec
         self.spec = spec
         self.backbone = load_backbone(TASKS[spec.task].backbone)
-        pair = FactorPair(*(tensors[name][run : run + 1] for name in FactorPair._fields))
+        names = [f"{side}_{projection}" for projection in PROJECTIONS for side in ("a", "b")]
+        own = {name: tensors[name][run : run + 1] for name in names}
         method = spec.runs[LORA].method.from_dict({**spec.runs[LORA].method.to_dict(), "rank": 4, "alpha": 4.0})
-        shape = AttentionShape(
-            pair.a_query.shape[1], pair.a_query.shape[3], pair.b_query.shape[2], pair.b_value.shape[2]
-        )
+        _, layers, _, in_features = own["a_query"].shape
+        shape = AttentionShape(layers, in_features, tuple(own[f"b_{each}"].shape[2] for each in PROJECTIONS))
         factors = DirectFactors(method, shape, [0])
         factors.scaling.copy_(tensors["scaling"][run : run + 1])
-        factors.load_state_dict(pair._asdict())
+        factors.load_state_dict(own)
         blocks = self.backbone.blocks
         self.model = attach_factors(self.backbone.model, factors, range(blocks - spec.adapted_blocks, blocks))
         self.head = tensors["head_weight"][run], tensors["head_bias"][run, 0]
@@ -194,14 +195,14 @@ def test_inside_agrees_with_dense_products(folders, modality):
     query, value = dense[1]
     update = found.trained
     places = np.ix_(found.shown_rows, found.shown_columns)
-    np.testing.assert_allclose(update.delta_query, query.numpy()[places], atol=1e-6)
-    np.testing.assert_allclose(update.delta_value, value.numpy()[places], atol=1e-6)
-    for side, matrix in (("query", query), ("value", value)):
+    for part, matrix in zip((update.parts["query"], update.parts["value"]), (query, value), strict=True):
+        np.testing.assert_allclose(part.delta, matrix.numpy()[places], atol=1e-6)
         expected = torch.linalg.svdvals(matrix.double())[:4]
-        np.testing.assert_allclose(getattr(update, f"singular_{side}"), expected, rtol=1e-4, atol=1e-7)
+        np.testing.assert_allclose(part.singular, expected, rtol=1e-4, atol=1e-7)
         shares = expected / expected.sum()
         rank = float(torch.exp(-(shares * shares.log()).sum()))
-        assert update.effective_rank[("query", "value").index(side)] == pytest.approx(rank, rel=1e-4)
+        assert part.effective_rank == pytest.approx(rank, rel=1e-4)
+        assert part.norm == pytest.approx(float(matrix.norm()), rel=1e-4)
     flat = torch.nn.functional.cosine_similarity(query.flatten(), value.flatten(), dim=0)
     assert update.cosine == pytest.approx(float(flat), abs=1e-5)
     assert update.total_norm == pytest.approx(float(sum(each.square().sum() for pair in dense for each in pair)) ** 0.5)
@@ -214,7 +215,7 @@ def test_inside_agrees_with_dense_products(folders, modality):
     right = oracle.logits(merge(oracle.model), tested.examples).argmax(-1).numpy() == tested.labels
     assert update.accuracy == pytest.approx(right.mean(), abs=1e-9)
     assert found.beside is not None
-    assert found.beside.a_query.shape[0] >= 2
+    assert found.beside.parts["query"].a.shape[0] >= 2
 
 
 def test_an_edit_changes_what_it_should_and_only_that(folders):
@@ -227,13 +228,15 @@ def test_an_edit_changes_what_it_should_and_only_that(folders):
     changed = np.argwhere(after.chosen.values != latent)
     assert changed.tolist() == [[1, 7]]
     assert after.chosen.values[1, 7] == 2.0
-    np.testing.assert_array_equal(after.trained.a_query, before.trained.a_query)
-    rows = np.flatnonzero((after.now.a_query != before.now.a_query).any(axis=1))
+    np.testing.assert_array_equal(after.trained.parts["query"].a, before.trained.parts["query"].a)
+    rows = np.flatnonzero((after.now.parts["query"].a != before.now.parts["query"].a).any(axis=1))
     assert rows.tolist() == [1]  # a latent row makes the same row of A
-    assert (after.now.b_query != before.now.b_query).any()
-    np.testing.assert_array_equal(after.now.b_value, before.now.b_value)
+    assert (after.now.parts["query"].b != before.now.parts["query"].b).any()
+    np.testing.assert_array_equal(after.now.parts["value"].b, before.now.parts["value"].b)
     again = ask(InsideQuestion(folder=folder, run=REPLORA, layer=1), InsideAnswer)
-    np.testing.assert_array_equal(again.now.a_query, before.now.a_query)  # the run itself is untouched
+    np.testing.assert_array_equal(
+        again.now.parts["query"].a, before.now.parts["query"].a
+    )  # the run itself is untouched
 
 
 def test_the_accuracy_of_an_edit_is_the_same_whether_or_not_the_rows_before_it_are_known(folders):
@@ -242,7 +245,7 @@ def test_the_accuracy_of_an_edit_is_the_same_whether_or_not_the_rows_before_it_a
     quick = ask(InsideQuestion(folder=folder, run=REPLORA, layer=1, edits=edits), InsideAnswer)
     oracle = Oracle(folders["image"], REPLORA)
     with torch.no_grad():
-        adapter_of(oracle.model).factors.b_value[0, 1] = torch.from_numpy(quick.now.b_value.T.copy())
+        adapter_of(oracle.model).factors.b_value[0, 1] = torch.from_numpy(quick.now.parts["value"].b.T.copy())
     tested = oracle.task.test.take(nested_subset(oracle.task.test.labels, 200, 0))
     right = oracle.logits(merge(oracle.model), tested.examples).argmax(-1).numpy() == tested.labels
     assert quick.now.accuracy == pytest.approx(right.mean(), abs=1e-9)
@@ -266,11 +269,12 @@ def test_grafts_do_what_they_say(folders):
 
     trained = now()
     separate = now(sharing="separate")
-    for name in FactorPair._fields:
-        np.testing.assert_allclose(getattr(separate, name), getattr(trained, name), atol=1e-7)
+    for projection in PROJECTIONS:
+        np.testing.assert_allclose(separate.parts[projection].a, trained.parts[projection].a, atol=1e-7)
+        np.testing.assert_allclose(separate.parts[projection].b, trained.parts[projection].b, atol=1e-7)
     tied = now(sharing="tied")
-    np.testing.assert_array_equal(tied.a_query, tied.a_value)
-    np.testing.assert_allclose(tied.a_query, trained.a_query, atol=1e-7)
+    np.testing.assert_array_equal(tied.parts["query"].a, tied.parts["value"].a)
+    np.testing.assert_allclose(tied.parts["query"].a, trained.parts["query"].a, atol=1e-7)
     assert tied.cosine == pytest.approx(1.0, abs=1e-6)
     tensors = {}
     for name in ("latent", "first_weight", "first_bias", "last_weight_0", "last_bias_0"):
@@ -279,12 +283,16 @@ def test_grafts_do_what_they_say(folders):
     latent = tensors["latent"]
     hidden = latent @ tensors["first_weight"] + tensors["first_bias"]
     linear = hidden @ tensors["last_weight_0"] + tensors["last_bias_0"]
-    np.testing.assert_allclose(now(activation="identity").a_query, linear, atol=1e-6)
-    np.testing.assert_allclose(now(residual=True).a_query, latent + trained.a_query, atol=1e-6)
-    np.testing.assert_allclose(now(residual=True).b_query, trained.b_query, atol=1e-7)  # B has no residual
+    np.testing.assert_allclose(now(activation="identity").parts["query"].a, linear, atol=1e-6)
+    np.testing.assert_allclose(now(residual=True).parts["query"].a, latent + trained.parts["query"].a, atol=1e-6)
+    np.testing.assert_allclose(
+        now(residual=True).parts["query"].b, trained.parts["query"].b, atol=1e-7
+    )  # B has no residual
     one = ask(InsideQuestion(folder=folder, run=REPLORA, layer=0, graft=Graft(layer_sharing="one")), InsideAnswer)
-    np.testing.assert_allclose(one.now.a_query, one.trained.a_query, atol=1e-7)  # the first layer's MLP serves all
-    assert np.abs(now(layer_sharing="one").a_query - trained.a_query).max() > 1e-4
+    np.testing.assert_allclose(
+        one.now.parts["query"].a, one.trained.parts["query"].a, atol=1e-7
+    )  # the first layer's MLP serves all
+    assert np.abs(now(layer_sharing="one").parts["query"].a - trained.parts["query"].a).max() > 1e-4
 
 
 @pytest.mark.parametrize("modality", MODALITIES)

@@ -8,16 +8,19 @@ from pathlib import Path
 import pytest
 import torch
 
-from replora.adapters.factors import AttentionShape, MixedFactors, make_factors
+from replora.adapters.factors import AttentionShape
+from replora.adapters.kinds import make_factors
+from replora.adapters.stacked import MixedFactors
 from replora.catalog import ASSETS, TASKS
 from replora.config import RaceOptions
 from replora.lens.parameters import trained_factors
 from replora.lens.subject import Subject
+from replora.methods import PROJECTIONS
 from replora.training.head import Heads
 from replora.training.snapshots import Snapshots, SnapshotWriter
 from scripts.record_runs import LENS_STEPS, thin
 
-SHAPE = AttentionShape(layers=2, in_features=8, query_features=8, value_features=4)
+SHAPE = AttentionShape(layers=2, in_features=8, out_features=(8, 4))
 
 
 @pytest.fixture
@@ -61,7 +64,9 @@ def test_a_recorded_race_is_the_default_one_and_its_factors_arise_from_its_param
     replora = next(place for place, run in enumerate(found.spec.runs) if run.method.name == "replora")
     step, factors = trained_factors(found, replora)
     assert step == found.spec.steps
-    kept = found.taken(step, [replora]).pair
-    for generated, stored in zip(factors.generate(), kept, strict=True):
-        # Parameters and factors are both rounded to half precision: 2^-11 of each, summed over a hidden layer.
-        assert (generated - stored).abs().max() <= 2e-3 * stored.abs().max()
+    kept, made = found.taken(step, [replora]).pairs, factors.generate()
+    assert set(kept) == set(made) == set(PROJECTIONS)
+    for projection, pair in made.items():
+        for generated, stored in zip(pair, kept[projection], strict=True):
+            # Parameters and factors are both rounded to half precision: 2^-11 of each, summed over a hidden layer.
+            assert (generated - stored).abs().max() <= 2e-3 * stored.abs().max()

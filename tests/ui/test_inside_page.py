@@ -18,12 +18,12 @@ from streamlit.testing.v1 import AppTest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "lens"))
 
-from synthetic_inside import parameters, synthetic_inside, synthetic_merge
+from synthetic_inside import parameters, synthetic_inside, synthetic_merge, tensor_of
 
 from replora.config import RaceOptions
 from replora.events import to_line
 from replora.figures.inside.quick_maps import common_scale, map_uri, strongest
-from replora.lens.answers import InsideAnswer, Tensor2d
+from replora.lens.answers import InsideAnswer
 from replora.lens.questions import MOST_EDITS, QUESTIONS, Edit, InsideQuestion, Question
 from replora.ui.components.matrix_editor import Grip, Held, grip_of
 from replora.ui.inside import race_picker as lens_source
@@ -287,7 +287,7 @@ def test_merging_is_measured_when_asked_for(app: Open, asked: FakeEngine) -> Non
     assert "The answerer ended." in said(test)
 
 
-HELD = Held(Tensor2d(LATENT, "Latent A_0", 4, 6, np.linspace(-1, 1, 24, dtype=np.float32).reshape(4, 6)), "token")
+HELD = Held(tensor_of(LATENT, np.linspace(-1, 1, 24, dtype=np.float32).reshape(4, 6)), "token")
 GOOD = {"token": "token", "act": "settled", "scope": "entry", "row": 1, "column": 5, "amount": 0.5, "serial": 7}
 
 
@@ -336,7 +336,7 @@ def test_amounts_are_held_within_bounds() -> None:
     assert low is not None
     assert far.edit.value == pytest.approx(4.0)
     assert (low.edit.factor, low.edit.value, low.moving) == (-2.0, None, True)
-    assert Held(Tensor2d("b", "b", 1, 2, np.zeros((1, 2), np.float32)), "t").largest == 1.0
+    assert Held(tensor_of("g_a.0.first_bias", np.zeros((1, 2), np.float32)), "t").largest == 1.0
 
 
 def test_places_too_many_are_refused_with_a_sentence() -> None:
@@ -382,14 +382,14 @@ def test_a_zero_update_is_drawn_as_well(answer: InsideAnswer) -> None:
     zero = synthetic_inside(
         InsideQuestion(folder="", run=2, edits=tuple(Edit(tensor=each.name, factor=0.0) for each in answer.tensors))
     )
-    assert zero.now.effective_rank == (0.0, 0.0)
+    assert [each.effective_rank for each in zero.now.parts.values()] == [0.0, 0.0]
     assert "0.0, 0.0" in inside_cards(zero)
     assert "nan" not in board_html(zero, "LoRA", 0)
 
 
 def test_lanes_mark_what_is_held_and_what_has_changed() -> None:
     weights = {name: each for name, each in parameters(2, 0).items() if "bias" not in name}
-    tensors = {name: Tensor2d(name, name, *each.shape, each) for name, each in weights.items()}
+    tensors = {name: tensor_of(name, each) for name, each in weights.items()}
     lanes = lanes_html(tensors, {"g_b.0.latent": np.zeros((4, 48), np.float32)}, LATENT)
     assert lanes.count('class="lane"') == 2
     assert lanes.count("chosen") == 1
