@@ -18,19 +18,10 @@ from replora.adapters.attach import AdapterError, AttentionNotFoundError, adapte
 from replora.adapters.kinds import make_factors
 from replora.adapters.stacked import MixedFactors
 from replora.backbones import load_backbone
-from replora.lens.attention import (
-    AttentionReadError,
-    HeadExperts,
-    effective_experts,
-    entropy,
-    head_as_experts,
-    kl,
-    load,
-    part_sizes,
-    read_layers,
-    shift_norms,
-    top_tokens,
-)
+from replora.lens.attention import head_as_experts, part_sizes, read_layers
+from replora.lens.measures import effective_experts, entropy, kl, load, shift_norms, top_tokens
+from replora.lens.mixtures import HeadExperts
+from replora.lens.reader import AttentionReadError
 from replora.tasks import load_task
 
 Inputs = Tensor | dict[str, Tensor]
