@@ -51,9 +51,11 @@ def answer_inside(subject: Subject, question: InsideQuestion) -> InsideAnswer:
         now = as_shown.kept_update(key, now_factors, own, None if whole else question.run)
     beside = None
     if question.beside != FROZEN:
-        if subject.run(question.beside).method.name != REFERENCE:
+        method = subject.run(question.beside).method
+        if method.name != REFERENCE:
             raise LensError(f"beside must be a LoRA run, got run {question.beside}.")
-        taken = subject.taken(step, [question.beside])
+        taken = subject.taken(step, [question.beside])  # with zeros for projections that only other runs adapt
+        taken = dataclasses.replace(taken, pairs={each: taken.pairs[each] for each in method.projections})
         beside = as_shown.kept_update(("beside", question.beside, step), None, taken)
     shape = factors.shape
     return InsideAnswer(
