@@ -17,6 +17,15 @@ if TYPE_CHECKING:
     from replora.config import Method, Race, Run
     from replora.lens.attention import head_as_experts, part_sizes
     from replora.options import SpecError
+    from replora.theory.identifiability import (
+        fisher_eigenvalues,
+        profile_deviance,
+        samples_to_tell,
+        split_loss,
+        zero_eigenvalues,
+    )
+    from replora.theory.rates import n_mse_over_sigma2
+    from replora.theory.voronoi import cell_losses, voronoi_cells, voronoi_loss, voronoi_loss_by_count
     from replora.training.race import race
 
 __version__ = "0.1.0"
@@ -30,15 +39,25 @@ _HOMES = {
     "Run": "replora.config",
     "SpecError": "replora.options",
     "attach": "replora.adapters.attach",
+    "cell_losses": "replora.theory.voronoi",
     "delta_weights": "replora.adapters.attach",
     "detach": "replora.adapters.attach",
     "find_attention": "replora.adapters.attach",
+    "fisher_eigenvalues": "replora.theory.identifiability",
     "head_as_experts": "replora.lens.attention",
     "load_peft": "replora.adapters.peft",
     "merge": "replora.adapters.attach",
+    "n_mse_over_sigma2": "replora.theory.rates",
     "part_sizes": "replora.lens.attention",
+    "profile_deviance": "replora.theory.identifiability",
     "race": "replora.training.race",
+    "samples_to_tell": "replora.theory.identifiability",
     "save_peft": "replora.adapters.peft",
+    "split_loss": "replora.theory.identifiability",
+    "voronoi_cells": "replora.theory.voronoi",
+    "voronoi_loss": "replora.theory.voronoi",
+    "voronoi_loss_by_count": "replora.theory.voronoi",
+    "zero_eigenvalues": "replora.theory.identifiability",
 }
 
 __all__ = [
@@ -50,15 +69,25 @@ __all__ = [
     "Run",
     "SpecError",
     "attach",
+    "cell_losses",
     "delta_weights",
     "detach",
     "find_attention",
+    "fisher_eigenvalues",
     "head_as_experts",
     "load_peft",
     "merge",
+    "n_mse_over_sigma2",
     "part_sizes",
+    "profile_deviance",
     "race",
+    "samples_to_tell",
     "save_peft",
+    "split_loss",
+    "voronoi_cells",
+    "voronoi_loss",
+    "voronoi_loss_by_count",
+    "zero_eigenvalues",
 ]
 
 
