@@ -61,6 +61,7 @@ def test_every_option_of_the_form_is_there_and_six_are_in_sight(app: Open) -> No
             *test.sidebar.text_input,
             *test.sidebar.toggle,
             *test.sidebar.segmented_control,
+            *test.sidebar.pills,
         ]
     }
     options = set(RaceOptions.__dataclass_fields__)

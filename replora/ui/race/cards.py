@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import fmean
 
-from replora.config import METHOD_TITLES, Race
+from replora.config import Race
 from replora.events import Event, started_of
+from replora.methods import METHOD_TITLES, OURS, REFERENCE, has_adapter
 from replora.summary import RaceSummary, RunSummary, paired_differences, race_verdict, summarize
 from replora.ui.parts.cards import BLANK, card, row_of
 from replora.wording import MINUS, count, duration, signed
@@ -17,7 +18,7 @@ def race_cards(spec: Race, events: Sequence[Event]) -> str:
     summary = summarize(events)
     methods = list(dict.fromkeys(run.method.name for run in spec.runs))
     cards = [_method_card(name, [run for run in _runs(summary) if run.method == name]) for name in methods]
-    if {"lora", "replora"} <= set(methods):
+    if {OURS, REFERENCE} <= set(methods):
         cards.append(_difference_card(summary))
     cards.append(_pace_card(summary))
     return row_of(cards)
@@ -29,7 +30,7 @@ def verdict_line(events: Sequence[Event]) -> str:
     if summary is None or all(run.final_accuracy is None for run in summary.runs):
         return "No verdict before the first evaluation."
     methods = {run.method for run in summary.runs}
-    if not {"lora", "replora"} <= methods:
+    if not {OURS, REFERENCE} <= methods:
         return "One method alone has nothing to be compared with; choose Both for a race."
     return race_verdict(summary)
 
@@ -61,10 +62,10 @@ def _method_card(name: str, runs: Sequence[RunSummary]) -> str:
     lost = sum(run.diverged for run in runs)
     value = f"{100 * fmean(finals):.1f}<small> %</small>" if finals else BLANK
     notes = []
-    if runs and name != "head":
-        notes.append(f"{count(runs[0].trained_parameters)} parameters, {count(runs[0].deployed_parameters)} deployed")
-    elif name == "head":
+    if not has_adapter(name):
         notes.append("no adapter")
+    elif runs:
+        notes.append(f"{count(runs[0].trained_parameters)} parameters, {count(runs[0].deployed_parameters)} deployed")
     else:
         notes.append("&nbsp;")
     if lost:
@@ -80,7 +81,9 @@ def _difference_card(summary: RaceSummary | None) -> str:
         note = f"{len(found)} seeds: {signed(min(found))} to {signed(max(found))}"
     else:
         note = "one seed" if found else "seed by seed"
-    return card("difference", "Difference", value, "", [f"RepLoRA {MINUS} LoRA, {note}"])
+    return card(
+        "difference", "Difference", value, "", [f"{METHOD_TITLES[OURS]} {MINUS} {METHOD_TITLES[REFERENCE]}, {note}"]
+    )
 
 
 def _pace_card(summary: RaceSummary | None) -> str:
