@@ -108,8 +108,10 @@ def test_the_command_of_a_study_says_every_option(spec: type[Study]) -> None:
 
 def test_the_command_says_all_options_at_once_and_odd_numbers_exactly() -> None:
     values = {name: other_value(RaceOptions, name) for name in options(RaceOptions)}
-    wanted = RaceOptions(**{**values, "methods": ("replora", "lora"), "learning_rate": 1 / 3, "weight_decay": 1e-17})
-    assert options_read(RaceOptions, race_command(wanted.race())) == wanted
+    values |= {"methods": ("replora", "lora"), "learning_rate": 1 / 3, "weight_decay": 1e-17, "mlp_depth": 2}
+    for idle_with_one in ("sharing", "projections"):  # with one projection there is nothing to share
+        wanted = RaceOptions(**{name: value for name, value in values.items() if name != idle_with_one})
+        assert options_read(RaceOptions, race_command(wanted.race())) == wanted
     assert race_command(RaceOptions().race()) == "python -m replora race"
 
 

@@ -1,4 +1,4 @@
-"""What holds for all pages: the guard, the navigation, no torch in the web process, no Streamlit in the figures."""
+"""What holds for all pages: the guard, the navigation, no torch in the web process."""
 
 from __future__ import annotations
 
@@ -38,16 +38,6 @@ def test_the_web_process_never_loads_torch(file: Path, tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip().splitlines()[-1:] in ([], [""]), done.stdout
-
-
-def test_the_figures_know_neither_streamlit_nor_the_rest_of_the_house() -> None:
-    allowed = ("replora.config", "replora.events", "replora.options", "replora.figures")
-    for file in (ROOT / "replora" / "figures").rglob("*.py"):
-        tree = ast.parse(file.read_text(encoding="utf-8"))
-        imported = [each.module or "" for each in ast.walk(tree) if isinstance(each, ast.ImportFrom)]
-        imported += [name.name for each in ast.walk(tree) if isinstance(each, ast.Import) for name in each.names]
-        assert not [name for name in imported if name.split(".")[0] in ("streamlit", "torch")]
-        assert not [name for name in imported if name.startswith("replora") and not name.startswith(allowed)]
 
 
 def test_every_page_is_in_the_navigation_and_begins_with_the_guard() -> None:

@@ -67,13 +67,13 @@ def test_a_session_whose_job_is_forgotten_says_so(engine: Any) -> None:
 
 
 def test_settings_are_the_form_that_made_the_race() -> None:
-    form = RaceOptions(rank=8, seeds=(0, 3), methods=("lora", "head"), residual=True, learning_rate=0.02)
+    form = RaceOptions(rank=8, seeds=(0, 3), methods=("lora", "head"), projections=("query",), learning_rate=0.02)
     assert RaceOptions.of(form.race()) == RaceOptions.nearest(form.race()) == form
     assert sorted(unlike(RACE, form.race())) == [
         "learning rate 0.001",
         "methods LoRA and RepLoRA",
+        "projections query and value",
         "rank 4",
-        "residual off",
         "seeds 0",
     ]
 

@@ -86,12 +86,13 @@ def test_six_controls_are_in_sight_and_all_options_are_there(app: Open, page: st
         side.text_input,
         side.toggle,
         side.segmented_control,
+        side.pills,
     )
     keys = {each.key.removeprefix(f"{page}.") for kind in kinds for each in kind}
     declared = set(options(DataStudy if page == DATA else RateStudy))
     assert keys == declared
     box = side.expander[0]
-    hidden = (box.select_slider, box.selectbox, box.number_input, box.text_input, box.toggle)
+    hidden = (box.select_slider, box.selectbox, box.number_input, box.text_input, box.toggle, box.pills)
     assert len(keys) - sum(len(kind) for kind in hidden) == 6
 
 

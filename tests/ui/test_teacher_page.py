@@ -118,7 +118,7 @@ def test_six_controls_are_in_sight_and_all_options_are_there(app: Open) -> None:
     keys = {each.key.removeprefix(f"{PAGE}.") for kind in kinds for each in kind}
     assert keys == set(options(TeacherStudy))
     box = side.expander[0]
-    hidden = (box.select_slider, box.selectbox, box.number_input, box.text_input, box.toggle)
+    hidden = (box.select_slider, box.selectbox, box.number_input, box.text_input, box.toggle, box.pills)
     assert len(keys) - sum(len(kind) for kind in hidden) == 6
 
 

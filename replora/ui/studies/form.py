@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 import streamlit as st
 
-from replora.config import METHOD_TITLES, STUDENT_TITLES
+from replora.methods import METHOD_TITLES, STUDENT_TITLES, idle_knobs
 from replora.options import SpecError, UserError, format_value, kind_of, options
 from replora.studies.spec import Study
 from replora.ui.forms.backbone import backbone_control
@@ -20,11 +20,10 @@ from replora.ui.parts.settings import value_text
 from replora.ui.visitor.own_data import own_tasks
 
 METHODS = ("lora", "replora", "head")
-REPLORA_ONLY = {"mlp_width", "activation", "sharing", "layer_sharing", "residual"}
 MORE = (
-    "backbone", "steps", "batch_size", "mlp_width", "test_examples", "validation_examples", "activation", "sharing",
-    "layer_sharing", "residual", "alpha", "adapted_blocks", "head_start", "head_learning_rate", "warmup_fraction",
-    "weight_decay", "clip_norm", "device", "precision",
+    "backbone", "steps", "batch_size", "mlp_width", "mlp_depth", "test_examples", "validation_examples", "projections",
+    "activation", "sharing", "layer_sharing", "residual", "alpha", "adapted_blocks", "head_start", "head_learning_rate",
+    "warmup_fraction", "weight_decay", "clip_norm", "device", "precision",
 )  # fmt: skip
 
 
@@ -54,7 +53,7 @@ def study_form(form: StudyForm, opened: Study) -> Form[Study]:
     problems: list[str] = []
 
     def place(name: str) -> None:
-        idle = set() if "replora" in values.get("methods", METHODS) else set(REPLORA_ONLY)
+        idle = idle_knobs(values.get("methods", METHODS))
         if values.get("tuned"):
             idle.add("learning_rate")
         elif "tuned" in values:
