@@ -43,6 +43,19 @@ def test_json_is_one_object_on_the_last_line_and_runs_again_the_same(tmp_path: P
     assert [each["final_loss"] for each in again["runs"]] == [each["final_loss"] for each in summary["runs"]]
 
 
+def test_projections_and_depth_go_from_the_flags_into_the_runs(tmp_path: Path):
+    events = tmp_path / "out.jsonl"
+    result = run("--projections", "query", "--mlp-depth", "2", "--mlp-width", "8", "--events", str(events), "--json")
+    assert result.exit_code == 0, result.output
+    summary = json.loads(result.stdout.splitlines()[-1])
+    assert {each["deployed_parameters"] for each in summary["runs"]} == {4 * (384 + 384)}  # rank, A and B
+    started = read_events(events)[0]
+    assert isinstance(started, Started)
+    lora, replora = (each.method for each in started.spec.runs)
+    assert lora.projections == replora.projections == ("query",)
+    assert (lora.mlp_depth, replora.mlp_depth) == (1, 2)  # LoRA has no MLP
+
+
 def test_people_get_a_table_and_a_verdict():
     result = run("--methods", "head,lora,replora")
     assert result.exit_code == 0, result.output

@@ -205,6 +205,17 @@ def test_json_is_one_object_on_the_last_line_and_a_recording_gives_the_same(tmp_
     assert len(list(csv.DictReader(table.open()))) == 12
 
 
+def test_a_study_of_one_projection_and_deep_mlps(tmp_path: Path):
+    recording = tmp_path / "study.jsonl"
+    arguments = ["--rates", "1e-3", "--seeds", "0", "--projections", "query", "--mlp-depth", "2"]
+    result = command("rate", *arguments, "--events", str(recording), "--json")
+    assert result.exit_code == 0, result.output
+    started = next(iter(read_study_events(recording)))
+    assert isinstance(started, StudyStarted)
+    assert (started.spec.projections, started.spec.mlp_depth) == (("query",), 2)
+    assert {each.deployed_parameters for each in started.methods} == {started.spec.rank * (384 + 384)}  # A and B
+
+
 def test_people_get_a_table_the_fairness_list_and_a_verdict():
     result = command("data", "--fractions", "0.1,1.0", "--seeds", "0")
     assert result.exit_code == 0, result.output

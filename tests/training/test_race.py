@@ -73,6 +73,22 @@ def test_a_batch_of_mixed_runs_equals_each_run_alone(task):
     assert (together[0] - together[-1]).abs().min() > 1e-3
 
 
+def test_runs_of_different_projections_and_depths_equal_each_alone():
+    methods = [
+        Method(name="lora", projections=("query",)),
+        Method(name="lora", rank=2, projections=("value",)),
+        Method(name="replora", mlp_width=16, projections=("value",), mlp_depth=0),
+        Method(name="replora", mlp_width=8, mlp_depth=2),
+        Method(name="head"),
+    ]
+    runs = tuple(Run(method=method, seed=3, learning_rate=1e-2) for method in methods)
+    spec = small(task="wordnet_topics", runs=runs, steps=4, evaluate_every=4)
+    together = list(race(spec))
+    alone = torch.cat([losses(list(race(dataclasses.replace(spec, runs=(run,))))) for run in runs], dim=1)
+    torch.testing.assert_close(losses(together), alone, atol=1e-4, rtol=0)
+    assert len({round(loss, 5) for loss in losses(together)[-1].tolist()}) == len(runs)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_same_spec_same_events_bit_for_bit(precision):
