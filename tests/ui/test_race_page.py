@@ -69,7 +69,7 @@ def test_every_option_of_the_form_is_there_and_six_are_in_sight(app: Open) -> No
     hidden = {
         each.key.removeprefix("race.")
         for box in test.sidebar.expander
-        for each in [*box.select_slider, *box.selectbox, *box.number_input, *box.text_input, *box.toggle]
+        for each in [*box.select_slider, *box.selectbox, *box.number_input, *box.text_input, *box.toggle, *box.pills]
     }
     assert keys - hidden == {"methods", "task", "rank", "mlp_width", "data_fraction", "learning_rate", "seeds"}
 
