@@ -7,7 +7,7 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
-from replora.figures.chart import Figure
+from replora.figures.figure import Figure
 from replora.figures.theory_style import SERIES_NAMES
 
 Row = dict[str, Any]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from replora.figures.chart import Figure
+from replora.figures.figure import Figure
 from replora.figures.plot import Axis, Plot
 
 Numbers = Sequence[float]

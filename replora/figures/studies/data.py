@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from replora.figures.chart import Figure
+from replora.figures.figure import Figure
 from replora.figures.plot import Axis, Plot
 from replora.figures.studies.estimates import (
     ACCURACY_AXIS,

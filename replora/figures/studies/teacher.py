@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import ceil, floor, log10
 
-from replora.figures.chart import Figure
+from replora.figures.figure import Figure
 from replora.figures.plot import Axis, Plot
 from replora.figures.studies.estimates import (
     RATE_AXIS,
