@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from replora.figures.figure import Figure
-from replora.figures.theory_style import SERIES_NAMES
+from replora.figures.style import SERIES_NAMES
 
 Row = dict[str, Any]
 KINDS = {"lines": "line", "bands": "interval", "spans": "interval", "points": "point", "rules": "rule"}

@@ -17,7 +17,7 @@ FEW_TOKENS = 40  # up to so many each has a dot
 @dataclass(frozen=True)
 class RunParts:
     """One run: routing, expert (layers with an update): mean over heads of the part's share of the base output;
-    kl (tokens,): of the chosen head, in nats. series: of `replora.figures.theory_style.SERIES_STYLES`."""
+    kl (tokens,): of the chosen head, in nats. series: of `replora.figures.style.SERIES_STYLES`."""
 
     series: str
     title: str

@@ -19,8 +19,7 @@ from replora.figures.studies.estimates import (
     stretched,
     tip,
 )
-from replora.figures.style import title_of
-from replora.figures.theory_style import NEUTRAL_SERIES
+from replora.figures.style import NEUTRAL_SERIES, title_of
 
 EXAMPLES_AXIS = Axis("examples", log=True, numbers=True, grid=False)
 STEPS_AXIS = Axis("step", log=True, numbers=True, grid=False)
