@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from replora.figures.chart import SCHEMA, SMALL, Figure, Row
+from replora.figures.figure import SCHEMA, SMALL, Figure, Row
 from replora.figures.style import INK
 
 TRAIN, TEST = "train", "test"

@@ -10,33 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from replora.figures.figure import AXIS_ROOM, HEIGHT, PLAIN, SCHEMA, SMALL, Row, Spec
 from replora.figures.race.curves import Point
 from replora.figures.style import INK, NEUTRAL, STYLES, title_of
 
-Row = dict[str, Any]
-Spec = dict[str, Any]
-
-SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
-HEIGHT = 214
 LABEL_SHARE = 0.2  # of the steps; what a name at the end of a curve may cover
-AXIS_ROOM = 40  # pixels for the labels of the values, so that no plot shifts when they grow
-SMALL, PLAIN = 13, 14  # font sizes in pixels
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A picture without the library that shows it: `spec` names data sets that `data` holds."""
-
-    key: str
-    title: str
-    unit: str
-    description: str
-    spec: Spec
-    data: Mapping[str, Sequence[Row]]
-
-    def vega_lite(self) -> Spec:
-        """Spec and data as one Vega-Lite object."""
-        return {**self.spec, "datasets": dict(self.data)}
 
 
 @dataclass

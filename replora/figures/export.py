@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from replora.figures.chart import Figure, Spec
+from replora.figures.figure import Figure, Spec
 
 WIDTH, HEIGHT = 720, 360
 PNG_SCALE = 2.0

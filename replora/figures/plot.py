@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from math import ceil, floor, log10
 from typing import Any
 
-from replora.figures.chart import AXIS_ROOM, HEIGHT, PLAIN, SCHEMA, SMALL, Row, Spec
-from replora.figures.theory_style import NEUTRAL_SERIES, SERIES_STYLES
+from replora.figures.figure import AXIS_ROOM, HEIGHT, PLAIN, SCHEMA, SMALL, Row, Spec
+from replora.figures.style import NEUTRAL_SERIES, SERIES_STYLES
 from replora.wording import power_of_ten
 
 DEEPEST, HIGHEST = -40, 20  # powers of ten that an axis can name

@@ -7,8 +7,8 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
-from replora.figures.chart import Figure
-from replora.figures.theory_style import SERIES_NAMES
+from replora.figures.figure import Figure
+from replora.figures.style import SERIES_NAMES
 
 Row = dict[str, Any]
 KINDS = {"lines": "line", "bands": "interval", "spans": "interval", "points": "point", "rules": "rule"}

@@ -1,7 +1,8 @@
-"""How a method looks, everywhere: a colour, a dash and a point, so that colour never stands alone.
+"""How every series of a picture looks: a colour, a dash and a point, so that colour never stands alone.
 
-Colours are names that a theme resolves (`.streamlit/config.toml` gives each a light and a dark shade); as CSS names
-they are valid outside of it too.
+Methods and students look as `replora.methods` says, everywhere; of the ways of sharing plain looks as LoRA, shared as
+RepLoRA, tanh as shared with another dash and point. Colours are names that a theme resolves (`.streamlit/config.toml`
+gives each a light and a dark shade); as CSS names they are valid outside of it too.
 """
 
 from __future__ import annotations
@@ -9,12 +10,25 @@ from __future__ import annotations
 from replora.methods import METHOD_TITLES, METHODS, STUDENT_TITLES, STUDENTS
 from replora.methods import MethodStyle as MethodStyle
 
-STYLES: dict[str, MethodStyle] = {name: facts.style for name, facts in METHODS.items()}
-# In the study of teachers; LoRA among them looks as everywhere.
-STUDENT_STYLES: dict[str, MethodStyle] = {name: facts.style for name, facts in STUDENTS.items() if name not in METHODS}
-
 NEUTRAL = "gray"
 INK = "primary"
+NEUTRAL_SERIES, OTHER_SERIES, INK_SERIES = "neutral", "other", "ink"
+
+STYLES: dict[str, MethodStyle] = {name: facts.style for name, facts in METHODS.items()}
+SERIES_STYLES: dict[str, MethodStyle] = {
+    **STYLES,
+    # in the study of teachers; LoRA among them looks as everywhere
+    **{name: facts.style for name, facts in STUDENTS.items() if name not in METHODS},
+    "plain": STYLES["lora"],
+    "shared": STYLES["replora"],
+    "tanh": MethodStyle(STYLES["replora"].color, (2, 3), "triangle-up"),
+    NEUTRAL_SERIES: MethodStyle(NEUTRAL, (4, 3), "circle"),
+    OTHER_SERIES: MethodStyle(NEUTRAL, (1, 0), "circle"),
+    INK_SERIES: MethodStyle(INK, (1, 0), "cross"),
+}
+
+SHARING_NAMES: dict[str, str] = {"plain": "Plain", "shared": "Shared", "tanh": "tanh"}
+SERIES_NAMES: dict[str, str] = {**METHOD_TITLES, **STUDENT_TITLES, **SHARING_NAMES}
 
 
 def title_of(method: str) -> str:

@@ -8,8 +8,8 @@ import math
 import altair
 import pytest
 
-from replora.figures.chart import Figure
 from replora.figures.export import svg_text
+from replora.figures.figure import Figure
 from replora.figures.inside.experts import NOTHING, ExpertsPicture, RunParts, experts_figures
 from replora.figures.plot_table import plot_csv, plot_rows
 

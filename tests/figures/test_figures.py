@@ -10,7 +10,8 @@ import pytest
 
 from replora.config import Race, RaceOptions
 from replora.events import Event
-from replora.figures.chart import Figure, apart
+from replora.figures.chart import apart
+from replora.figures.figure import Figure
 from replora.figures.race.curves import Curve, differences, mean_points, thinned, trailing_mean
 from replora.figures.race.figures import PlottedRace, nice_ceiling, race_figures, with_crossings
 from replora.figures.race.table import number_rows, to_csv

@@ -12,8 +12,8 @@ from typing import Any
 import altair
 import pytest
 
-from replora.figures.chart import Figure
 from replora.figures.export import COLORS, png_bytes, standalone, svg_text
+from replora.figures.figure import Figure
 from replora.figures.plot_table import plot_rows
 from replora.figures.studies.data import data_figures
 from replora.figures.studies.rate import rate_figures

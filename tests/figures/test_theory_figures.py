@@ -11,7 +11,7 @@ from typing import Any
 import altair
 import pytest
 
-from replora.figures.chart import Figure
+from replora.figures.figure import Figure
 from replora.figures.plot import Axis, Plot, decades
 from replora.figures.plot_table import plot_csv, plot_rows
 from replora.figures.theory.rates import rates_figures, slope_text

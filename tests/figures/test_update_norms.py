@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from replora.config import Method, Race, RaceOptions, Run
-from replora.figures.chart import Figure
 from replora.figures.export import png_bytes
+from replora.figures.figure import Figure
 from replora.figures.inside.latency import Latency, latency_figure
 from replora.figures.inside.update_norms import norm_ratio_figure, norm_ratios, update_norm_figures
 from replora.figures.race.curves import curves, delta_norms

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from replora.figures.chart import Figure
+from replora.figures.figure import Figure
 from replora.figures.plot import Axis, Plot
 
 Numbers = Sequence[float]
@@ -17,7 +17,7 @@ FEW_TOKENS = 40  # up to so many each has a dot
 @dataclass(frozen=True)
 class RunParts:
     """One run: routing, expert (layers with an update): mean over heads of the part's share of the base output;
-    kl (tokens,): of the chosen head, in nats. series: of `replora.figures.theory_style.SERIES_STYLES`."""
+    kl (tokens,): of the chosen head, in nats. series: of `replora.figures.style.SERIES_STYLES`."""
 
     series: str
     title: str

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from replora.figures.chart import Figure
+from replora.figures.figure import Figure
 from replora.figures.plot import Axis, Plot
 from replora.figures.race.figures import nice_ceiling
-from replora.figures.theory_style import INK_SERIES, NEUTRAL_SERIES
+from replora.figures.style import INK_SERIES, NEUTRAL_SERIES
 
 ROLES = ("bar", "error", "above", "below", "message")
 NAMES = ("frozen model", "adapted", "merged")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from replora.events import RateChanged
-from replora.figures.chart import Drawing, Figure, chart_spec
+from replora.figures.chart import Drawing, chart_spec
+from replora.figures.figure import Figure
 from replora.figures.race.curves import Curve, Point, curves, delta_norms, mean_points, thinned
 from replora.figures.race.figures import HIGH, MESSAGE, PlottedRace, format_rate, nice_ceiling, norm_figure
 from replora.figures.style import title_of

@@ -9,7 +9,8 @@ from math import floor, log, log10
 
 from replora.config import Race
 from replora.events import Event, RateChanged, started_of
-from replora.figures.chart import Drawing, Figure, chart_spec
+from replora.figures.chart import Drawing, chart_spec
+from replora.figures.figure import Figure
 from replora.figures.race.curves import (
     Curve,
     Point,

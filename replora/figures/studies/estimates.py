@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from math import ceil, floor
 
 from replora.figures.plot import Axis, Plot
-from replora.figures.style import title_of
-from replora.figures.theory_style import INK_SERIES, NEUTRAL_SERIES
+from replora.figures.style import INK_SERIES, NEUTRAL_SERIES, title_of
 from replora.wording import MINUS, signed
 
 FRACTION_AXIS = Axis("share of the training data", log=True, percent=True, grid=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from replora.figures.chart import Figure
+from replora.figures.figure import Figure
 from replora.figures.plot import Axis, Plot
 from replora.figures.studies.estimates import (
     ACCURACY_AXIS,
@@ -26,8 +26,7 @@ from replora.figures.studies.estimates import (
     percents,
     stretched,
 )
-from replora.figures.style import title_of
-from replora.figures.theory_style import INK_SERIES, NEUTRAL_SERIES
+from replora.figures.style import INK_SERIES, NEUTRAL_SERIES, title_of
 from replora.wording import signed
 
 ACCURACY_ROLES = (

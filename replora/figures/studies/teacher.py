@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import ceil, floor, log10
 
-from replora.figures.chart import Figure
+from replora.figures.figure import Figure
 from replora.figures.plot import Axis, Plot
 from replora.figures.studies.estimates import (
     RATE_AXIS,
@@ -19,8 +19,7 @@ from replora.figures.studies.estimates import (
     stretched,
     tip,
 )
-from replora.figures.style import title_of
-from replora.figures.theory_style import NEUTRAL_SERIES
+from replora.figures.style import NEUTRAL_SERIES, title_of
 
 EXAMPLES_AXIS = Axis("examples", log=True, numbers=True, grid=False)
 STEPS_AXIS = Axis("step", log=True, numbers=True, grid=False)

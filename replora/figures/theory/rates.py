@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from replora.figures.chart import Figure
+from replora.figures.figure import Figure
 from replora.figures.plot import Axis, Plot, Point
-from replora.figures.theory_style import INK_SERIES, NEUTRAL_SERIES, OTHER_SERIES, SHARING_NAMES
+from replora.figures.style import INK_SERIES, NEUTRAL_SERIES, OTHER_SERIES, SHARING_NAMES
 from replora.wording import MINUS, short_count, signed
 
 Band = tuple[float, float, float]

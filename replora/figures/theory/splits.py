@@ -6,9 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from replora.figures.chart import Figure
+from replora.figures.figure import Figure
 from replora.figures.plot import Axis, Plot
-from replora.figures.theory_style import INK_SERIES, NEUTRAL_SERIES, OTHER_SERIES, SHARING_NAMES
+from replora.figures.style import INK_SERIES, NEUTRAL_SERIES, OTHER_SERIES, SHARING_NAMES
 from replora.wording import power_of_ten
 
 Numbers = Sequence[float]

@@ -8,7 +8,7 @@ from html import escape
 import pyarrow as pa
 import streamlit as st
 
-from replora.figures.chart import HEIGHT, Figure, Row
+from replora.figures.figure import HEIGHT, Figure, Row
 
 
 def show_figure(figure: Figure, page: str, height: int = HEIGHT) -> None:

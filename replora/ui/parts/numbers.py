@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from replora.figures.chart import Figure
 from replora.figures.export import png_bytes, svg_text
+from replora.figures.figure import Figure
 from replora.figures.plot_table import plot_csv, plot_rows
 
 

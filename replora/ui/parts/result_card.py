@@ -8,8 +8,8 @@ from html import escape
 
 import streamlit as st
 
-from replora.figures.chart import Figure
 from replora.figures.export import png_bytes, svg_text
+from replora.figures.figure import Figure
 from replora.result_card import ResultCard
 from replora.ui.parts.numbers import Download
 from replora.ui.parts.text import plain

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from replora.events import to_line
-from replora.figures.chart import Figure
+from replora.figures.figure import Figure
 from replora.figures.race.figures import PlottedRace
 from replora.figures.race.table import number_rows, to_csv
 from replora.result_card import race_card

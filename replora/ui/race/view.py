@@ -9,7 +9,7 @@ import streamlit as st
 
 from replora.config import Race
 from replora.events import Event, to_line
-from replora.figures.chart import Figure
+from replora.figures.figure import Figure
 from replora.figures.race.figures import PlottedRace, race_figures
 from replora.figures.race.table import number_rows, to_csv
 from replora.ui.live.engine import WatchedEngine

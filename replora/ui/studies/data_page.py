@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from replora.figures.chart import Figure
+from replora.figures.figure import Figure
 from replora.figures.studies.data import data_figures
 from replora.studies.events import StudyEvent
 from replora.studies.selection import nearest, one_rate, only_methods, spec_of

@@ -9,7 +9,7 @@ from typing import Generic
 
 import streamlit as st
 
-from replora.figures.chart import Figure
+from replora.figures.figure import Figure
 from replora.studies.events import StudyEvent
 from replora.studies.fairness import FairnessItem
 from replora.studies.lines import to_line

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from replora.config import Run
-from replora.figures.chart import Figure
+from replora.figures.figure import Figure
 from replora.figures.studies.rate import rate_figures
 from replora.statistics.verdict import verdict
 from replora.studies.events import StudyEvent

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from replora.figures.chart import Figure
+from replora.figures.figure import Figure
 from replora.result_card import study_card
 from replora.studies.selection import spec_of
 from replora.studies.spec import study_to_dict

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from replora.figures.chart import Figure
 from replora.figures.export import png_of_svg
+from replora.figures.figure import Figure
 from replora.figures.heatmaps import heatmaps_html, heatmaps_svg
 from replora.figures.studies.teacher import teacher_figures
 from replora.studies.events import StudyEvent

@@ -8,8 +8,8 @@ from typing import Any
 
 import streamlit as st
 
+from replora.figures.style import SHARING_NAMES
 from replora.figures.theory.splits import SplitCurves, SplitState, split_figures
-from replora.figures.theory_style import SHARING_NAMES
 from replora.options import SpecError
 from replora.simulation.specs import Split, Tied
 from replora.simulation.splits import WIDEST, Moment, landscape, moment, samples_along, truth

@@ -7,9 +7,9 @@ from html import escape
 
 import streamlit as st
 
-from replora.figures.chart import Figure
+from replora.figures.figure import Figure
+from replora.figures.style import SHARING_NAMES
 from replora.figures.theory.rates import rates_figures, slope_text, theory_text
-from replora.figures.theory_style import SHARING_NAMES
 from replora.simulation.events import Band
 from replora.simulation.specs import QUANTITY_TITLES, RatesOptions
 from replora.ui.live.engine import WatchedEngine
