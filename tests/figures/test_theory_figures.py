@@ -12,8 +12,9 @@ import altair
 import pytest
 
 from replora.figures.figure import Figure
-from replora.figures.plot import Axis, Plot, decades
+from replora.figures.plot import Axis, Plot
 from replora.figures.plot_table import plot_csv, plot_rows
+from replora.figures.scales import decades
 from replora.figures.theory.rates import rates_figures, slope_text
 from replora.figures.theory.splits import split_figures
 from replora.simulation.events import TheoryEvent, from_line, to_line
