@@ -35,7 +35,7 @@ ROOMS: dict[str, str] = {
     "statistics": "config",
     "summary": "config events statistics",
     "backbones": "adapters catalog hub options",
-    "figures": "config events methods options wording",
+    "figures": "config events methods options simulation wording",
     "training": "__init__ adapters backbones catalog config events methods options seeding tasks",
     "lens": "adapters backbones config methods options tasks training",
     "studies": "adapters backbones config event_lines events methods options seeding statistics tasks training",
