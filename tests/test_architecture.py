@@ -39,7 +39,8 @@ ROOMS: dict[str, str] = {
     "figures": "config csv_text events methods options simulation wording",
     "training": "__init__ adapters backbones catalog config events methods options seeding tasks",
     "lens": "adapters backbones config methods options tasks training",
-    "studies": "adapters backbones config csv_text event_lines events methods options seeding statistics tasks training",
+    "studies": "adapters backbones config csv_text event_lines events methods options seeding statistics tasks "
+    "training",
     "result_card": "catalog config events options studies summary wording",
     "jobs": "catalog config csv_text events options result_card settings simulation studies summary",
     "cli": "config events options own_data result_card studies summary theory training",
