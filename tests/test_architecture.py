@@ -18,6 +18,7 @@ PACKAGE = ROOT / "replora"
 # What each room imports of others: no more, and all of it. A room is a file or folder of the package.
 ROOMS: dict[str, str] = {
     "catalog": "",
+    "csv_text": "",
     "methods": "",
     "options": "",
     "seeding": "",
@@ -35,12 +36,13 @@ ROOMS: dict[str, str] = {
     "statistics": "config",
     "summary": "config events statistics",
     "backbones": "adapters catalog hub options",
-    "figures": "config events methods options wording",
+    "figures": "config csv_text events methods options simulation wording",
     "training": "__init__ adapters backbones catalog config events methods options seeding tasks",
     "lens": "adapters backbones config methods options tasks training",
-    "studies": "adapters backbones config event_lines events methods options seeding statistics tasks training",
+    "studies": "adapters backbones config csv_text event_lines events methods options seeding statistics tasks "
+    "training",
     "result_card": "catalog config events options studies summary wording",
-    "jobs": "catalog config events options result_card settings simulation studies summary",
+    "jobs": "catalog config csv_text events options result_card settings simulation studies summary",
     "cli": "config events options own_data result_card studies summary theory training",
     "ui": "catalog config events figures hub jobs lens methods options own_data result_card settings simulation "
     "statistics studies summary tasks wording",

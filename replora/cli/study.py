@@ -77,7 +77,7 @@ def run_study(
         with contextlib.ExitStack() as stack:
             spec = kind.spec(**stack.enter_context(own_task(values)))
             sink = stack.enter_context(events_file.open("w", encoding="utf-8", buffering=1)) if events_file else None
-            table = stack.enter_context(csv_file.open("w", encoding="utf-8")) if csv_file else None
+            table = stack.enter_context(csv_file.open("w", encoding="utf-8", newline="")) if csv_file else None
             from replora.studies.study import study
 
             events: list[StudyEvent] = []

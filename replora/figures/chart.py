@@ -12,6 +12,7 @@ from typing import Any
 
 from replora.figures.figure import AXIS_ROOM, HEIGHT, PLAIN, SCHEMA, SMALL, Row, Spec
 from replora.figures.race.curves import Point
+from replora.figures.scales import apart
 from replora.figures.style import INK, NEUTRAL, STYLES, title_of
 
 LABEL_SHARE = 0.2  # of the steps; what a name at the end of a curve may cover
@@ -94,21 +95,6 @@ class Drawing:
             "marks": self.marks,
             "hover": [self.hover[step] for step in sorted(self.hover)],
         }
-
-
-def apart(shares: Mapping[str, float], gap: float) -> dict[str, float]:
-    """The shares in [0, 1] moved so that neighbours are at least `gap` apart, in the same order."""
-    order = sorted(shares, key=lambda name: shares[name])
-    placed: dict[str, float] = {}
-    floor = 0.03
-    for name in order:
-        placed[name] = floor = max(floor, min(max(shares[name], 0.0), 1.0))
-        floor += gap
-    ceiling = 0.97
-    for name in reversed(order):
-        placed[name] = ceiling = min(ceiling, placed[name])
-        ceiling -= gap
-    return placed
 
 
 def chart_spec(

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from math import ceil, floor, log10
+from math import log10
 from typing import Any
 
 from replora.figures.figure import AXIS_ROOM, HEIGHT, PLAIN, SCHEMA, SMALL, Row, Spec
+from replora.figures.scales import apart, decades
 from replora.figures.style import NEUTRAL_SERIES, SERIES_STYLES
 from replora.wording import power_of_ten
 
 DEEPEST, HIGHEST = -40, 20  # powers of ten that an axis can name
-MOST_TICKS = 6
 
 Point = tuple[float, float]
 
@@ -109,15 +109,9 @@ class Plot:
 
     def labels(self, wanted: Sequence[tuple[str, str, float]], x: float, gap: float = 0.1) -> None:
         """Names (series, text, y) at the right end, moved apart where they would overlap."""
-        order = sorted(wanted, key=lambda each: each[2])
-        shares = [min(max(self.share_of_y(each[2]), 0.03), 0.97) for each in order]
-        for place in range(1, len(shares)):
-            shares[place] = max(shares[place], shares[place - 1] + gap)
-        roof = 0.97
-        for place in reversed(range(len(shares))):
-            shares[place] = roof = min(shares[place], roof)
-            roof -= gap
-        for (series, text, _), share in zip(order, shares, strict=True):
+        shares = {place: self.share_of_y(y) for place, (_, _, y) in enumerate(wanted)}
+        for place, share in apart(shares, gap).items():
+            series, text, _ = wanted[place]
             self.text("label", text, x, self.share(0, share)[1], series)
 
     def data(self) -> dict[str, list[Row]]:
@@ -188,13 +182,6 @@ class Plot:
 def _at(ends: Point, logarithmic: bool, share: float) -> float:
     low, high = ends
     return float(low * (high / low) ** share) if logarithmic else low + share * (high - low)
-
-
-def decades(low: float, high: float) -> list[float]:
-    """Powers of ten between two values, at most about MOST_TICKS, at even steps."""
-    first, last = ceil(log10(low) - 1e-9), floor(log10(high) + 1e-9)
-    step = max(1, ceil((last - first) / MOST_TICKS))
-    return [10.0**power for power in range(first, last + 1) if power % step == 0]
 
 
 _NAMES = ", ".join(f"'{power_of_ten(power)}'" for power in range(DEEPEST, HIGHEST + 1))

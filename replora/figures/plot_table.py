@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from typing import Any
 
+from replora.csv_text import csv_text
 from replora.figures.figure import Figure
 from replora.figures.style import SERIES_NAMES
 
@@ -39,8 +38,5 @@ def plot_csv(rows: Sequence[Row]) -> str:
     """The rows as CSV with a header line; empty text where there are none."""
     if not rows:
         return ""
-    sink = io.StringIO()
-    writer = csv.DictWriter(sink, fieldnames=list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return sink.getvalue()
+    names = list(rows[0])
+    return csv_text(names, ([row[name] for name in names] for row in rows))

@@ -44,7 +44,7 @@ def _of_races(spec: type[Study], title: str) -> StudyKind:
         spec=spec,
         title=title,
         summarize=summary.summarize_study,
-        csv=summary.csv_text,
+        csv=summary.study_csv,
         table=summary.table_of,
         result=summary.result_of,
         batches="replora.studies.study:Races",

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
@@ -13,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from replora.config import METHOD_TITLES
+from replora.csv_text import csv_text
 from replora.statistics.intervals import Interval, bootstrap_interval, paired, t_interval, two_level_bootstrap
 from replora.statistics.verdict import lost_sentence, verdict
 from replora.studies.answers import unpack_answers
@@ -187,20 +186,18 @@ def compared(spec: RaceStudy) -> tuple[str, str] | None:
     return (spec.methods[1], spec.methods[0]) if len(spec.methods) > 1 else None
 
 
-def csv_text(events: Iterable[StudyEvent]) -> str:
+def study_csv(events: Iterable[StudyEvent]) -> str:
     """One row a run, with a header; a diverged run has empty results and says so."""
     events = list(events)
     summary = summarize_study(events)
     chosen = {(each.method, each.fraction, each.rate) for each in summary.cells if each.chosen} if summary else set()
     names = [each.name for each in dataclasses.fields(CellFinished) if each.name != "answers"]
-    sink = io.StringIO()
-    writer = csv.writer(sink, lineterminator="\n")
-    writer.writerow([*names, "chosen_rate"])
-    for each in events:
-        if isinstance(each, CellFinished):
-            values = [getattr(each, name) for name in names]
-            writer.writerow([*map(_csv_value, values), _csv_value((each.method, each.fraction, each.rate) in chosen)])
-    return sink.getvalue()
+    rows = [
+        [*(getattr(each, name) for name in names), (each.method, each.fraction, each.rate) in chosen]
+        for each in events
+        if isinstance(each, CellFinished)
+    ]
+    return csv_text([*names, "chosen_rate"], rows)
 
 
 def table_of(summary: StudySummary) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
@@ -424,9 +421,3 @@ def _mean(values: Iterable[float | None]) -> float | None:
 
 def _without(value: Cell, *names: str) -> dict[str, Any]:
     return {name: each for name, each in dataclasses.asdict(value).items() if name not in names}
-
-
-def _csv_value(value: Any) -> str:
-    if value is None:
-        return ""
-    return str(value).lower() if isinstance(value, bool) else str(value)

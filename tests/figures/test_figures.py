@@ -10,11 +10,11 @@ import pytest
 
 from replora.config import Race, RaceOptions
 from replora.events import Event
-from replora.figures.chart import apart
 from replora.figures.figure import Figure
 from replora.figures.race.curves import Curve, differences, mean_points, thinned, trailing_mean
-from replora.figures.race.figures import PlottedRace, nice_ceiling, race_figures, with_crossings
+from replora.figures.race.figures import PlottedRace, race_figures, with_crossings
 from replora.figures.race.table import number_rows, to_csv
+from replora.figures.scales import apart, nice_ceiling
 from replora.figures.style import STYLES
 
 DEFAULT = RaceOptions().race()

@@ -12,15 +12,16 @@ import altair
 import pytest
 
 from replora.figures.figure import Figure
-from replora.figures.plot import Axis, Plot, decades
+from replora.figures.plot import Axis, Plot
 from replora.figures.plot_table import plot_csv, plot_rows
+from replora.figures.scales import decades
 from replora.figures.theory.rates import rates_figures, slope_text
 from replora.figures.theory.splits import split_figures
 from replora.simulation.events import TheoryEvent, from_line, to_line
 from replora.simulation.job import monte_carlo_lines, run_monte_carlo
 from replora.simulation.specs import MonteCarlo, Split
 from replora.simulation.splits import moment
-from replora.ui.theory.identifiability import curves_of, state_of
+from replora.ui.theory.identifiability import curves_of
 from replora.ui.theory.rates.pictures import nearest, picture_of, quantity_for, sizes
 from replora.wording import power_of_ten, short_count
 
@@ -39,7 +40,7 @@ def curves(tied: Any = "shared") -> Any:
 
 def splits(delta: float, tied: Any = "shared") -> dict[str, Figure]:
     split = Split(delta=delta, tied=tied)
-    return {each.key: each for each in split_figures(curves(tied), state_of(moment(split)))}
+    return {each.key: each for each in split_figures(curves(tied), moment(split))}
 
 
 def rates(spec: MonteCarlo, events: Any, **facts: Any) -> dict[str, Figure]:

@@ -13,7 +13,7 @@ from replora.studies.events import MethodFacts, StudyStarted
 from replora.studies.fairness import fix
 from replora.studies.lines import from_line, read_study_events, to_line
 from replora.studies.spec import DataStudy, RateStudy
-from replora.studies.summary import compared, csv_text, summarize_study
+from replora.studies.summary import compared, study_csv, summarize_study
 
 SWEEP = RateStudy(rates=(1e-4, 1e-3, 1e-2, 1e-1), seeds=(0, 1, 2))
 RIGHT = {
@@ -145,7 +145,7 @@ def test_csv_has_a_row_a_run(told):
     def right(method, fraction, rate, seed):
         return None if rate == 1e-1 else swept(method, fraction, rate, seed)
 
-    rows = list(csv.DictReader(io.StringIO(csv_text(told(SWEEP, right)))))
+    rows = list(csv.DictReader(io.StringIO(study_csv(told(SWEEP, right)))))
     assert len(rows) == 24
     assert rows[0]["accuracy"] == "0.4"
     chosen = {(row["method"], row["rate"]) for row in rows if row["chosen_rate"] == "true"}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from replora.figures.figure import Figure
 from replora.figures.plot import Axis, Plot
-from replora.figures.race.figures import nice_ceiling
+from replora.figures.scales import nice_ceiling
 from replora.figures.style import INK_SERIES, NEUTRAL_SERIES
 
 ROLES = ("bar", "error", "above", "below", "message")

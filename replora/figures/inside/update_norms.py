@@ -8,7 +8,8 @@ from replora.events import RateChanged
 from replora.figures.chart import Drawing, chart_spec
 from replora.figures.figure import Figure
 from replora.figures.race.curves import Curve, Point, curves, delta_norms, mean_points, thinned
-from replora.figures.race.figures import HIGH, MESSAGE, PlottedRace, format_rate, nice_ceiling, norm_figure
+from replora.figures.race.figures import HIGH, MESSAGE, PlottedRace, norm_figure
+from replora.figures.scales import format_rate, nice_ceiling
 from replora.figures.style import title_of
 
 LEAST_RATIO = 2.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from math import floor, log, log10
+from math import log
 
 from replora.config import Race
 from replora.events import Event, RateChanged, started_of
@@ -26,15 +26,15 @@ from replora.figures.race.curves import (
     trailing_mean,
     training_losses,
 )
+from replora.figures.scales import format_rate, nice_ceiling
 from replora.figures.style import STYLES, title_of
-from replora.options import format_value
 from replora.wording import MINUS, signed
 
 SMOOTHING = 10  # steps
 LEAST_DIFFERENCE = 10.0  # points either side of zero, so that noise is not blown up to fill the picture
 LOW, MESSAGE, HIGH = 0.06, 0.6, 0.94  # where texts keep clear of frame and zero line, as shares of the height
 LEAST_NORM = 0.5
-FINE, COARSE = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0), (1.0, 2.0, 5.0, 10.0)
+COARSE = (1.0, 2.0, 5.0, 10.0)
 
 
 @dataclass(frozen=True)
@@ -160,12 +160,6 @@ def norm_figure(picture: PlottedRace) -> Figure:
     )
 
 
-def nice_ceiling(value: float, steps: Sequence[float] = FINE) -> float:
-    """The least round number not below `value`; the coarser the steps, the more rarely a growing value changes it."""
-    power = 10.0 ** floor(log10(value))
-    return next(each * power for each in steps if each * power >= value * (1 - 1e-9))
-
-
 def with_crossings(points: Sequence[Point]) -> list[Point]:
     """The points and, where the line between two of them crosses zero, the crossing."""
     filled: list[Point] = []
@@ -248,8 +242,3 @@ def _missing(picture: PlottedRace, paired: bool, lost: bool) -> str:
     if paired and lost:
         return "No pair of runs is left"
     return picture.message or "Nothing measured yet"
-
-
-def format_rate(rate: float) -> str:
-    """A learning rate as the slider shows it, whatever single precision did to it."""
-    return format_value(float(f"{rate:.4g}"))

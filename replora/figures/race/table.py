@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Sequence
 
 from replora.config import METHOD_TITLES
+from replora.csv_text import csv_text
 from replora.events import Evaluated, Event, PerRun, Step, started_of
 
 Row = dict[str, float | None]
@@ -46,11 +45,8 @@ def to_csv(rows: Sequence[Row]) -> str:
     """The rows as CSV with a header line; empty text where there are none."""
     if not rows:
         return ""
-    sink = io.StringIO()
-    writer = csv.DictWriter(sink, fieldnames=list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return sink.getvalue()
+    names = list(rows[0])
+    return csv_text(names, ([row[name] for name in names] for row in rows))
 
 
 def _columns(names: Sequence[str], quantity: str, values: PerRun, change: Callable[[float], float] = float) -> Row:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from replora.figures.figure import Figure
 from replora.figures.plot import Axis, Plot
+from replora.figures.scales import stretched
 from replora.figures.studies.estimates import (
     ACCURACY_AXIS,
     DIFFERENCE_ROLES,
@@ -23,7 +24,6 @@ from replora.figures.studies.estimates import (
     lost_methods,
     no_pair,
     percents,
-    stretched,
 )
 from replora.figures.style import INK_SERIES, NEUTRAL_SERIES, OTHER_SERIES, title_of
 from replora.wording import signed

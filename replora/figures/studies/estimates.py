@@ -55,13 +55,6 @@ def known(curves: Curves) -> list[float]:
     return [value for triple in ends for value in triple if value is not None]
 
 
-def stretched(grid: Sequence[float], share: float = 0.05) -> tuple[float, float]:
-    """The ends of a log axis that leaves room beside the ends of a grid."""
-    low, high = min(grid), max(grid)
-    room = (high / low) ** share if high > low else 2.0
-    return low / room, high * room
-
-
 def draw_curves(plot: Plot, curves: Curves, decimals: int = 1) -> None:
     """A line with band and points for each method, its name at its end."""
     ends: dict[float, list[tuple[str, str, float]]] = {}

@@ -8,6 +8,7 @@ from math import ceil, floor, log10
 
 from replora.figures.figure import Figure
 from replora.figures.plot import Axis, Plot
+from replora.figures.scales import stretched
 from replora.figures.studies.estimates import (
     RATE_AXIS,
     Curves,
@@ -16,7 +17,6 @@ from replora.figures.studies.estimates import (
     finish,
     known,
     lost_methods,
-    stretched,
     tip,
 )
 from replora.figures.style import NEUTRAL_SERIES, title_of

@@ -10,9 +10,9 @@ from itertools import pairwise
 from replora.figures.figure import Figure
 from replora.figures.plot import Axis, Plot, Point
 from replora.figures.style import INK_SERIES, NEUTRAL_SERIES, OTHER_SERIES, SHARING_NAMES
+from replora.simulation.events import Band, Estimated
 from replora.wording import MINUS, short_count, signed
 
-Band = tuple[float, float, float]
 N_AXIS = Axis("n", log=True, grid=False)
 FRACTIONS = {-0.5: "\u2212\u00bd", -0.25: "\u2212\u00bc", 0.0: "0"}
 BINS = 4  # a factor of ten
@@ -33,23 +33,14 @@ class Errors:
 
 
 @dataclass(frozen=True)
-class Cloud:
-    """All replicates at one n: D_1 of each, and b_V of all fitted experts with the cell each is in."""
-
-    d1: Sequence[float]
-    atoms: Sequence[Sequence[float]]
-    cells: Sequence[int]
-
-
-@dataclass(frozen=True)
 class RatesPicture:
-    """What the four figures show, by way of sharing."""
+    """What the four figures show, by way of sharing; clouds: all replicates at `shown_n`."""
 
     n_range: tuple[int, int]
     parameter: Mapping[str, Errors]
     parameter_title: str
     prediction: Mapping[str, Errors]
-    clouds: Mapping[str, Cloud]
+    clouds: Mapping[str, Estimated]
     shown_n: int | None
     truth: Sequence[Sequence[float]]
     box: float

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from replora.figures.figure import Figure
 from replora.figures.plot import Axis, Plot
 from replora.figures.style import INK_SERIES, NEUTRAL_SERIES, OTHER_SERIES, SHARING_NAMES
+from replora.simulation.splits import Landscape, Moment, truth
 from replora.wording import power_of_ten
 
 Numbers = Sequence[float]
@@ -19,36 +20,13 @@ FAMILY = (3, 5, 8)  # r of the curves (1 / delta)^(2 r)
 
 
 @dataclass(frozen=True)
-class SplitCurves:
-    """Curves along delta, by side ('plain' and `tied`); samples at the noise chosen."""
+class SplitCurves(Landscape):
+    """Curves along delta, with eigenvalues at the noise chosen, and the samples that this noise asks for, by side."""
 
-    tied: str
-    bowl_deltas: Numbers
-    bowl: Mapping[str, Numbers]
-    log_deltas: Numbers
-    losses: Mapping[str, Numbers]
     samples: Mapping[str, Numbers]
-    eigenvalues: Mapping[str, Sequence[Numbers]]
-    exponent: float
-    kappa: float
 
 
-@dataclass(frozen=True)
-class SplitState:
-    """What stands at one delta, by side; gates have the columns first half, second half, expert 2, reference."""
-
-    delta: float
-    loss: Mapping[str, float]
-    samples: Mapping[str, float]
-    b_query: Mapping[str, Sequence[Numbers]]
-    b_value: Mapping[str, Sequence[Numbers]]
-    truth: Sequence[Numbers]
-    angles: Numbers
-    gates: Mapping[str, Sequence[Numbers]]
-    gates_before: Sequence[Numbers]
-
-
-def split_figures(curves: SplitCurves, state: SplitState) -> list[Figure]:
+def split_figures(curves: SplitCurves, state: Moment) -> list[Figure]:
     """All eight, two by two."""
     return [
         bowl_figure(curves, state),
@@ -62,7 +40,7 @@ def split_figures(curves: SplitCurves, state: SplitState) -> list[Figure]:
     ]
 
 
-def bowl_figure(curves: SplitCurves, state: SplitState) -> Figure:
+def bowl_figure(curves: SplitCurves, state: Moment) -> Figure:
     """Excess loss on linear axes: a flat line and a bowl of fourth order."""
     tied, wide = curves.tied, curves.bowl_deltas[-1]
     roof = max(curves.bowl[tied])
@@ -90,7 +68,7 @@ def bowl_figure(curves: SplitCurves, state: SplitState) -> Figure:
     )
 
 
-def exponent_figure(curves: SplitCurves, state: SplitState) -> Figure:
+def exponent_figure(curves: SplitCurves, state: Moment) -> Figure:
     """The same on logarithmic axes, with the fitted exponent."""
     tied, low, high = curves.tied, curves.log_deltas[0], curves.log_deltas[-1]
     plot = Plot((low, high), (LEAST_LOSS, 1e2), ("main", "now", "note"), LOG_DELTA, Axis(log=True))
@@ -114,11 +92,11 @@ def exponent_figure(curves: SplitCurves, state: SplitState) -> Figure:
     )
 
 
-def atoms_figure(curves: SplitCurves, state: SplitState, side: str) -> Figure:
+def atoms_figure(curves: SplitCurves, state: Moment, side: str) -> Figure:
     """Where the experts are: query and value parts of b in one plane."""
     roles = ("theory", "now", "ring", "cross", "label", "above", "below")
     plot = Plot((-0.5, -0.5), (-0.7, 3.5), roles, Axis("b\u2081", grid=False), Axis(grid=False, ticks=4), equal=True)
-    for place, (x, y) in enumerate(state.truth, start=1):
+    for place, (x, y) in enumerate(truth().b_value.tolist(), start=1):
         plot.point("cross", INK_SERIES, x, y, f"true expert {place}: ({x:g}, {y:g})")
         plot.text("below", f"true expert {place}", x, y - 0.12)
     first, second = state.b_value[side][:2]
@@ -145,7 +123,7 @@ def atoms_figure(curves: SplitCurves, state: SplitState, side: str) -> Figure:
     )
 
 
-def gates_figure(curves: SplitCurves, state: SplitState, side: str) -> Figure:
+def gates_figure(curves: SplitCurves, state: Moment, side: str) -> Figure:
     """The gates along a circle of inputs, after the split and before."""
     angle = Axis("angle of the input, degrees", format="d", grid=False, ticks=6)
     plot = Plot((0, 180), (0, 1.08), ("main", "thin", "theory", "above"), angle, Axis(ticks=4))
@@ -177,7 +155,7 @@ def gates_figure(curves: SplitCurves, state: SplitState, side: str) -> Figure:
     )
 
 
-def fisher_figure(curves: SplitCurves, state: SplitState) -> Figure:
+def fisher_figure(curves: SplitCurves, state: Moment) -> Figure:
     """Eigenvalues of the Fisher information along delta; zeros lie on the bottom line."""
     low, high = curves.log_deltas[0], curves.log_deltas[-1]
     plot = Plot((low, high), (LEAST_EIGENVALUE, 1e3), ("main", "thin", "x", "note"), LOG_DELTA, Axis(log=True))
@@ -200,7 +178,7 @@ def fisher_figure(curves: SplitCurves, state: SplitState) -> Figure:
     )
 
 
-def samples_figure(curves: SplitCurves, state: SplitState) -> Figure:
+def samples_figure(curves: SplitCurves, state: Moment) -> Figure:
     """How many samples tell the split from none: a power of delta for shared, no number for plain."""
     tied, low, high = curves.tied, curves.log_deltas[0], curves.log_deltas[-1]
     top = 10.0 ** (math.ceil(math.log10(max(curves.samples[tied]))) + 3)
@@ -235,7 +213,7 @@ def _figure(plot: Plot, key: str, title: str, unit: str, description: str) -> Fi
     return Figure(key, title, unit, description, plot.spec(), plot.data())
 
 
-def _tip(side: str, state: SplitState) -> str:
+def _tip(side: str, state: Moment) -> str:
     return f"{SHARING_NAMES[side]}, \u03b4 = {state.delta:g}: excess loss {state.loss[side]:.3g}"
 
 

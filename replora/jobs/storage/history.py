@@ -7,16 +7,18 @@ log, and what a call has written is on disk when it returns.
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any
 
+from replora.catalog import OWN_PREFIX, OWN_TASK
+from replora.csv_text import csv_text
 from replora.jobs.engine import UnknownJob
 from replora.jobs.storage.database import FILE, FINAL, HistoryError, opened, transaction
 from replora.jobs.storage.files import JobFiles, reason
-from replora.jobs.storage.history_csv import history_csv
 from replora.jobs.storage.old_folder import OldJobs
 from replora.jobs.storage.owner import is_alive, sweep
 from replora.jobs.storage.rows import (
@@ -132,7 +134,7 @@ class History:
 
     def to_csv(self, wanted: HistoryFilter = ALL) -> str:
         """All rows that a filter leaves, with a header line."""
-        return history_csv(NAMES, self._plain_rows(wanted, -1, 0))
+        return csv_text(NAMES, ([_masked(cell) for cell in row] for row in self._plain_rows(wanted, -1, 0)))
 
     def _plain_rows(self, wanted: HistoryFilter, limit: int, offset: int) -> Sequence[tuple[Any, ...]]:
         """Rows as the table holds them; a negative limit is none."""
@@ -159,3 +161,8 @@ class History:
 
     def _open(self) -> AbstractContextManager[sqlite3.Connection]:
         return opened(self._folder, self._old.take_in, self._old.remove)
+
+
+def _masked(cell: str) -> str:
+    """The cell without the names of own data, which open them."""
+    return re.sub(OWN_TASK, f"{OWN_PREFIX}\u2026", cell)

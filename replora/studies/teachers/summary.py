@@ -5,14 +5,13 @@ Errors are positive and differ by factors, so means are geometric and difference
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
+from replora.csv_text import csv_text
 from replora.statistics.intervals import Interval, geometric_interval
 from replora.statistics.verdict import lost_sentence, ratio_verdict
 from replora.studies.events import (
@@ -190,17 +189,14 @@ def teacher_csv(events: Iterable[StudyEvent]) -> str:
     events = list(events)
     summary = summarize_teacher(events)
     chosen = {(each.student, each.examples, each.rate) for each in summary.cells if each.chosen} if summary else set()
-    sink = io.StringIO()
-    writer = csv.writer(sink, lineterminator="\n")
-    writer.writerow(CSV_NAMES)
+    rows: list[list[Any]] = []
     for each in events:
         if isinstance(each, StudentFinished):
             nothing = ("", "")
             values = [each.error, each.validation_error, *(each.delta_errors or nothing), *(each.angles or nothing)]
             facts = [each.diverged, (each.student, each.examples, each.rate) in chosen]
-            row = [each.student, each.examples, each.rate, each.seed, *values, *(str(fact).lower() for fact in facts)]
-            writer.writerow(["" if value is None else value for value in row])
-    return sink.getvalue()
+            rows.append([each.student, each.examples, each.rate, each.seed, *values, *facts])
+    return csv_text(CSV_NAMES, rows)
 
 
 def table_of(summary: TeacherSummary) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:

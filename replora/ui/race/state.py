@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from replora.config import Race
 from replora.events import Event, EventError, Started, Step
-from replora.figures.race.figures import PlottedRace, format_rate
+from replora.figures.race.figures import PlottedRace
+from replora.figures.scales import format_rate
 from replora.jobs.engine import JobStatus
 from replora.summary import summarize
 from replora.ui.live.recordings import RACES

@@ -11,7 +11,7 @@ from replora.figures.studies.data import data_figures
 from replora.studies.events import StudyEvent
 from replora.studies.selection import nearest, one_rate, only_methods, spec_of
 from replora.studies.spec import DataStudy, RaceStudy, Study
-from replora.studies.summary import StudySummary, compared, csv_text, summarize_study
+from replora.studies.summary import StudySummary, compared, study_csv, summarize_study
 from replora.ui.live.form import Form
 from replora.ui.studies.cards import data_cards
 from replora.ui.studies.form import StudyForm
@@ -45,7 +45,7 @@ def data_page() -> None:
             form=FORM,
             selector=Selector(select_data, _key, summarize_study, lambda wanted: f"study_{wanted.task}"),
             draw=_draw,
-            csv=csv_text,
+            csv=study_csv,
         )
     )
 

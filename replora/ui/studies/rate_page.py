@@ -13,7 +13,7 @@ from replora.statistics.verdict import verdict
 from replora.studies.events import StudyEvent
 from replora.studies.selection import nearest, spec_of, sweep
 from replora.studies.spec import DataStudy, RaceStudy, RateStudy, Study
-from replora.studies.summary import Comparison, StudySummary, compared, csv_text, summarize_study
+from replora.studies.summary import Comparison, StudySummary, compared, study_csv, summarize_study
 from replora.ui.live.form import Form
 from replora.ui.race.form import key_of
 from replora.ui.studies.cards import rate_cards, single_rate_cards
@@ -57,7 +57,7 @@ def rate_page() -> None:
             form=FORM,
             selector=Selector(select_rate, _key, summarize_study, lambda wanted: f"study_{wanted.task}"),
             draw=_draw,
-            csv=csv_text,
+            csv=study_csv,
         )
     )
 

@@ -9,10 +9,10 @@ from typing import Any
 import streamlit as st
 
 from replora.figures.style import SHARING_NAMES
-from replora.figures.theory.splits import SplitCurves, SplitState, split_figures
+from replora.figures.theory.splits import SplitCurves, split_figures
 from replora.options import SpecError
 from replora.simulation.specs import Split, Tied
-from replora.simulation.splits import WIDEST, Moment, landscape, moment, samples_along, truth
+from replora.simulation.splits import WIDEST, Moment, landscape, moment, samples_along
 from replora.ui.components.live_slider import live_slider
 from replora.ui.forms.spec_form import open_spec, place_controls
 from replora.ui.parts.address import write_query
@@ -70,7 +70,7 @@ def _moving(still: Split) -> None:
     st.html(_cards(curves, now))
     for column, formula in zip(st.columns(2, gap="medium"), FORMULAS, strict=True):
         column.markdown(formula)
-    figures = split_figures(curves, state_of(now))
+    figures = split_figures(curves, now)
     for row in zip(figures[::2], figures[1::2], strict=True):
         for column, figure in zip(st.columns(2, gap="medium"), row, strict=True):
             with column:
@@ -82,34 +82,12 @@ def _moving(still: Split) -> None:
 def curves_of(tied: Tied, direction: tuple[float, float], noise: float) -> SplitCurves:
     """The curves that stand still while the slider moves."""
     shape = landscape(tied, direction)
-    return SplitCurves(
-        tied=tied,
-        bowl_deltas=shape.bowl_deltas,
-        bowl=shape.bowl,
-        log_deltas=shape.log_deltas,
-        losses=shape.losses,
-        samples={name: samples_along(losses, noise) for name, losses in shape.losses.items()},
-        eigenvalues={
-            side: tuple(tuple(value / noise**2 for value in row) for row in rows)
-            for side, rows in shape.eigenvalues.items()
-        },
-        exponent=shape.exponent,
-        kappa=shape.kappa,
-    )
-
-
-def state_of(now: Moment) -> SplitState:
-    return SplitState(
-        delta=now.delta,
-        loss=now.loss,
-        samples=now.samples,
-        b_query=now.b_query,
-        b_value=now.b_value,
-        truth=truth().b_value.tolist(),
-        angles=now.angles,
-        gates=now.gates,
-        gates_before=now.gates_before,
-    )
+    eigenvalues = {
+        side: tuple(tuple(value / noise**2 for value in row) for row in rows)
+        for side, rows in shape.eigenvalues.items()
+    }
+    samples = {name: samples_along(losses, noise) for name, losses in shape.losses.items()}
+    return SplitCurves(**{**vars(shape), "eigenvalues": eigenvalues, "samples": samples})
 
 
 def _cards(curves: SplitCurves, now: Moment) -> str:

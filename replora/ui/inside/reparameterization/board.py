@@ -11,7 +11,7 @@ from html import escape
 import numpy as np
 
 from replora.figures.inside.quick_maps import Values, common_scale, map_uri, strongest
-from replora.figures.race.figures import nice_ceiling
+from replora.figures.scales import nice_ceiling
 from replora.lens.answers import InsideAnswer, Tensor2d, Update
 from replora.lens.arrays import Array
 from replora.methods import OURS, PROJECTIONS, REFERENCE

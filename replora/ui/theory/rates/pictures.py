@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from replora.figures.theory.rates import Cloud, Errors, RatesPicture
+from replora.figures.theory.rates import Errors, RatesPicture
 from replora.simulation.events import Estimated, MonteCarloStarted, TheoryEvent, started_of
 from replora.simulation.specs import QUANTITY_TITLES, MonteCarlo
 
@@ -51,7 +51,7 @@ def picture_of(
         parameter={name: _errors(spec, events, name, chosen) for name in spec.sharings},
         parameter_title=QUANTITY_TITLES[chosen],
         prediction={name: _errors(spec, events, name, "prediction") for name in spec.sharings},
-        clouds={name: Cloud(each.d1, each.atoms, each.cells) for name, each in here.items()},
+        clouds=here,
         shown_n=at,
         truth=started.truth if started else (),
         box=spec.box,
