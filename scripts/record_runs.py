@@ -66,7 +66,7 @@ def thin(folder: Path) -> None:
     methods = list(method_groups(Snapshots(folder).spec.runs))
     with safe_open(folder / PARAMETERS_FILE, "pt") as file:
         metadata = file.metadata()
-        read = {name: file.get_tensor(name) for name in file.keys() if _generates(methods, name)}  # noqa: SIM118
+        read = {name: file.get_tensor(name) for name in sorted(file.keys()) if _generates(methods, name)}
     save_file(read, folder / PARAMETERS_FILE, metadata=metadata)
 
 
