@@ -1,5 +1,5 @@
-# A Docker Space: user 1000, port 7860, CPU builds of torch.
-FROM python:3.12-slim
+# A Docker Space: user 1000, port 7860. TORCH=cpu or cuda chooses the builds of torch. See docs/hosting.md.
+FROM python:3.12.13-slim-trixie@sha256:229a2c5bfa27522db7815ea81f9bed70af17ccb9de9fc7ad142b1877b5830d36
 
 RUN useradd --create-home --uid 1000 user
 USER 1000
@@ -8,13 +8,15 @@ ENV PATH=/home/user/.local/bin:$PATH \
     HF_HOME=/home/user/.cache/huggingface \
     REPLORA_DATA=/home/user/data \
     REPLORA_DOWNLOADS=suggested \
-    REPLORA_DELETE_RUNS=false \
+    FORWARDED_ALLOW_IPS=127.0.0.1,10.0.0.0/8 \
+    STREAMLIT_SERVER_ENABLE_XSRF_PROTECTION=false \
     PYTHONUNBUFFERED=1
 
-COPY --chown=user requirements.txt ./
-RUN pip install --no-cache-dir --user --index-url https://download.pytorch.org/whl/cpu \
-    "torch>=2.14,<2.16" "torchvision>=0.29" && \
-    pip install --no-cache-dir --user -r requirements.txt
+ARG TORCH=cpu
+COPY requirements.lock requirements-torch-*.lock ./
+RUN if [ "$TORCH" = cpu ]; then set -- --index-url https://download.pytorch.org/whl/cpu; fi && \
+    pip install --no-cache-dir --user --no-deps --require-hashes "$@" -r "requirements-torch-$TORCH.lock" && \
+    pip install --no-cache-dir --user --no-deps --require-hashes -r requirements.lock
 
 COPY --chown=user . .
 

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
         fisher_eigenvalues,
         profile_deviance,
         samples_to_tell,
-        split_loss,
         zero_eigenvalues,
     )
-    from replora.theory.rates import n_mse_over_sigma2
+    from replora.theory.slopes import n_mse_over_sigma2
+    from replora.theory.splits import split_loss
     from replora.theory.voronoi import cell_losses, voronoi_cells, voronoi_loss, voronoi_loss_by_count
     from replora.training.race import race
 
@@ -47,13 +47,13 @@ _HOMES = {
     "head_as_experts": "replora.lens.attention",
     "load_peft": "replora.adapters.peft",
     "merge": "replora.adapters.attach",
-    "n_mse_over_sigma2": "replora.theory.rates",
+    "n_mse_over_sigma2": "replora.theory.slopes",
     "part_sizes": "replora.lens.attention",
     "profile_deviance": "replora.theory.identifiability",
     "race": "replora.training.race",
     "samples_to_tell": "replora.theory.identifiability",
     "save_peft": "replora.adapters.peft",
-    "split_loss": "replora.theory.identifiability",
+    "split_loss": "replora.theory.splits",
     "voronoi_cells": "replora.theory.voronoi",
     "voronoi_loss": "replora.theory.voronoi",
     "voronoi_loss_by_count": "replora.theory.voronoi",

@@ -6,6 +6,7 @@ Plain data, so that forms, the command line and the docs can list names without 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -76,6 +77,7 @@ FITTING: dict[Modality, str] = {"image": "dinov2_small_6", "text": "minilm_l3"} 
 MAX_TOKENS = 128  # of a text, that models read; a word is at least one
 OWN_PREFIX = "own:"
 OWN_TASK = r"own:[A-Za-z0-9_-]{22}"  # the name of a task of the user's own data: a token nobody can guess
+PRIVATE_TASK = OWN_PREFIX + 22 * "-"  # what stands for it to those who do not hold it; no token ends with a dash
 
 TASKS: dict[str, TaskCard] = {
     "digits": TaskCard(
@@ -99,3 +101,11 @@ TASKS: dict[str, TaskCard] = {
         "Movie sentiment", "text", "tasks/movie_sentiment.parquet", "minilm_l3", 2, "Film review sentences, by mood."
     ),
 }
+
+
+def unnamed(text: str, task: str = "") -> str:
+    """A sentence in which no own data are named, nor the file of `task`: who has the name has the data."""
+    token = task.removeprefix(OWN_PREFIX)
+    if token and token != task:
+        text = text.replace(token, "\u2026")
+    return re.sub(OWN_TASK, f"{OWN_PREFIX}\u2026", text)

@@ -7,6 +7,7 @@ read them from here; a value out of bounds raises `SpecError`, one sentence that
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
@@ -26,7 +27,8 @@ Precision = Literal["auto", "float32", "bfloat16"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 
 AUTO = "auto"
-MAX_RUNS = 1024
+MAX_RUNS = 1024  # of a batch on a device
+MOST_RUNS = 32  # of a race that somebody asks for, by form, link, command line or job
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -203,10 +205,14 @@ class Race(Training):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.runs:
-            raise SpecError("runs must hold at least one run, got none.")
-        if len(self.runs) > MAX_RUNS:
-            raise SpecError(f"runs must hold at most {MAX_RUNS} runs, got {len(self.runs)}.")
+        _check_runs(self.runs, MAX_RUNS)
+
+    @classmethod
+    def asked(cls, values: Mapping[str, Any]) -> Self:
+        """The race of `to_dict` where somebody asks for it: `SpecError` above `MOST_RUNS` runs."""
+        race = cls.from_dict(values)
+        _check_runs(race.runs, MOST_RUNS)
+        return race
 
     @property
     def telling_run(self) -> Run:
@@ -219,7 +225,13 @@ class Race(Training):
             return super()._revive(name, value)
         if not isinstance(value, (list, tuple)):
             raise SpecError(f"runs must be a list of runs, got {type(value).__name__}.")
+        _check_runs(value, MAX_RUNS)
         return tuple(each if isinstance(each, Run) else Run.from_dict(each) for each in value)
+
+
+def _check_runs(runs: Sequence[Any], most: int) -> None:
+    if not 1 <= len(runs) <= most:
+        raise SpecError(f"runs must hold from 1 to {most} runs, got {len(runs)}.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -240,6 +252,15 @@ class RaceOptions(Training, Linked):
     residual: bool = same_as(Method, "residual")
     projections: tuple[Projection, ...] = same_as(Method, "projections")
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        most = MOST_RUNS // len(self.methods)
+        if len(self.seeds) > most:
+            raise SpecError(
+                f"seeds must list at most {most} values for methods {','.join(self.methods)}, "
+                f"since a race holds at most {MOST_RUNS} runs, got {len(self.seeds):,}."
+            )
+
     @classmethod
     def of(cls, race: Race) -> Self | None:
         """The options whose race this is; None where its runs differ in more than method and seed, or otherwise."""
@@ -248,14 +269,14 @@ class RaceOptions(Training, Linked):
 
     @classmethod
     def nearest(cls, race: Race) -> Self:
-        """The options that say of all runs of a race what its first run with the most knobs has."""
-        names = [run.method.name for run in race.runs]
+        """The options that say of all runs of a race what its first run with the most knobs has; its first seeds."""
+        methods = tuple(dict.fromkeys(run.method.name for run in race.runs))
         first = race.telling_run
         values: dict[str, Any] = {each.name: getattr(race, each.name) for each in dataclasses.fields(Training)}
         values |= {name: getattr(first.method, name) for name in options(Method) if name != "name"}
         values |= {name: getattr(first, name) for name in options(Run) if name != "seed"}
         seeds = tuple(dict.fromkeys(run.seed for run in race.runs))
-        return cls(**values, methods=tuple(dict.fromkeys(names)), seeds=seeds)
+        return cls(**values, methods=methods, seeds=seeds[: MOST_RUNS // len(methods)])
 
     def race(self) -> Race:
         """The race of every method with every seed; runs of a seed stand beside each other."""

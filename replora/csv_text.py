@@ -1,13 +1,14 @@
-"""Rows as CSV that a spreadsheet opens without running anything in it."""
+"""Rows as CSV that a spreadsheet opens without running anything in it. Whatever is exported as CSV is written here."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-RUNNABLE = ("=", "+", "-", "@", "\t", "\r")  # what makes a spreadsheet take a cell for a formula
+RUNNABLE = re.compile(r"[\t\r\n]|\s*[-=+@－＝＋＠]")  # what makes a spreadsheet take a cell for a formula
 
 
 def csv_text(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
@@ -17,6 +18,12 @@ def csv_text(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     spreadsheet would run begins with an apostrophe instead.
     """
     return "".join(_line(row) for row in (names, *rows))
+
+
+def rows_csv(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Rows by column, all with the columns of the first, as `csv_text`; empty text where there are none."""
+    names = list(rows[0]) if rows else []
+    return csv_text(names, ([row[name] for name in names] for row in rows)) if rows else ""
 
 
 def _line(row: Sequence[Any]) -> str:
@@ -30,4 +37,4 @@ def _line(row: Sequence[Any]) -> str:
 def _cell(value: Any) -> Any:
     if isinstance(value, bool):
         return str(value).lower()
-    return f"'{value}" if isinstance(value, str) and value.startswith(RUNNABLE) else value
+    return f"'{value}" if isinstance(value, str) and RUNNABLE.match(value) else value

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import gzip
+import io
 import json
-from collections.abc import Callable, Iterable, Mapping
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import reduce
 from operator import or_
 from pathlib import Path
-from typing import Any, Generic, TypeVar, cast, get_type_hints
+from typing import Any, Generic, TextIO, TypeVar, cast, get_type_hints
 
 import msgspec
 
@@ -75,10 +79,15 @@ class EventLines(Generic[EventOf]):
         return event
 
     def read(self, path: str | Path) -> tuple[EventOf, ...]:
-        """All events of a file of lines; `EventError` names the file, and the line that cannot be read."""
+        """All events of a file of lines, gzipped where its name ends in `.gz`.
+
+        Raises `EventError`, which names the file, and the line that cannot be read.
+        """
         try:
-            lines = Path(path).read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
+            data = Path(path).read_bytes()
+            plain = gzip.decompress(data) if Path(path).suffix == ".gz" else data
+            lines = plain.decode("utf-8").splitlines()
+        except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
             raise EventError(f"{path} cannot be read: {error}.") from error
         events = []
         for number, line in enumerate(lines, start=1):
@@ -89,6 +98,20 @@ class EventLines(Generic[EventOf]):
         return tuple(events)
 
 
+@contextmanager
+def gzipped_lines(path: Path) -> Iterator[TextIO]:
+    """A sink for the lines of a recording, which a reader finds under this name once all are written."""
+    draft = path.with_name(f"{path.name}.part")
+    with (
+        draft.open("wb") as file,
+        # Neither name nor time is written, so the same lines are the same file.
+        gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) as packed,
+        io.TextIOWrapper(packed, encoding="utf-8", newline="\n") as sink,
+    ):
+        yield sink
+    draft.replace(path)
+
+
 def first_of(kind: type[Kind], events: Iterable[object]) -> Kind | None:
     """The first event of a type; None where there is none yet."""
     return next((event for event in events if isinstance(event, kind)), None)
@@ -97,13 +120,13 @@ def first_of(kind: type[Kind], events: Iterable[object]) -> Kind | None:
 def _wire_type(tag: str, kind: type[Any], hints: Mapping[str, Any]) -> type[msgspec.Struct]:
     """What msgspec decodes in place of a dataclass, which knows no tag and takes any field."""
     fields: list[Any] = []
-    for each in dataclasses.fields(kind):
-        if each.default is not dataclasses.MISSING:
-            fields.append((each.name, hints[each.name], each.default))
-        elif each.default_factory is not dataclasses.MISSING:
-            fields.append((each.name, hints[each.name], msgspec.field(default_factory=each.default_factory)))
+    for member in dataclasses.fields(kind):
+        if member.default is not dataclasses.MISSING:
+            fields.append((member.name, hints[member.name], member.default))
+        elif member.default_factory is not dataclasses.MISSING:
+            fields.append((member.name, hints[member.name], msgspec.field(default_factory=member.default_factory)))
         else:
-            fields.append((each.name, hints[each.name]))
+            fields.append((member.name, hints[member.name]))
     return msgspec.defstruct(
         kind.__name__, fields, tag_field=TAG, tag=tag, kw_only=True, frozen=True, forbid_unknown_fields=True
     )

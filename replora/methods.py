@@ -19,6 +19,7 @@ PROJECTIONS: tuple[Projection, ...] = get_args(Projection)
 HEAD: MethodName = "head"
 OURS: MethodName = "replora"  # who is compared,
 REFERENCE: MethodName = "lora"  # and with whom
+DIRECT: MethodName = "lora"  # whose factors are held as they are, as those of a PEFT folder and of a teacher
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,11 @@ STUDENTS: dict[str, StudentFacts] = {
     "tied": StudentFacts("RepLoRA, tied", MethodStyle("orange", (8, 4), "triangle-up"), "replora", "tied"),
     "separate": StudentFacts("RepLoRA, separate", MethodStyle("orange", (2, 3), "diamond"), "replora", "separate"),
 }
+STUDENT_REFERENCE: StudentName = "lora"  # whom the others are compared with
+# what the MLPs do where both are tied: the first's error over the second's
+ABLATION: tuple[StudentName, StudentName] = ("tied", "lora_tied")
+# of these the first that is there is the headline: its error over the reference's
+HEADLINES: tuple[StudentName, ...] = ("tied", "trunk", "separate", "lora_tied")
 STUDENT_TITLES: dict[str, str] = {name: facts.title for name, facts in STUDENTS.items()}
 
 

@@ -10,10 +10,20 @@ import dataclasses
 import json
 import math
 import re
+import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, Literal, Self, cast, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Self, TypeVar, cast, get_args, get_origin, get_type_hints
+
+Number = TypeVar("Number", int, float)
+
+MOST_VALUES = 1000  # of a list
+LONGEST_TEXT = 4096  # characters; the longest path there is
+LONGEST_SHOWN = 40  # characters of a value in a sentence
+SHORT = reprlib.Repr()  # neither deep nor long, whatever it is given
+SHORT.maxlist = SHORT.maxtuple = SHORT.maxset = SHORT.maxdict = 20
+SHORT.maxstring = SHORT.maxlong = SHORT.maxother = 3 * LONGEST_SHOWN
 
 
 class UserError(ValueError):
@@ -97,8 +107,14 @@ def _is_tuple(kind: Any) -> bool:
 
 def _shown(value: Any) -> str:
     """The value for a message, not at any length."""
-    text = repr(value)
-    return text if len(text) <= 40 else f"{text[:39]}…"
+    try:
+        return _cut(SHORT.repr(value))
+    except ValueError:  # Python writes no number of more than 4,300 digits
+        return "a number of thousands of digits"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST_SHOWN else f"{text[: LONGEST_SHOWN - 1]}…"
 
 
 def check_value(name: str, value: Any, kind: Any, facts: Option) -> Any:
@@ -107,9 +123,10 @@ def check_value(name: str, value: Any, kind: Any, facts: Option) -> Any:
         item = get_args(kind)[0]
         if isinstance(value, str) or not isinstance(value, Sequence) or not value:
             raise SpecError(f"{name} must list at least one of: {facts.allowed(item)}; got {_shown(value)}.")
-        if len(set(value)) != len(value):
-            raise SpecError(f"{name} must not repeat a value, got {', '.join(map(str, value))}.")
+        _check_count(name, value)
         found = tuple(check_value(name, each, item, facts) for each in value)
+        if len(set(found)) != len(found):
+            raise SpecError(f"{name} must not repeat a value, got {_cut(', '.join(map(str, value)))}.")
         return tuple(each for each in get_args(item) if each in found) if facts.in_order else found
     complaint = SpecError(f"{name} must be {facts.allowed(kind)}, got {_shown(value)}.")
     if get_origin(kind) is Literal:
@@ -119,6 +136,8 @@ def check_value(name: str, value: Any, kind: Any, facts: Option) -> Any:
     if kind is bool or kind is str:
         if not isinstance(value, kind) or not _is_allowed(value, facts):
             raise complaint
+        if isinstance(value, str) and len(value) > LONGEST_TEXT:
+            raise SpecError(f"{name} must have at most {LONGEST_TEXT:,} characters, got {len(value):,}.")
         return value
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise complaint
@@ -127,6 +146,11 @@ def check_value(name: str, value: Any, kind: Any, facts: Option) -> Any:
     if (facts.low is not None and value < facts.low) or (facts.high is not None and value > facts.high):
         raise complaint
     return kind(value)
+
+
+def _check_count(name: str, values: Sequence[Any]) -> None:
+    if len(values) > MOST_VALUES:
+        raise SpecError(f"{name} must list at most {MOST_VALUES:,} values, got {len(values):,}.")
 
 
 def _is_allowed(value: Any, facts: Option) -> bool:
@@ -140,6 +164,7 @@ def parse_value(name: str, text: str, kind: Any, facts: Option) -> Any:
     if _is_tuple(kind):
         item = get_args(kind)[0]
         parts = [part.strip() for part in text.split(",") if part.strip()]
+        _check_count(name, parts)
         return check_value(name, [parse_value(name, part, item, facts) for part in parts], kind, facts)
     value: Any = text.strip()
     if kind is bool:
@@ -148,7 +173,7 @@ def parse_value(name: str, text: str, kind: Any, facts: Option) -> Any:
         try:
             value = float(value) if kind is float or not value.lstrip("+-").isdigit() else int(value)
         except (ValueError, OverflowError):
-            raise SpecError(f"{name} must be {facts.allowed(kind)}, got {text[:40]!r}.") from None
+            raise SpecError(f"{name} must be {facts.allowed(kind)}, got {_shown(text)}.") from None
     return check_value(name, value, kind, facts)
 
 
@@ -159,6 +184,11 @@ def format_value(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     return f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else str(value)
+
+
+def nearest(grid: Sequence[Number], wanted: float) -> Number:
+    """The value of a grid of positive numbers that is nearest by ratio, the first of two."""
+    return min(grid, key=lambda value: max(value / wanted, wanted / value))
 
 
 class Spec:
@@ -181,7 +211,7 @@ class Spec:
         known = {each.name for each in dataclasses.fields(cast(Any, cls))}
         unknown = sorted(set(values) - known)
         if unknown:
-            raise SpecError(f"{cls.__name__} has no field {unknown[0]!r}; it has {', '.join(sorted(known))}.")
+            raise SpecError(f"{cls.__name__} has no field {_shown(unknown[0])}; it has {', '.join(sorted(known))}.")
         return cls(**{name: cls._revive(name, value) for name, value in values.items()})
 
     @classmethod

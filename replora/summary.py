@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from replora.config import METHOD_TITLES, Run
+from replora.config import Run
 from replora.events import Diverged, Evaluated, Event, Finished, RunFacts, Step, started_of
+from replora.methods import METHOD_TITLES, OURS, REFERENCE
 from replora.statistics.verdict import lost_count, verdict
 
 
@@ -105,14 +106,14 @@ def _summarize_run(run: Run, facts: RunFacts, scores: list[tuple[float | None, f
     )
 
 
-def paired_differences(summary: RaceSummary, method: str = "replora", reference: str = "lora") -> list[float]:
+def paired_differences(summary: RaceSummary, method: str = OURS, reference: str = REFERENCE) -> list[float]:
     """Final accuracy of `method` minus that of `reference` for each seed both have finished, in [-1, 1]."""
     finals = {(run.method, run.seed): run.final_accuracy for run in summary.runs if not run.diverged}
     pairs = [(finals.get((method, seed)), finals.get((reference, seed))) for seed in {run.seed for run in summary.runs}]
     return [ours - theirs for ours, theirs in pairs if ours is not None and theirs is not None]
 
 
-def race_verdict(summary: RaceSummary, method: str = "replora", reference: str = "lora") -> str:
+def race_verdict(summary: RaceSummary, method: str = OURS, reference: str = REFERENCE) -> str:
     """What the race shows, claiming no more than its seeds allow; of one method alone, what it has reached."""
     finals: dict[str, list[float]] = {}
     for run in summary.runs:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -145,9 +145,21 @@ def nested_order(labels: Indices, seed: int) -> Indices:
     return order
 
 
-def batches(examples: int, batch_size: int, steps: int, seed: int) -> Indices:
-    """Which example each place of each batch holds, (steps, batch_size): epoch after epoch, each newly shuffled."""
+def batches(examples: int, batch_size: int, steps: int, seed: int) -> Iterator[Indices]:
+    """Which example each place of a batch holds, (batch_size,), batch after batch.
+
+    Epoch follows epoch, each newly shuffled; a batch may begin in one and end in another.
+    """
     generator = stream(seed, "order")
-    needed = steps * batch_size
-    epochs = [generator.permutation(examples) for _ in range(-(-needed // examples))]
-    return np.concatenate(epochs)[:needed].reshape(steps, batch_size)
+    left = np.empty(0, dtype=np.int64)
+    for _ in range(steps):
+        epochs = -(-max(0, batch_size - len(left)) // examples)
+        left = np.concatenate([left, *(generator.permutation(examples) for _ in range(epochs))])
+        yield left[:batch_size]
+        left = left[batch_size:]
+
+
+def batches_of_runs(examples: Sequence[int], batch_size: int, steps: int, seeds: Sequence[int]) -> Iterator[Indices]:
+    """The batches of several runs beside each other, (runs, batch_size), each run's as `batches` has them."""
+    streams = [batches(count, batch_size, steps, seed) for count, seed in zip(examples, seeds, strict=True)]
+    yield from map(np.stack, zip(*streams, strict=True))

@@ -16,6 +16,11 @@ def count(number: float) -> str:
     return f"{number:,.0f}".replace(",", NARROW_SPACE)
 
 
+def counted(number: int, noun: str) -> str:
+    """'1 thread', '2 threads'."""
+    return f"{count(number)} {noun}" + ("s" if number != 1 else "")
+
+
 def signed(value: float, decimals: int = 1) -> str:
     """'+4.2' or, with a true minus, '-4.2'; no sign before zero."""
     text = f"{value:+.{decimals}f}"
@@ -25,6 +30,12 @@ def signed(value: float, decimals: int = 1) -> str:
 def power_of_ten(power: int) -> str:
     """'10' with the power raised."""
     return "10" + str(power).translate(SUPERSCRIPTS)
+
+
+def scientific(value: float, decimals: int = 1) -> str:
+    """'6.1 * 10^-6', the power raised, of a number above zero."""
+    power = math.floor(math.log10(value))
+    return f"{value / 10**power:.{decimals}f}\u00b7{power_of_ten(power)}"
 
 
 def short_count(number: int) -> str:

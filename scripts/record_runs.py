@@ -1,8 +1,8 @@
 """`python -m scripts.record_runs [TASK ...]`: records the default race of each task, for first paint.
 
-The files, assets/recorded/race_TASK.jsonl, say in their first line on what they were made. Beside each stands a second
-race, with the head-only run and with snapshots of its factors to look into: assets/recorded/lens_TASK/. Of that only
-what the pages read is kept (`thin`), and `--thin` makes an older recording so without a race.
+The files, assets/recorded/race_TASK.jsonl.gz, say in their first line on what they were made. Beside each stands a
+second race, with the head-only run and with snapshots of its factors to look into: assets/recorded/lens_TASK/. Of that
+only what the pages read is kept (`thin`), and `--thin` makes an older recording so without a race.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from safetensors.torch import save_file
 
 from replora.catalog import ASSETS, TASKS
 from replora.config import Method, RaceOptions
+from replora.event_lines import gzipped_lines
 from replora.events import write_events
 from replora.summary import race_verdict, summarize
 from replora.training.groups import method_groups
@@ -28,11 +29,8 @@ LENS_STEPS = (0, 30, 100)  # the start, under way, the end: each of the slider's
 
 def record(task: str, folder: Path) -> str:
     """Record one task's default race; a sentence on what came out. The file is replaced once the race is whole."""
-    path = folder / f"race_{task}.jsonl"
-    draft = path.with_suffix(".part")
-    with draft.open("w", encoding="utf-8") as sink:
+    with gzipped_lines(folder / f"race_{task}.jsonl.gz") as sink:
         summary = summarize(write_events(race(RaceOptions(task=task).race()), sink))
-    draft.replace(path)
     assert summary is not None  # a race that ends without an error has started
     return f"{task}: {summary.seconds:.1f} s, {summary.precision}, {summary.threads} threads. {race_verdict(summary)}"
 
@@ -45,7 +43,7 @@ def record_lens(task: str, folder: Path) -> str:
     spec = RaceOptions(task=task, methods=("head", "lora", "replora")).race()
     writer = SnapshotWriter(draft, spec, torch.float16)
     draft.mkdir(parents=True)
-    with (draft / EVENTS_FILE).open("w", encoding="utf-8") as sink:
+    with gzipped_lines(draft / EVENTS_FILE) as sink:
         summary = summarize(write_events(race(spec, snapshots=writer), sink))
     thin(draft)
     shutil.rmtree(path, ignore_errors=True)

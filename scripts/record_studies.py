@@ -3,8 +3,8 @@
     python -m scripts.record_studies                     all, into assets/recorded
     python -m scripts.record_studies digits --output FOLDER
 
-study_TASK.jsonl: the whole grid of five fractions, seven rates and five seeds, tuned; what one rate for all gives, and
-what a sweep at one fraction gives, are parts of it. teacher_WORLD.jsonl: all students of a tied and of an untied
+study_TASK.jsonl.gz: the whole grid of five fractions, seven rates and five seeds, tuned; what one rate for all gives,
+and what a sweep at one fraction gives, are parts of it. teacher_WORLD.jsonl.gz: all students of a tied and of an untied
 teacher, in float32, whose noise does not blur small errors. Each is a study of `python -m replora study`, by the
 command that is printed.
 """
@@ -18,6 +18,7 @@ from pathlib import Path
 import click
 
 from replora.catalog import ASSETS, TASKS
+from replora.event_lines import gzipped_lines
 from replora.studies.kinds import kind_of_study
 from replora.studies.lines import to_line
 from replora.studies.spec import DataStudy, Study, TeacherStudy, command
@@ -67,14 +68,11 @@ def full_size() -> Iterator[tuple[str, Study]]:
 
 def record(name: str, spec: Study, folder: Path) -> str:
     """Record one study; its verdict. The file is replaced once the study is whole."""
-    path = folder / f"{name}.jsonl"
-    draft = path.with_suffix(".part")
     events = []
-    with draft.open("w", encoding="utf-8") as sink:
+    with gzipped_lines(folder / f"{name}.jsonl.gz") as sink:
         for event in study(spec):
             sink.write(to_line(event) + "\n")
             events.append(event)
-    draft.replace(path)
     summary = kind_of_study(spec).summarize(events)
     assert summary is not None  # a study that ends without an error has started
     return f"{summary.seconds:.1f} s on {summary.started.device}. {summary.verdict}"
@@ -88,7 +86,7 @@ def main(names: tuple[str, ...], output: Path) -> None:
     for name, spec in full_size():
         if names and not any(each in name for each in names):
             continue
-        click.echo(f"{command(spec)}  # {name}.jsonl", color=False)
+        click.echo(f"{command(spec)}  # {name}.jsonl.gz", color=False)
         begun = time.perf_counter()
         click.echo(f"{record(name, spec, output)} ({time.perf_counter() - begun:.1f} s in all)")
 

@@ -1,4 +1,4 @@
-"""What tests of several rooms share: fixtures, the mark of browser tests, and a thread each for workers."""
+"""What tests of several rooms share: fixtures, marks, which worker takes what, and a thread each for workers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 from synthetic_runs import synthetic_race, synthetic_study
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 from replora.config import Race, RaceOptions
 from replora.events import Event
@@ -17,8 +20,23 @@ from replora.studies.events import StudyEvent
 
 BROWSER = Path(__file__).parent / "browser"
 
+settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)  # the same examples everywhere
+settings.load_profile("repeatable")
+
 if "PYTEST_XDIST_WORKER" in os.environ:  # before torch is imported; job hosts and commands inherit it
     os.environ["OMP_NUM_THREADS"] = "1"
+
+
+class ByFile(LoadFileScheduling):
+    """The tests of a file stay in one worker, and so do all of tests/browser, which share a server and a browser."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file: str = super()._split_scope(nodeid)
+        return "tests/browser" if file.startswith("tests/browser/") else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile:
+    return ByFile(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -11,7 +11,17 @@ from synthetic_runs import synthetic_race, synthetic_study
 
 from replora.config import Race
 from replora.events import to_line
-from replora.jobs.engine import Action, JobRefused, JobState, JobStatus, NoAnswer, UnknownJob
+from replora.jobs.engine import (
+    NOBODY,
+    Action,
+    JobRefused,
+    JobState,
+    JobStatus,
+    NoAnswer,
+    NotYours,
+    Submitter,
+    UnknownJob,
+)
 from replora.options import UserError
 from replora.simulation.job import monte_carlo_lines
 from replora.studies.events import StudyEvent
@@ -35,6 +45,8 @@ class FakeJob:
     position: int = 0
     message: str = ""
     notice: str = ""
+    by: Submitter = NOBODY
+    wait: float = 0.0
     folder: Path | None = None
     controls: list[tuple[Action, float | None]] = field(default_factory=list)
     viewers: set[str] = field(default_factory=set)
@@ -72,7 +84,7 @@ class FakeEngine:
         self.place = place
         self.jobs: dict[str, FakeJob] = {}
         self.asked: list[Mapping[str, Any]] = []
-        self.ready, self.closed = True, False
+        self.ready, self.healthy, self.closed = True, True, False
         self.queued: int | None = None
         self.refusal = self.problem = ""
 
@@ -88,11 +100,19 @@ class FakeEngine:
         if job.told == len(job.script):
             job.state = JobState.FINISHED
 
-    def submit(self, kind: str, spec: Spec, *, time_limit: float | None = None, paused: bool = False) -> str:
+    def submit(
+        self,
+        kind: str,
+        spec: Spec,
+        *,
+        time_limit: float | None = None,
+        paused: bool = False,
+        by: Submitter = NOBODY,
+    ) -> str:
         if self.refusal:
             raise JobRefused(self.refusal)
         name = f"job{len(self.jobs)}"
-        job = FakeJob(kind, spec, list(self.tells[kind](spec)), JobState.PAUSED if paused else JobState.RUNNING)
+        job = FakeJob(kind, spec, list(self.tells[kind](spec)), JobState.PAUSED if paused else JobState.RUNNING, by=by)
         if self.queued is not None:
             job.state, job.position = JobState.QUEUED, self.queued
         self.jobs[name] = job
@@ -102,20 +122,32 @@ class FakeEngine:
         found = self._job(job)
         return found.script[since : found.told]
 
-    def control(self, job: str, action: Action, value: float | None = None) -> None:
-        found = self._job(job)
+    def control(self, job: str, action: Action, value: float | None = None, *, by: Submitter = NOBODY) -> None:
+        found = self._steered(job, by)
         found.controls.append((action, value))
         if not found.state.final and action is not Action.LEARNING_RATE:
             found.state = JobState.RUNNING if action is Action.RESUME else JobState.PAUSED
 
-    def cancel(self, job: str) -> None:
-        if not self._job(job).state.final:
-            self._job(job).state = JobState.CANCELLED
+    def cancel(self, job: str, *, by: Submitter = NOBODY) -> None:
+        found = self._steered(job, by)
+        if not found.state.final:
+            found.state = JobState.CANCELLED
 
     def status(self, job: str) -> JobStatus:
         found = self._job(job)
-        position = found.position if found.state is JobState.QUEUED else 0
-        return JobStatus(job, found.kind, found.state, found.spec, found.told, position, found.message, found.notice)
+        queued = found.state is JobState.QUEUED
+        return JobStatus(
+            job,
+            found.kind,
+            found.state,
+            found.spec,
+            found.told,
+            found.position if queued else 0,
+            found.message,
+            found.notice,
+            found.by.visitor,
+            found.wait if queued else 0.0,
+        )
 
     def folder(self, job: str) -> Path:
         known = self.jobs.get(job)
@@ -139,6 +171,12 @@ class FakeEngine:
 
     def close(self) -> None:
         self.closed = True
+
+    def _steered(self, job: str, by: Submitter) -> FakeJob:
+        found = self._job(job)
+        if not found.state.final and not by.may_steer(found.by.visitor):
+            raise NotYours
+        return found
 
     def _job(self, job: str) -> FakeJob:
         if job not in self.jobs:

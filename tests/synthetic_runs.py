@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 
 from replora.config import Race
+from replora.event_lines import gzipped_lines
 from replora.events import Diverged, Evaluated, Event, Finished, RateChanged, RunFacts, Started, Step
-from replora.studies.events import CellFinished, MethodFacts, Progress, StudyEvent, StudyFinished, StudyStarted
+from replora.studies.events import CellFinished, MethodSizes, Progress, StudyEvent, StudyFinished, StudyStarted
 from replora.studies.spec import RaceStudy
 from replora.tasks import task_card
 
 TRAINED = {"head": 0, "lora": 18_432, "replora": 456_576}
+
+
+def write_recording(path: Path, lines: Iterable[str]) -> None:
+    """A file of these lines, as the recordings are kept."""
+    with gzipped_lines(path) as sink:
+        sink.writelines(f"{line}\n" for line in lines)
 
 
 def synthetic_race(
@@ -69,7 +77,7 @@ EXAMPLES = 200
 def synthetic_study(spec: RaceStudy, *, lost: float = 0.03, batch: int = 8) -> Iterator[StudyEvent]:
     """The events of a plausible study: LoRA is best at 0.003, RepLoRA at 0.0003 and diverges from `lost` on."""
     runs = spec.runs()
-    sizes = tuple(MethodFacts(name, TRAINED[name], 18_432) for name in spec.methods)
+    sizes = tuple(MethodSizes(name, TRAINED[name], 18_432) for name in spec.methods)
     batches = math.ceil(len(runs) / batch)
     yield StudyStarted(
         spec, len(runs), batches, sizes, EXAMPLES, "minilm_l3", "CPU (test)", "float32", 2, {"replora": "0"}

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
+
+from replora.methods import METHODS, STUDENTS
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "replora"
@@ -26,42 +29,47 @@ ROOMS: dict[str, str] = {
     "wording": "catalog",
     "event_lines": "options",
     "config": "catalog methods options",
+    "pictures": "options",
     "settings": "options",
     "adapters": "config methods options seeding",
     "events": "config event_lines",
     "tasks": "catalog options seeding settings",
     "hub": "catalog event_lines options settings",
-    "own_data": "catalog options settings tasks",
+    "own_data": "catalog options pictures settings tasks",
     "simulation": "event_lines options theory",
-    "statistics": "config",
-    "summary": "config events statistics",
+    "statistics": "methods",
+    "summary": "config events methods statistics",
+    "memory": "catalog config options settings tasks",
     "backbones": "adapters catalog hub options",
-    "figures": "config csv_text events methods options simulation wording",
     "training": "__init__ adapters backbones catalog config events methods options seeding tasks",
-    "lens": "adapters backbones config methods options tasks training",
-    "studies": "adapters backbones config csv_text event_lines events methods options seeding statistics tasks "
-    "training",
+    "lens": "adapters backbones config methods options pictures tasks training",
+    "studies": "adapters backbones config csv_text event_lines events memory methods options seeding statistics "
+    "tasks training wording",
+    "figures": "config events lens methods options simulation statistics studies wording",
     "result_card": "catalog config events options studies summary wording",
-    "jobs": "catalog config csv_text events options result_card settings simulation studies summary",
-    "cli": "config events options own_data result_card studies summary theory training",
-    "ui": "catalog config events figures hub jobs lens methods options own_data result_card settings simulation "
-    "statistics studies summary tasks wording",
+    "jobs": "catalog config csv_text events memory options result_card settings simulation studies summary",
+    "cli": "config events memory options own_data result_card studies summary theory training",
+    "ui": "catalog config csv_text events figures hub jobs lens memory methods options own_data pictures "
+    "result_card settings simulation statistics studies summary tasks wording",
     "__init__": "",
     "__main__": "cli",
 }
 UI_ROOMS: dict[str, str] = {
     "visitor": "",
+    "downloads": "",
+    "uploads": "visitor",
     "shell": "visitor",
     "parts": "shell",
     "components": "shell",
-    "live": "parts",
+    "live": "components parts visitor",
+    "server": "downloads live uploads visitor",
     "forms": "live parts visitor",
-    "race": "forms live parts visitor",
-    "studies": "forms live parts race shell visitor",
-    "inside": "components forms live parts race shell",
+    "race": "forms live parts",
+    "studies": "forms live parts race shell",
+    "inside": "components forms live parts race shell visitor",
     "theory": "components forms live parts shell",
     "own_data": "forms parts race shell visitor",
-    "runs": "live parts shell",
+    "runs": "live parts shell visitor",
 }
 TABLES = {"replora": ROOMS, "replora.ui": UI_ROOMS}
 
@@ -131,7 +139,58 @@ def test_no_room_imports_one_that_comes_after_it(package: str) -> None:
         known.add(room)
 
 
+def test_the_readme_says_what_is_in_each_room() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    said = {target.split("/")[0].removesuffix(".py") for target in re.findall(r"\]\(replora/([\w/.]+)\)", readme)}
+    assert set(ROOMS) - {"__init__", "__main__"} <= said
+
+
 FILES = sorted(PACKAGE.rglob("*.py"))
+MOST_LINES, MOST_FILES = 300, 15
+METHODS_ALONE = (set(METHODS) | set(STUDENTS)) - {"head", "tied", "trunk", "separate"}  # words of other things too
+NAMES_THE_PACKAGE = {"ui/race/cards.py"}
+
+
+def test_no_file_is_longer_than_one_idea_needs() -> None:
+    lines = {str(path.relative_to(PACKAGE)): len(path.read_text(encoding="utf-8").splitlines()) for path in FILES}
+    assert {name: count for name, count in lines.items() if count > MOST_LINES} == {}
+
+
+def test_no_room_is_crowded() -> None:
+    crowd = Counter(path.parent.relative_to(ROOT) for path in FILES)
+    assert {str(folder): count for folder, count in crowd.items() if count > MOST_FILES} == {}
+
+
+def calls_it_each(node: ast.AST) -> bool:
+    """Whether a loop, a comprehension or a lambda longer than a line names what it goes over `each`."""
+    match node:
+        case ast.For(target=target, body=body):
+            names, lines = [target], (body[-1].end_lineno or 0) - body[0].lineno
+        case ast.ListComp() | ast.SetComp() | ast.DictComp() | ast.GeneratorExp():
+            names, lines = [part.target for part in node.generators], (node.end_lineno or 0) - node.lineno
+        case ast.Lambda():
+            lines = (node.end_lineno or 0) - node.lineno
+            return lines > 0 and any(argument.arg == "each" for argument in node.args.args)
+        case _:
+            return False
+    targets = {inner.id for name in names for inner in ast.walk(name) if isinstance(inner, ast.Name)}
+    return lines > 0 and "each" in targets
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_what_a_long_loop_goes_over_has_a_name(path: Path) -> None:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    assert [node.lineno for node in ast.walk(tree) if calls_it_each(node)] == []  # type: ignore[attr-defined]
+
+
+PICTURED = sorted(path for room in ("figures", "ui") for path in (PACKAGE / room).rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", PICTURED, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_pictures_and_pages_name_no_method(path: Path) -> None:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    named = [node.lineno for node in ast.walk(tree) if isinstance(node, ast.Constant) and node.value in METHODS_ALONE]
+    assert not named or str(path.relative_to(PACKAGE)) in NAMES_THE_PACKAGE
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))

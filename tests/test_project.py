@@ -8,14 +8,20 @@ import sys
 from pathlib import Path
 
 import pytest
+from streamlit.config import get_config_options
 
 from replora.hub.download import Downloads
+from replora.jobs.storage.budget import StorageSettings
+from replora.jobs.turns.limits import JobSettings, Waiting
 from replora.options import format_value
 from replora.own_data.limits import Limits
-from replora.ui.runs.actions import RunSettings
+from replora.ui.runs.rights import RunSettings
+from replora.ui.uploads import UploadSettings
+from scripts.write_readme import rewritten
 
 ROOT = Path(__file__).resolve().parent.parent
-TREE_BYTES = 63_000_000
+TREE_BYTES = 55_000_000
+PAPERS = [ROOT / "docs" / "hosting.md", ROOT / "SECURITY.md"]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
@@ -49,12 +55,27 @@ def test_every_file_the_readme_names_is_there():
         assert (ROOT / target).exists(), target
 
 
+@pytest.mark.parametrize("file", PAPERS, ids=lambda file: file.name)
+def test_what_the_papers_on_hosting_name_exists(file: Path) -> None:
+    """Files, tests, settings of the environment, and Streamlit's, as options and as variables."""
+    text = file.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\((?!http)([^)#]+)\)", text):
+        assert (file.parent / target).exists(), target
+    for name, path in re.findall(r"\[(test_\w+)\]\((?:\.\./)?(tests/[\w/]+\.py)\)", text):
+        assert f"def {name}(" in (ROOT / path).read_text(encoding="utf-8"), name
+    assert set(re.findall(r"REPLORA_[A-Z_]+", text)) <= set(re.findall(r"REPLORA_[A-Z_]+", README))
+    options = get_config_options()
+    assert {name for name in re.findall(r"\bserver\.\w+", text) if name != "server.py"} <= set(options)
+    variables = {"STREAMLIT_" + re.sub("(?<=[a-z])(?=[A-Z])", "_", name.replace(".", "_")).upper() for name in options}
+    assert set(re.findall(r"STREAMLIT_[A-Z_]+", text)) <= variables
+
+
 def test_readme_has_every_setting_of_the_environment_with_its_default():
     rows = [each.split("|")[1:3] for each in README.splitlines() if each.startswith("| `REPLORA_")]
-    told = {}
+    told: dict[str, str] = {}
     for names, defaults in rows:
         told |= dict(zip(re.findall("`(.+?)`", names), [each.strip() for each in defaults.split(",")], strict=False))
-    for settings in (Limits, Downloads, RunSettings):
+    for settings in (StorageSettings, Limits, UploadSettings, Downloads, RunSettings, JobSettings, Waiting):
         for name, value in settings().to_dict().items():
             assert told[f"REPLORA_{name.upper()}"] == format_value(value)
 
@@ -81,3 +102,7 @@ def test_checks_are_clean(command):
     program = Path(sys.executable).parent / command[0]
     found = subprocess.run([program, *command[1:]], cwd=ROOT, capture_output=True, text=True, check=False)
     assert found.returncode == 0, found.stdout[-3000:] + found.stderr[-3000:]
+
+
+def test_the_figures_of_the_readme_are_those_of_the_records() -> None:
+    assert rewritten(README) == README, "run python -m scripts.write_readme"

@@ -40,15 +40,15 @@ from replora.result_card import (
     spec_hash,
     study_card,
 )
-from replora.studies.events import CellFinished, MethodFacts, StudyEvent, StudyFinished, StudyStarted
+from replora.studies.events import CellFinished, MethodSizes, StudyEvent, StudyFinished, StudyStarted
 from replora.studies.lines import from_line as study_from_line
 from replora.studies.lines import read_study_events
+from replora.studies.races.summary import summarize_study
 from replora.studies.selection import one_rate
 from replora.studies.spec import DataStudy, RateStudy, Study, TeacherStudy, command, study_to_dict
-from replora.studies.summary import summarize_study
 
 ROOT = Path(__file__).resolve().parent.parent
-TINY = {"steps": 3, "batch_size": 4, "adapted_blocks": 1, "test_examples": 20, "device": "cpu"}
+TINY: dict[str, Any] = {"steps": 3, "batch_size": 4, "adapted_blocks": 1, "test_examples": 20, "device": "cpu"}
 
 
 def other_value(spec: type, name: str) -> Any:
@@ -107,7 +107,7 @@ def test_the_command_of_a_study_says_every_option(spec: type[Study]) -> None:
 
 
 def test_the_command_says_all_options_at_once_and_odd_numbers_exactly() -> None:
-    values = {name: other_value(RaceOptions, name) for name in options(RaceOptions)}
+    values: dict[str, Any] = {name: other_value(RaceOptions, name) for name in options(RaceOptions)}
     values |= {"methods": ("replora", "lora"), "learning_rate": 1 / 3, "weight_decay": 1e-17, "mlp_depth": 2}
     for idle_with_one in ("sharing", "projections"):  # with one projection there is nothing to share
         wanted = RaceOptions(**{name: value for name, value in values.items() if name != idle_with_one})
@@ -244,7 +244,7 @@ def test_own_data_are_not_named_but_their_command_is() -> None:
 
 
 def told_study(spec: RateStudy | DataStudy) -> list[StudyEvent]:
-    sizes = tuple(MethodFacts(name, 100, 50) for name in spec.methods)
+    sizes = tuple(MethodSizes(name, 100, 50) for name in spec.methods)
     cells = [
         CellFinished(
             run.method.name, run.data_fraction, run.learning_rate, run.seed, 400, 0.5 + run.learning_rate, 1.0,
@@ -291,7 +291,7 @@ def test_the_card_of_a_part_names_the_whole() -> None:
 def test_the_cards_of_recorded_studies(name: str) -> None:
     from replora.studies.teachers.summary import summarize_teacher
 
-    events = read_study_events(ROOT / "assets" / "recorded" / f"{name}.jsonl")
+    events = read_study_events(ROOT / "assets" / "recorded" / f"{name}.jsonl.gz")
     summary = summarize_teacher(events) if name.startswith("teacher") else summarize_study(events)
     assert summary is not None
     made = study_card(summary, recorded=True)
@@ -321,7 +321,7 @@ def spec_problem(tmp_path: Path, content: str | bytes) -> str:
         ('{"ranks": 3}', ": Race has no field 'ranks'; it has "),
         ('{"steps": 0}', ": steps must be a whole number from 1 to 100,000, got 0."),
         ('{"steps": NaN}', ": steps must be a whole number from 1 to 100,000, got nan."),
-        ('{"runs": []}', ": runs must hold at least one run, got none."),
+        ('{"runs": []}', ": runs must hold from 1 to 1024 runs, got 0."),
         ('{"runs": [3]}', ": Run must be an object with named fields, got int."),
         ('{"runs": [{"method": {"name": "sgd"}}]}', ": name must be one of head, lora, replora, got 'sgd'."),
     ],

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
+from replora import theory
 from replora.cli import main
 from replora.events import EventError
 from replora.options import SpecError
 from replora.simulation.events import Estimated, MonteCarloStarted, from_line, read_theory_events
 from replora.simulation.specs import MonteCarlo, RatesOptions, Split
-from replora.theory import SHARINGS
+from replora.theory import SHARINGS, report
 
+made = cache(report)
 RECORDED = Path(__file__).resolve().parents[1] / "assets" / "recorded"
 
 
@@ -68,7 +71,7 @@ def test_what_is_no_event_is_said(line: str) -> None:
 
 @pytest.mark.parametrize(("name", "atoms"), [("rates_exact", 2), ("rates_over", 3)])
 def test_recorded_runs_are_whole(name: str, atoms: int) -> None:
-    events = read_theory_events(RECORDED / f"{name}.jsonl")
+    events = read_theory_events(RECORDED / f"{name}.jsonl.gz")
     started = events[0]
     assert isinstance(started, MonteCarloStarted)
     assert started.spec.atoms == atoms
@@ -88,7 +91,14 @@ def test_recorded_runs_are_whole(name: str, atoms: int) -> None:
     assert (last["plain"].far_fraction > 0.25) == (atoms == 3)
 
 
+@pytest.fixture
+def one_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A report is made once for all tests that ask for it."""
+    monkeypatch.setattr(theory, "report", made)
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("one_report")
 def test_the_command_prints_one_object_last() -> None:
     done = CliRunner().invoke(main, ["theory", "--json", "--seed", "2"])
     assert done.exit_code == 0, done.output
@@ -102,13 +112,9 @@ def test_the_command_prints_one_object_last() -> None:
 
 
 @pytest.mark.slow
-def test_the_command_for_people(monkeypatch: pytest.MonkeyPatch) -> None:
-    from replora import theory
-    from replora.theory import report
-
-    made = report(0)
-    monkeypatch.setattr(theory, "report", lambda seed: made)
-    done = CliRunner().invoke(main, ["theory"])
+@pytest.mark.usefixtures("one_report")
+def test_the_command_for_people() -> None:
+    done = CliRunner().invoke(main, ["theory", "--seed", "2"])
     assert done.exit_code == 0, done.output
     assert "Slopes of log error" in done.stdout
     assert "flat" in done.stdout

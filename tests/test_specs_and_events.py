@@ -8,8 +8,10 @@ import math
 
 import numpy as np
 import pytest
+from present import present
 
-from replora.config import Method, Race, RaceOptions, Run
+from replora.config import MOST_RUNS, Method, Race, RaceOptions, Run
+from replora.event_lines import gzipped_lines
 from replora.events import (
     Diverged,
     Evaluated,
@@ -23,12 +25,18 @@ from replora.events import (
     started_of,
 )
 from replora.events import to_line as line_of
-from replora.options import SpecError, format_value, kind_of, options, parse_value
+from replora.options import SpecError, format_value, kind_of, nearest, options, parse_value
 from replora.summary import paired_differences, race_verdict, summarize
 
 ODD = RaceOptions(
     task="emoji", methods=("head", "replora"), rank=8, seeds=(5, 1), learning_rate=1e-3, residual=True, clip_norm=0.5
 )
+
+
+def test_nearest_is_by_ratio():
+    assert nearest((0.01, 0.1, 1.0), 0.04) == 0.1
+    assert nearest((1e-4, 3e-4), 1.6e-4) == 1e-4
+    assert nearest([10**5, 10**7], 10**9) == 10**7
 
 
 def test_a_spec_survives_json_and_url():
@@ -91,8 +99,36 @@ def test_a_spec_from_json_names_what_is_wrong():
         Race.from_dict({"runs": ["lora"]})
     with pytest.raises(SpecError, match=r"alpha must be a number from 0\.01 to 4096, got True"):
         Method(alpha=True)
-    with pytest.raises(SpecError, match="at most 1024 runs, got 1025"):
+    with pytest.raises(SpecError, match="from 1 to 1024 runs, got 1025"):
         Race(runs=(Run(),) * 1025)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"runs": [Run().to_dict()] * 33}, r"runs must hold from 1 to 32 runs, got 33\."),
+        ({"runs": [{"method": {"projections": [["query"]]}}]}, r"projections must be one of .*, got \['query'\]\."),
+        ({"runs": [{"method": {"rank": 10**5000}}]}, "rank must be .*, got a number of thousands of digits"),
+        ({"backbone": "x" * 5000}, "backbone must have at most 4,096 characters, got 5,000"),
+        ({"x" * 5000: 1}, r"Race has no field 'x{20,38}…; it has"),
+    ],
+)
+def test_a_race_that_is_asked_for_is_bounded_in_all_it_holds(change, sentence):
+    with pytest.raises(SpecError, match=sentence):
+        Race.asked({**RaceOptions().race().to_dict(), **change})
+
+
+def test_a_form_holds_as_many_runs_as_may_be_asked_for():
+    assert len(RaceOptions(seeds=tuple(range(MOST_RUNS // 2))).race().runs) == MOST_RUNS
+    with pytest.raises(
+        SpecError, match="seeds must list at most 10 values for methods head,lora,replora, since a race "
+    ):
+        RaceOptions(methods=("head", "lora", "replora"), seeds=tuple(range(11)))
+    with pytest.raises(SpecError, match="seeds must list at most 1,000 values, got 100,000"):
+        RaceOptions(seeds=tuple(range(100_000)))
+    larger = Race(runs=tuple(Run(seed=seed) for seed in range(40)))
+    assert RaceOptions.of(larger) is None
+    assert RaceOptions.nearest(larger).seeds == tuple(range(32))
 
 
 def events_of(accuracies, *, finished=True, seeds=(0,)):
@@ -122,30 +158,53 @@ def test_events_survive_their_lines(tmp_path):
             from_line(line)
 
 
+def test_gzipped_lines_are_the_same_events_and_the_same_file_twice(tmp_path):
+    told = events_of([0.5, None])
+    first, second = tmp_path / "first.jsonl.gz", tmp_path / "second.jsonl.gz"
+    for path in (first, second):
+        with gzipped_lines(path) as sink:
+            sink.writelines(f"{line_of(event)}\n" for event in told)
+            assert not path.exists()
+    assert list(read_events(first)) == told
+    assert first.read_bytes() == second.read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [first.name, second.name]
+
+
+@pytest.mark.parametrize("damage", [lambda data: data[:-9], lambda data: b"plain", lambda data: data[:12] + data[14:]])
+def test_a_damaged_gzip_file_is_a_sentence(tmp_path, damage):
+    path = tmp_path / "race.jsonl.gz"
+    with gzipped_lines(path) as sink:
+        sink.writelines(f"{line_of(event)}\n" for event in events_of([0.5, None]))
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(EventError, match=r"race\.jsonl\.gz cannot be read: "):
+        read_events(path)
+
+
 def test_the_verdict_claims_no_more_than_the_seeds_allow():
-    one = summarize(events_of([0.5, 0.6]))
+    one = present(summarize(events_of([0.5, 0.6])))
     assert race_verdict(one) == "RepLoRA is 10.0 points ahead, with one seed: an anecdote, not a finding."
     assert (one.steps_per_second, one.runs[0].seconds) == (25.0, 4.0)
-    running = summarize(events_of([0.6, 0.6], finished=False))
+    running = present(summarize(events_of([0.6, 0.6], finished=False)))
     assert race_verdict(running).startswith("RepLoRA and LoRA are level after 10 of 100 steps, with one seed")
-    three = summarize(events_of([0.5, 0.4, 0.5, 0.6, 0.9, 0.6], seeds=(0, 1, 2)))
+    three = present(summarize(events_of([0.5, 0.4, 0.5, 0.6, 0.9, 0.6], seeds=(0, 1, 2))))
     assert paired_differences(three) == pytest.approx([-0.1, 0.1, -0.3])
     assert race_verdict(three) == "RepLoRA minus LoRA: −10.0 ± 49.7 points over 3 paired seeds: not distinguishable."
-    ahead = summarize(events_of([0.5, 0.6, 0.4, 0.51, 0.6, 0.69], seeds=(0, 1, 2), finished=False))
+    ahead = present(summarize(events_of([0.5, 0.6, 0.4, 0.51, 0.6, 0.69], seeds=(0, 1, 2), finished=False)))
     assert race_verdict(ahead) == (
         "RepLoRA minus LoRA: 10.0 ± 2.5 points over 3 paired seeds after 10 of 100 steps: RepLoRA is ahead."
     )
-    two = summarize(events_of([0.5, 0.6, 0.5, 0.4, 0.9, None], seeds=(0, 1, 2)))
+    two = present(summarize(events_of([0.5, 0.6, 0.5, 0.4, 0.9, None], seeds=(0, 1, 2))))
     assert race_verdict(two) == (
         "RepLoRA and LoRA are level, with 2 seeds: an anecdote, not a finding. 1 of 6 runs diverged and is not counted."
     )
-    lost = summarize(events_of([0.5, None]))
+    lost = present(summarize(events_of([0.5, None])))
     assert race_verdict(lost) == (
         "There is no pair of runs of RepLoRA and LoRA to compare. 1 of 2 runs diverged and is not counted."
     )
     assert summarize([]) is None
 
 
+@pytest.mark.slow
 def test_races_of_equal_methods_name_a_winner_in_at_most_6_of_100() -> None:
     generator = np.random.default_rng(0)
     races, spec = 4000, events_of([0.5] * 6, seeds=(0, 1, 2))
@@ -154,7 +213,7 @@ def test_races_of_equal_methods_name_a_winner_in_at_most_6_of_100() -> None:
     told = []
     for row in right.reshape(races, 6).tolist():
         evaluated = Evaluated(10, 2.0, tuple(row), tuple(row))
-        told.append(race_verdict(summarize([*spec[:-2], evaluated, spec[-1]])))
+        told.append(race_verdict(present(summarize([*spec[:-2], evaluated, spec[-1]]))))
     assert all("points over 3 paired seeds: " in sentence for sentence in told)
     assert sum("is ahead" in sentence for sentence in told) / races <= 0.06
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+import tracemalloc
+from itertools import islice, pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -10,7 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from replora.catalog import TASKS
-from replora.tasks import TaskError, batches, load_task, nested_subset, read_task, subset_size
+from replora.seeding import stream
+from replora.tasks import Indices, TaskError, batches, batches_of_runs, load_task, nested_subset, read_task, subset_size
 
 
 @pytest.mark.parametrize("name", TASKS)
@@ -39,12 +41,47 @@ def test_subsets_are_nested_stratified_and_seeded(name):
 
 
 def test_batches_pass_every_example_once_an_epoch():
-    order = batches(10, 4, 5, seed=1)
+    order = np.stack(list(batches(10, 4, 5, seed=1)))
     assert order.shape == (5, 4)
     assert sorted(order.ravel()[:10]) == sorted(order.ravel()[10:]) == list(range(10))
-    assert np.array_equal(order[:2], batches(10, 4, 2, seed=1))
-    assert not np.array_equal(order, batches(10, 4, 5, seed=2))
-    assert batches(3, 8, 1, seed=0).shape == (1, 8)
+    assert not np.array_equal(order, np.stack(list(batches(10, 4, 5, seed=2))))
+    assert [each.shape for each in batches(3, 8, 1, seed=0)] == [(8,)]
+
+
+def whole_order(examples: int, batch_size: int, steps: int, seed: int) -> Indices:
+    """The order as it was when it was made beforehand, (steps, batch_size)."""
+    generator = stream(seed, "order")
+    needed = steps * batch_size
+    epochs = [generator.permutation(examples) for _ in range(-(-needed // examples))]
+    return np.concatenate(epochs)[:needed].reshape(steps, batch_size)
+
+
+@pytest.mark.parametrize("examples", [1, 2, 3, 10, 16, 17, 250, 1000])
+@pytest.mark.parametrize("batch_size", [1, 3, 8, 16, 17, 1024])
+def test_batches_made_one_by_one_are_those_made_beforehand(examples: int, batch_size: int) -> None:
+    steps = 40
+    for seed in (0, 5, 2**31 - 1):
+        found = np.stack(list(batches(examples, batch_size, steps, seed)))
+        wanted = whole_order(examples, batch_size, steps, seed)
+        assert found.dtype == wanted.dtype
+        assert np.array_equal(found, wanted)
+
+
+def test_runs_beside_each_other_have_their_own_batches() -> None:
+    beside = np.stack(list(batches_of_runs([10, 250, 10], 16, 30, [1, 1, 2])), axis=1)  # (runs, steps, batch)
+    for found, (examples, seed) in zip(beside, [(10, 1), (250, 1), (10, 2)], strict=True):
+        assert np.array_equal(found, whole_order(examples, 16, 30, seed))
+
+
+def test_the_order_of_many_steps_takes_no_memory() -> None:
+    tracemalloc.start()
+    try:
+        for _ in islice(batches_of_runs([1000] * 10, 64, 100_000, range(10)), 2000):
+            pass
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 2**20  # made beforehand, all 100,000 steps are 512 MB
 
 
 def test_an_unknown_task_names_the_known_ones():

@@ -40,8 +40,8 @@ class DirectFactors(Factors):
         def start(generator: torch.Generator) -> dict[str, Tensor]:
             # Drawn for all, so that the start of one does not depend on which others are adapted.
             drawn = {
-                each: kaiming_uniform(shape.in_features, layers, rank, shape.in_features, generator=generator)
-                for each in PROJECTIONS
+                projection: kaiming_uniform(shape.in_features, layers, rank, shape.in_features, generator=generator)
+                for projection in PROJECTIONS
             }
             return {
                 **{f"a_{each}": drawn[each] for each in self.own},

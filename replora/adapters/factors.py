@@ -104,10 +104,10 @@ class Factors(nn.Module):
         with torch.no_grad():
             pairs, scaling = self.generate(), self.scaling[run]
             products = [
-                scaling * pairs[each].b[run] @ pairs[each].a[run]  # (layers, out_features, in_features)
-                if each in pairs
-                else scaling.new_zeros(shape.layers, shape.width(each), shape.in_features)
-                for each in PROJECTIONS
+                scaling * pairs[projection].b[run] @ pairs[projection].a[run]  # (layers, out_features, in_features)
+                if projection in pairs
+                else scaling.new_zeros(shape.layers, shape.width(projection), shape.in_features)
+                for projection in PROJECTIONS
             ]
         return list(zip(*products, strict=True))
 

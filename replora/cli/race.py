@@ -20,6 +20,7 @@ from replora.cli.own_data import data_options, own_task
 from replora.cli.spec_options import Command, spec_option
 from replora.config import METHOD_TITLES, RaceOptions
 from replora.events import Diverged, Evaluated, Event, Started, Step, to_line
+from replora.memory.admission import check_race
 from replora.options import SpecError, UserError, options
 from replora.result_card import read_race
 from replora.summary import RaceSummary, race_verdict, summarize
@@ -53,6 +54,7 @@ def race_command(spec_file: Path | None, events_file: Path | None, as_json: bool
             else:
                 spec = RaceOptions(**stack.enter_context(own_task(values))).race()
             sink = stack.enter_context(open_sink(events_file)) if events_file else None
+            check_race(spec)
             from replora.training.race import race
 
             told = race(spec)
@@ -120,7 +122,7 @@ def print_summary(summary: RaceSummary) -> None:
     first = summary.runs[0]
     title = f"{summary.task} on {summary.backbone}, {first.examples:,} examples, learning rate {first.learning_rate:g}"
     table = Table(title=title, title_justify="left", box=box.SIMPLE)
-    for heading in ("method", "seed", "trained", "deployed", "accuracy", "best", "loss"):
+    for heading in ("method", "seed", "trained", "deployed", "accuracy", "highest", "loss"):
         table.add_column(heading, justify="left" if heading == "method" else "right", no_wrap=True)
     for run in summary.runs:
         table.add_row(

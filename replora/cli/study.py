@@ -21,9 +21,10 @@ from replora.config import METHOD_TITLES, STUDENT_TITLES
 from replora.options import UserError, default_of, kind_of, options
 from replora.studies.events import CellFinished, StudentFinished, StudyEvent, StudyStarted
 from replora.studies.events import Progress as ProgressTold
-from replora.studies.kinds import KINDS, StudyKind, Summary
+from replora.studies.kinds import KINDS, StudyKind
 from replora.studies.lines import to_line
 from replora.studies.spec import Study
+from replora.studies.summary import Summary
 
 TITLES = {**METHOD_TITLES, **STUDENT_TITLES}
 
@@ -76,6 +77,7 @@ def run_study(
     try:
         with contextlib.ExitStack() as stack:
             spec = kind.spec(**stack.enter_context(own_task(values)))
+            spec.check_memory()
             sink = stack.enter_context(events_file.open("w", encoding="utf-8", buffering=1)) if events_file else None
             table = stack.enter_context(csv_file.open("w", encoding="utf-8", newline="")) if csv_file else None
             from replora.studies.study import study
@@ -119,7 +121,7 @@ def _watched(events: Iterable[StudyEvent], runs: int) -> Iterator[StudyEvent]:
             yield event
 
 
-def grid_table(kind: StudyKind, summary: Summary) -> Table:
+def grid_table(kind: StudyKind, summary: Summary[Any]) -> Table:
     """The whole grid."""
     spec = summary.spec
     title = f"{spec.task} on {summary.started.backbone}, {spec.steps} steps of {spec.batch_size}"
@@ -132,7 +134,7 @@ def grid_table(kind: StudyKind, summary: Summary) -> Table:
     return table
 
 
-def print_findings(summary: Summary, console: Console) -> None:
+def print_findings(summary: Summary[Any], console: Console) -> None:
     """What is read off the grid, the fairness list, the verdict, and what it was measured on."""
     started = summary.started
     for method, region in getattr(summary, "good_regions", {}).items():

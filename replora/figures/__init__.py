@@ -1,1 +1,1 @@
-"""Figures: data in, picture out. No Streamlit, no torch; only specs, events and summaries are read."""
+"""Figures: data in, picture out. No Streamlit, no torch; only specs, events, summaries and answers are read."""

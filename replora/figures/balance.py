@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from replora.figures.figure import SCHEMA, SMALL, Figure, Row
 from replora.figures.style import INK
+from replora.wording import count
 
 TRAIN, TEST = "train", "test"
 BAR_PIXELS, AXIS_PIXELS = 24, 72
@@ -20,7 +21,14 @@ def balance_height(classes: int) -> int:
 def balance_figure(classes: Sequence[str], train: Sequence[int], test: Sequence[int]) -> Figure:
     """train, test: examples of each class, in the order of the classes."""
     rows: list[Row] = [
-        {"class": name, "place": place, "split": split, "order": order, "examples": counts[place]}
+        {
+            "class": name,
+            "place": place,
+            "split": split,
+            "order": order,
+            "examples": counts[place],
+            "tip": count(counts[place]),
+        }
         for place, name in enumerate(classes)
         for order, (split, counts) in enumerate(((TRAIN, train), (TEST, test)))
     ]
@@ -46,7 +54,7 @@ def balance_figure(classes: Sequence[str], train: Sequence[int], test: Sequence[
     hover = [
         {"field": "class", "type": "nominal"},
         {"field": "split", "type": "nominal"},
-        {"field": "examples", "type": "quantitative", "format": ",d"},
+        {"field": "tip", "type": "nominal", "title": "examples"},
     ]
     color = {"value": INK}
     spec = {

@@ -13,6 +13,7 @@ SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
 HEIGHT = 214
 AXIS_ROOM = 40  # pixels for the labels of the values, so that no plot shifts when they grow
 SMALL, PLAIN = 13, 14  # font sizes in pixels
+NOTHING_YET = "Nothing measured yet"
 
 
 @dataclass(frozen=True)

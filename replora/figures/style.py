@@ -7,22 +7,28 @@ gives each a light and a dark shade); as CSS names they are valid outside of it 
 
 from __future__ import annotations
 
-from replora.methods import METHOD_TITLES, METHODS, STUDENT_TITLES, STUDENTS
+from replora.methods import METHOD_TITLES, METHODS, OURS, REFERENCE, STUDENT_TITLES, STUDENTS, MethodName
 from replora.methods import MethodStyle as MethodStyle
 
 NEUTRAL = "gray"
 INK = "primary"
-NEUTRAL_SERIES, OTHER_SERIES, INK_SERIES = "neutral", "other", "ink"
+NEUTRAL_SERIES, OTHER_SERIES, INK_SERIES, PAIR_SERIES = "neutral", "other", "ink", "pair"
 
 STYLES: dict[str, MethodStyle] = {name: facts.style for name, facts in METHODS.items()}
+RACE_STYLES: dict[str, MethodStyle] = {
+    **STYLES,
+    PAIR_SERIES: MethodStyle(INK, STYLES[OURS].dash, STYLES[OURS].shape),
+    NEUTRAL_SERIES: MethodStyle(NEUTRAL, (4, 3), "circle"),
+}
+# as which method each way of sharing looks
+SHARING_METHODS: dict[str, MethodName] = {"plain": REFERENCE, "shared": OURS, "tanh": OURS}
 SERIES_STYLES: dict[str, MethodStyle] = {
     **STYLES,
     # in the study of teachers; LoRA among them looks as everywhere
     **{name: facts.style for name, facts in STUDENTS.items() if name not in METHODS},
-    "plain": STYLES["lora"],
-    "shared": STYLES["replora"],
-    "tanh": MethodStyle(STYLES["replora"].color, (2, 3), "triangle-up"),
-    NEUTRAL_SERIES: MethodStyle(NEUTRAL, (4, 3), "circle"),
+    **{sharing: STYLES[method] for sharing, method in SHARING_METHODS.items()},
+    "tanh": MethodStyle(STYLES[OURS].color, (2, 3), "triangle-up"),
+    NEUTRAL_SERIES: RACE_STYLES[NEUTRAL_SERIES],
     OTHER_SERIES: MethodStyle(NEUTRAL, (1, 0), "circle"),
     INK_SERIES: MethodStyle(INK, (1, 0), "cross"),
 }

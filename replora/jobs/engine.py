@@ -12,6 +12,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol
 
+from replora.options import UserError
+
 PATIENCE = 20.0  # seconds
 
 
@@ -40,8 +42,30 @@ class Action(StrEnum):
 
 
 @dataclass(frozen=True)
+class Submitter:
+    """Who asks for something. visitor: a digest of a secret of theirs, never the secret, '' for nobody in particular;
+    address: where the request came from, '' where nobody says; first: whether to be served before all others.
+    """
+
+    visitor: str = ""
+    address: str = ""
+    first: bool = False
+
+    def may_steer(self, visitor: str) -> bool:
+        """Whether a job that `visitor` submitted is theirs to steer; nobody's job is everybody's."""
+        return visitor in ("", self.visitor)
+
+
+NOBODY = Submitter()
+
+
+@dataclass(frozen=True)
 class JobStatus:
-    """`position` counts the jobs ahead in the queue, `message` why a job failed, `notice` warns (of a full disk)."""
+    """`position` counts the jobs ahead in the queue, `message` why a job failed, `notice` warns (of a full disk).
+
+    visitor: that of its `Submitter`, '' for nobody's job, which all may steer; for the server's own eyes. wait: seconds
+    until it is expected to begin, 0 unless it is queued.
+    """
 
     job: str
     kind: str
@@ -51,6 +75,8 @@ class JobStatus:
     position: int = 0
     message: str = ""
     notice: str = ""
+    visitor: str = ""
+    wait: float = 0.0
 
 
 class UnknownJob(LookupError):
@@ -65,11 +91,24 @@ class JobRefused(RuntimeError):
     """The engine cannot take this job (the queue is full, the host does not start); the message says why."""
 
 
+class NotYours(UserError):
+    """Only who submitted a job may steer it."""
+
+    def __init__(self) -> None:
+        super().__init__("This run is somebody else's: you can watch it, and start one of your own.")
+
+
 class Engine(Protocol):
     """The one interface behind which a local host, a cluster or a test's fake may stand."""
 
     def submit(
-        self, kind: str, spec: Mapping[str, Any], *, time_limit: float | None = None, paused: bool = False
+        self,
+        kind: str,
+        spec: Mapping[str, Any],
+        *,
+        time_limit: float | None = None,
+        paused: bool = False,
+        by: Submitter = NOBODY,
     ) -> str:
         """Queues a job of a kind of `replora.jobs.kinds`: its id. `time_limit`: seconds, pauses included."""
         ...
@@ -78,12 +117,15 @@ class Engine(Protocol):
         """The lines from number `since` on, in order; never waits."""
         ...
 
-    def control(self, job: str, action: Action, value: float | None = None) -> None:
-        """Ask a running or queued job to pause, resume, take one step, or train on at another learning rate."""
+    def control(self, job: str, action: Action, value: float | None = None, *, by: Submitter = NOBODY) -> None:
+        """Ask a running or queued job to pause, resume, take one step, or train on at another learning rate.
+
+        `NotYours` where somebody else submitted it.
+        """
         ...
 
-    def cancel(self, job: str) -> None:
-        """End a job; what it has told so far is kept. Does nothing to a job that has ended."""
+    def cancel(self, job: str, *, by: Submitter = NOBODY) -> None:
+        """End a job; what it has told so far is kept. Nothing happens to one that has ended; `NotYours`."""
         ...
 
     def status(self, job: str) -> JobStatus:

@@ -23,7 +23,6 @@ class HostProcess:
     process: subprocess.Popen[bytes]
     connection: Connection
     outbox: SimpleQueue[bytes | None] = field(default_factory=SimpleQueue)
-    ready: bool = False
 
     def send_all(self) -> None:
         """What the writer thread does: sends the outbox until None."""

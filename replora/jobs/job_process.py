@@ -20,6 +20,7 @@ from typing import Any, NoReturn
 from replora.jobs.engine import Action
 from replora.jobs.kinds import answerer, job_function
 from replora.jobs.messages import decode, encode
+from replora.memory.confine import confine, memory_sentence, unconfine
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 LOG_FORMAT = "%(asctime)s %(name)s %(levelname)s: %(message)s"
@@ -105,6 +106,18 @@ class Link:
             self._rate = control["rate"]
 
 
+class Notices(logging.Handler):
+    """What a job warns of while it runs on becomes a notice of the job."""
+
+    def __init__(self, link: Link) -> None:
+        super().__init__(logging.WARNING)
+        self._link = link
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.levelno == logging.WARNING:
+            self._link.send(notice=record.getMessage())
+
+
 def end_with(host: int) -> None:
     """From now on this process ends when the process `host`, its parent, does."""
     if sys.platform == "linux":
@@ -160,6 +173,7 @@ def run_answerer(
 ) -> NoReturn:
     """The whole life of the answerer's process: one question after another, until the host ends it."""
     _begin(host, inherited)
+    confine()
     if threads is not None:
         use_threads(threads)
     while True:
@@ -170,7 +184,7 @@ def run_answerer(
         try:
             told = encode(ask=asked["ask"], answer=dict(answerer(function)(asked["question"])))
         except Exception as error:  # whatever a question leads to is told to who asked, and the next one is heard
-            message = own_sentence(error)
+            message = own_sentence(error) or memory_sentence(error, "The answer")
             if message is None:
                 log.error("A question could not be answered.", exc_info=True)
                 message = report(error, "There is no answer")
@@ -191,6 +205,16 @@ def _begin(host: int, inherited: Sequence[Connection]) -> None:
     logging.basicConfig(format=LOG_FORMAT)
 
 
+def _reserved(spec: Mapping[str, Any]) -> int:
+    """Addresses beside what a job uses; `UserError` where its task is not here."""
+    backbone, task = spec.get("backbone"), spec.get("task")
+    if not isinstance(backbone, str) or not isinstance(task, str):
+        return 0
+    from replora.memory.estimate import reserved_bytes  # which loads what a host without races has no need of
+
+    return reserved_bytes(backbone, task)
+
+
 def run_job(
     connection: Connection,
     job: str,
@@ -206,13 +230,16 @@ def run_job(
     """The whole life of a job's process."""
     _begin(host, inherited)
     link = Link(connection, job, control)
+    logging.getLogger("replora").addHandler(Notices(link))
     try:
+        confine(_reserved(spec))
         if threads is not None:
             use_threads(threads)
         for line in link.paced(job_function(kind, kinds)(spec, link.new_rate, Path(folder))):
             link.send(line=checked(line))
     except BaseException as error:  # whatever a job raises, SystemExit included, is its end and must be told
-        message = own_sentence(error)
+        unconfine()
+        message = own_sentence(error) or memory_sentence(error)
         if message is None:
             log.error("Job %s (%s) failed.", job, kind, exc_info=True)
             message = report(error)

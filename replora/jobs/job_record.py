@@ -2,45 +2,142 @@
 
 from __future__ import annotations
 
+import json
+import math
+import secrets
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from replora.jobs.engine import JobState, JobStatus
-from replora.jobs.messages import Control
+from replora.config import Race
+from replora.jobs.engine import JobRefused, JobState, JobStatus, Submitter
+from replora.jobs.messages import Control, encode
+from replora.memory.admission import check_race
+from replora.options import UserError
+from replora.studies.kinds import study_from_dict
 
 
 @dataclass(eq=False)
 class JobRecord:
-    """All that is known of one job here; `heard` is false while a control is on its way to the job's process.
+    """All that is known of one job here; `heard` is false while a control of mode `told` is on its way to its process.
 
-    `notice` says why its lines are not stored, or what is wrong with its result; `unlisted` why its state is not.
+    `notice` says why its lines are not stored, or what is wrong with its result; `unlisted` why its state is not;
+    `warned` what the job itself warns of. `steered`: something was asked of its process; `passed`: how many lines of a
+    repetition are still to be passed over; None where it has never been repeated.
     """
 
     job: str
     kind: str
     spec: Mapping[str, Any]
     time_limit: float
+    by: Submitter
     state: JobState = JobState.QUEUED
     lines: list[str] = field(default_factory=list)
     message: str = ""
     notice: str = ""
     unlisted: str = ""
+    warned: str = ""
     control: Control = field(default_factory=Control)
     heard: bool = True
+    told: str = ""
+    steered: bool = False
+    passed: int | None = None
     viewers: set[str] = field(default_factory=set)
     orphaned: threading.Timer | None = None
 
-    def status(self, position: int = 0) -> JobStatus:
-        """How the job stands, with as many jobs ahead of it in the queue."""
+    def watch(self, viewer: str) -> None:
+        """Somebody looks at the job."""
+        self.viewers.add(viewer)
+        self.forget_timer()
+
+    def unwatch(self, viewer: str, seconds: float, end: Callable[[JobRecord], None]) -> None:
+        """A viewer has left; once the last has, `end` is called after so many seconds, in a thread of its own."""
+        if viewer not in self.viewers:
+            return
+        self.viewers.remove(viewer)
+        if not self.viewers:
+            self.orphaned = threading.Timer(seconds, end, (self,))
+            self.orphaned.daemon = True
+            self.orphaned.start()
+
+    def forget_timer(self) -> None:
+        """Nobody ends the job any more because its viewers have left."""
+        if self.orphaned is not None:
+            self.orphaned.cancel()
+            self.orphaned = None
+
+    @property
+    def stored_notice(self) -> str:
+        """What there is to say of the job, whether or not its state can be stored."""
+        return f"{self.notice} {self.warned}".strip()
+
+    def status(self) -> JobStatus:
+        """How the job stands by itself."""
         return JobStatus(
             job=self.job,
             kind=self.kind,
             state=self.state,
             spec=self.spec,
             events=len(self.lines),
-            position=position,
             message=self.message,
-            notice=self.notice or self.unlisted,
+            notice=self.stored_notice or self.unlisted,
+            visitor=self.by.visitor,
         )
+
+    def start(self, folder: Path) -> bytes:
+        """The message that has a host start the job, which leaves in `folder` what it does not tell."""
+        return encode(
+            do="start",
+            job=self.job,
+            kind=self.kind,
+            spec=self.spec,
+            folder=str(folder),
+            time_limit=self.time_limit,
+            control=self.take_control(),
+        )
+
+    def take_control(self) -> dict[str, Any]:
+        """What is asked of the job's process."""
+        self.steered = self.steered or bool(self.control)
+        return self.control.take()
+
+    @property
+    def may_repeat(self) -> bool:
+        """Not twice, since it may be what ended the host, and not where more than its spec says what it tells."""
+        return not self.steered and self.passed is None
+
+    def repeat(self) -> None:
+        """The process is lost, and the job waits for its turn again, to tell the same once more."""
+        self.state, self.passed = JobState.QUEUED, len(self.lines)
+
+    def tell(self, line: str) -> bool:
+        """Takes one more line of the process; whether it is new."""
+        if self.passed:
+            self.passed -= 1
+            return False
+        self.lines.append(line)
+        return True
+
+
+def check_job(kind: str, spec: Mapping[str, Any]) -> None:
+    """`JobRefused` where a race or study cannot have a spec, or would need more memory than a job may take."""
+    try:
+        if kind == "race":
+            check_race(Race.asked(spec))
+        elif kind == "study":
+            study_from_dict(spec).check_memory()
+    except UserError as error:
+        raise JobRefused(str(error)) from error
+
+
+def new_record(kind: str, spec: Mapping[str, Any], time_limit: float, by: Submitter) -> JobRecord:
+    """A job that begins to wait; `JobRefused` where the spec is not plain JSON or the limit is no time."""
+    if not (math.isfinite(time_limit) and time_limit > 0):
+        raise JobRefused(f"The time limit of a job must be a number of seconds above 0, got {time_limit!r}.")
+    try:
+        plain = json.loads(json.dumps(dict(spec), allow_nan=False))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise JobRefused(f"The spec of a job must hold plain JSON values: {error}.") from None
+    return JobRecord(secrets.token_urlsafe(8), kind, plain, time_limit, by)

@@ -11,9 +11,11 @@ from queue import SimpleQueue
 
 from replora.jobs.history_writer import HistoryWriter
 from replora.jobs.job_record import JobRecord
+from replora.jobs.storage.budget import Budget
 from replora.jobs.storage.files import reason
 from replora.jobs.storage.owner import Owner
 from replora.jobs.storage.store import Store
+from replora.options import UserError
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +37,7 @@ class JobWriter:
     def __init__(self, store: Store, lock: threading.Lock, keep: int, forget: Callable[[str], object]) -> None:
         self._store = store
         self._owner = Owner(store.data)
+        self._budget = Budget(store.data)
         self._history = HistoryWriter(store, self._owner)
         self._lock = lock
         self._keep = keep
@@ -83,7 +86,7 @@ class JobWriter:
 
     def _store_state(self, record: JobRecord, last: bool) -> None:
         with self._lock:
-            status = dataclasses.replace(record.status(), notice=record.notice)
+            status = dataclasses.replace(record.status(), notice=record.stored_notice)
         unlisted, unsummarized = self._history.record(status, record.lines if last else ())
         with self._lock:
             record.unlisted = unlisted
@@ -91,16 +94,24 @@ class JobWriter:
 
     def _end(self, record: JobRecord) -> None:
         """Leaves a job that is stored as a whole to the store, once there are enough of them in memory."""
+        if not (record.notice or record.unlisted):
+            self._stored.append(record.job)
         try:
-            self._store.files.trim()
+            for job in self._budget.hold():
+                self._leave(job)
+        except UserError as error:
+            self._notice(record, str(error))
         except OSError as error:
             self._notice(record, f"What earlier runs left cannot be removed: {reason(error)}.")
-        if record.notice or record.unlisted:
-            return
-        self._stored.append(record.job)
         if len(self._stored) > self._keep:
+            self._leave(self._stored[0])
+
+    def _leave(self, job: str) -> None:
+        """From now on the store alone tells of a job; it does already where it was never stored as a whole."""
+        if job in self._stored:
+            self._stored.remove(job)
             with self._lock:
-                self._forget(self._stored.popleft())
+                self._forget(job)
 
     def _notice(self, record: JobRecord, sentence: str) -> None:
         with self._lock:

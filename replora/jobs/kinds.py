@@ -21,6 +21,7 @@ KINDS: dict[str, str] = {
     "study": "replora.studies.study:study_lines",
     "download": "replora.hub.download:download_lines",
 }
+REPEATABLE = frozenset({"race", "study", "theory"})  # they tell the same lines whenever they are run
 NO_RUNS = frozenset({"download"})  # jobs that measure nothing and have no place in the history
 
 

@@ -1,276 +1,234 @@
 """The local engine: jobs of the web process, each in a process of its own, by way of one job host on this machine.
 
-A keeper thread starts the host, reads what it says, and starts it again when it dies; a writer thread speaks to it;
-a job writer writes the store. So no caller waits for the host, and no job for the disk. Nothing here imports torch.
+A `HostKeeper` keeps the host running and hears it, a `JobWriter` writes the store. So no caller waits for the host, and
+no job for the disk. Nothing here imports torch.
 """
 
 from __future__ import annotations
 
 import atexit
-import json
-import logging
-import math
-import multiprocessing
-import secrets
 import threading
-import time
-from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from replora.config import Run
-from replora.jobs.engine import PATIENCE, Action, JobRefused, JobState, JobStatus
-from replora.jobs.host_process import HostProcess, start_process, why
-from replora.jobs.job_record import JobRecord
+from replora.jobs.engine import NOBODY, PATIENCE, Action, JobRefused, JobState, JobStatus, NoAnswer, Submitter
+from replora.jobs.host_keeper import HostKeeper
+from replora.jobs.host_process import why
+from replora.jobs.job_record import JobRecord, check_job, new_record
 from replora.jobs.job_writer import JobWriter
-from replora.jobs.kinds import ANSWERER, KINDS
-from replora.jobs.messages import HostSettings, decode, encode
+from replora.jobs.kinds import ANSWERER, KINDS, REPEATABLE
+from replora.jobs.known_jobs import KnownJobs
+from replora.jobs.messages import HostSettings, encode, goes
 from replora.jobs.questions import Questions
-from replora.jobs.storage.database import HistoryError
 from replora.jobs.storage.history import RESTARTED, RESTARTED_IN_QUEUE
 from replora.jobs.storage.store import Store
+from replora.jobs.turns.limits import Waiting
+from replora.jobs.turns.line import Line
 from replora.options import check_value, options
 
 PRELOAD = ("torch", "timm", "transformers", "replora.training.race:preload")
-HOST_STARTS = 4  # how often in a row a host may end without any job's end before the engine gives up
-STEADY_SECONDS = 600.0  # a host that lived this long ended by accident
-HOST_READY_SECONDS = 300.0  # a cold disk is slow
 CLOSE_SECONDS = 3.0  # for the host to end by itself
 
 HOST_LOST = "The process that runs the jobs ended unexpectedly, and this job with it."
-CUT_SHORT = "This took too long and was given up; ask again."
 QUESTION_LOST = "The process that runs the jobs ended unexpectedly, and this question with it; ask again."
-HOST_BROKEN = "The process that runs the jobs ended several times in a row; see the log, then restart the app."
+HOST_UNWELL = "The process that runs the jobs ended several times in a row and is started again in a moment."
 CLOSED = "The app is closing and takes no more jobs."
 UNWATCHED = "Nobody watched this job any more."
-
-log = logging.getLogger(__name__)
+CROWDED = "Too many runs were paused while others waited, and this one had been so for longest."
 
 
 class LocalEngine:
     """`replora.jobs.engine.Engine` on this machine; safe to use from many threads; returns before its host is ready.
 
-    slots: how many jobs run at a time; queue_limit: how many may wait; time_limit: seconds of running a job may take
-    unless its submit says otherwise; orphan_seconds: how long a job whose viewers have all left runs on; threads: a
-    job's intra-op threads (None: the machine's, shared among the slots); kinds: further kinds of jobs, as in
-    `replora.jobs.kinds.KINDS`; answerer: the function that answers questions, as module:function; preload and
-    start_method: see `HostSettings`; keep: how many ended jobs stay in memory
-    once they are stored.
+    slots: how many jobs run at a time; max_paused: how many more may stay paused beside them; waiting: how many wait;
+    time_limit: seconds a job may take unless its submit says otherwise; orphan_seconds: how long a job whose viewers
+    have all left runs on; threads: a job's intra-op threads (None: the machine's, shared among the slots); kinds and
+    repeatable: see `replora.jobs.kinds`; answerer: the function that answers questions, as module:function; preload and
+    start_method: see `HostSettings`; keep: how many ended jobs stay in memory once they are stored.
     """
 
     def __init__(
         self,
         *,
         slots: int = 1,
-        queue_limit: int = 20,
+        max_paused: int = 8,
+        waiting: Waiting | None = None,
         time_limit: float = 900.0,
         orphan_seconds: float = 20.0,
         threads: int | None = None,
         kinds: Mapping[str, str] | None = None,
+        repeatable: Collection[str] = REPEATABLE,
         answerer: str = ANSWERER,
         preload: Sequence[str] = PRELOAD,
         store: Store | None = None,
         start_method: str | None = None,
         keep: int = 200,
     ) -> None:
-        self._slots = slots
-        self._queue_limit = queue_limit
+        self._max_paused = max_paused
         self._time_limit = time_limit
         self._orphan_seconds = orphan_seconds
-        self._threads = threads
         self._kinds = {**KINDS, **(kinds or {})}
-        self._answerer = answerer
-        self._preload = tuple(preload)
-        self._store = store or Store()
-        self._start_method = start_method
-
-        self._lock = threading.Lock()  # guards all below
-        self._records: dict[str, JobRecord] = {}
-        self._queue: deque[JobRecord] = deque()
-        self._running: set[str] = set()  # jobs whose process may live, ended ones included until it is gone
-        self._host: HostProcess | None = None
-        self._host_ends = 0  # in a row, since a job's process last ended
-        self._broken = False
-        self._closing = threading.Event()
+        self._jobs = KnownJobs(store or Store(), repeatable)  # its lock guards all below
+        self._line = Line(slots, waiting or Waiting())
+        self._closing = False
         self._questions = Questions()
 
-        self._settle()
-        self._writer = JobWriter(self._store, self._lock, keep, self._records.pop)
-        self._keeper = threading.Thread(target=self._keep_host, name="replora-keeper", daemon=True)
-        self._keeper.start()
+        self._jobs.store.settle()
+        self._writer = JobWriter(self._jobs.store, self._jobs.lock, keep, self._jobs.records.pop)
+        settings = HostSettings(self._kinds, answerer, tuple(preload), slots, threads, start_method)
+        with self._jobs.lock:
+            self._host = HostKeeper(settings, self._heed, self._lose_host)
         atexit.register(self.close)
 
     @property
     def ready(self) -> bool:
         """Whether the host is loaded: a job submitted now starts at once if a slot is free."""
-        with self._lock:
-            return self._host is not None and self._host.ready
+        return self._host.ready
+
+    @property
+    def healthy(self) -> bool:
+        """Whether jobs come to be run: False while their host ends again and again."""
+        return self._host.healthy
 
     def submit(
-        self, kind: str, spec: Mapping[str, Any], *, time_limit: float | None = None, paused: bool = False
+        self,
+        kind: str,
+        spec: Mapping[str, Any],
+        *,
+        time_limit: float | None = None,
+        paused: bool = False,
+        by: Submitter = NOBODY,
     ) -> str:
-        """See `Engine`; `JobRefused` for an unknown kind, a spec that is not plain JSON, a full queue, no host."""
-        limit = self._time_limit if time_limit is None else time_limit
+        """See `Engine`; `JobRefused` for an unknown kind, a spec that cannot be run, a full queue."""
         if kind not in self._kinds:
             raise JobRefused(f"There is no kind of job {kind!r}; there is {', '.join(sorted(self._kinds))}.")
-        if not (math.isfinite(limit) and limit > 0):
-            raise JobRefused(f"The time limit of a job must be a number of seconds above 0, got {limit!r}.")
-        try:
-            plain = json.loads(json.dumps(dict(spec), allow_nan=False))
-        except (TypeError, ValueError) as error:
-            raise JobRefused(f"The spec of a job must hold plain JSON values: {error}.") from None
-        with self._lock:
-            if self._closing.is_set():
+        check_job(kind, spec)
+        record = new_record(kind, spec, self._time_limit if time_limit is None else time_limit, by)
+        if paused:
+            record.control.add(Action.PAUSE)
+        with self._jobs.lock:
+            if self._closing:
                 raise JobRefused(CLOSED)
-            if self._broken:
-                raise JobRefused(HOST_BROKEN)
-            if len(self._queue) >= self._queue_limit:
-                raise JobRefused(f"{len(self._queue)} jobs are waiting already; try again when one of them has begun.")
-            record = JobRecord(secrets.token_urlsafe(8), kind, plain, limit)
-            if paused:
-                record.control.add(Action.PAUSE)
-            self._records[record.job] = record
-            self._queue.append(record)
+            self._line.enter(record.job, by, kind, record.time_limit)
+            self._jobs.records[record.job] = record
             self._writer.state(record)
             self._dispatch()
         return record.job
 
     def events(self, job: str, since: int = 0) -> Sequence[str]:
         """See `Engine`."""
-        with self._lock:
-            record = self._records.get(job)
-            if record is not None:
-                return record.lines[max(0, since) :]
-        return self._store.load(job)[1][max(0, since) :]
+        return self._jobs.events(job, since)
 
-    def control(self, job: str, action: Action, value: float | None = None) -> None:
+    def control(self, job: str, action: Action, value: float | None = None, *, by: Submitter = NOBODY) -> None:
         """See `Engine`; does nothing to a job that has ended; `SpecError` for a learning rate that is none."""
         action = Action(action)
         if action is Action.LEARNING_RATE:
             value = check_value("learning_rate", value, float, options(Run)["learning_rate"])
-        with self._live(job) as record:
+        with self._jobs.steered(job, by) as record:
             if record is not None:
                 record.control.add(action, value)
                 self._send_control(record)
+                self._dispatch()
 
-    def cancel(self, job: str) -> None:
+    def cancel(self, job: str, *, by: Submitter = NOBODY) -> None:
         """See `Engine`."""
-        with self._live(job) as record:
+        with self._jobs.steered(job, by) as record:
             if record is not None:
                 self._cancel(record)
 
     def status(self, job: str) -> JobStatus:
         """See `Engine`."""
-        with self._lock:
-            record = self._records.get(job)
+        with self._jobs.lock:
+            record = self._jobs.records.get(job)
             if record is not None:
                 return self._status(record)
-        return self._store.load(job)[0]
+        return self._jobs.store.load(job)[0]
 
     def folder(self, job: str) -> Path:
         """See `Engine`."""
-        return self._store.files.folder(job)
+        return self._jobs.store.files.folder(job)
 
     def ask(self, question: Mapping[str, Any], *, patience: float = PATIENCE) -> Mapping[str, Any]:
         """See `Engine`; `ValueError` or `TypeError` for a question that is not plain JSON."""
+        if not self.healthy:
+            raise NoAnswer(HOST_UNWELL)
         return self._questions.ask(question, patience)
 
     def watch(self, job: str, viewer: str) -> None:
         """Says that `viewer` looks at a job; `UnknownJob` where there is none."""
-        with self._live(job) as record:
+        with self._jobs.live(job) as record:
             if record is not None:
-                record.viewers.add(viewer)
-                self._forget_orphan(record)
+                record.watch(viewer)
 
     def unwatch(self, job: str, viewer: str) -> None:
         """Says that `viewer` has left; a job that all its viewers left is cancelled after `orphan_seconds`."""
-        with self._live(job) as record:
-            if record is None or viewer not in record.viewers:
-                return
-            record.viewers.remove(viewer)
-            if not record.viewers:
-                record.orphaned = threading.Timer(self._orphan_seconds, self._end_orphan, (record,))
-                record.orphaned.daemon = True
-                record.orphaned.start()
+        with self._jobs.live(job) as record:
+            if record is not None:
+                record.unwatch(viewer, self._orphan_seconds, self._end_orphan)
 
     def close(self) -> None:
         """Ends the host and all jobs; called at the exit of the process too, and any number of times."""
         atexit.unregister(self.close)
-        with self._lock:
-            if self._closing.is_set():
+        with self._jobs.lock:
+            if self._closing:
                 return
-            self._closing.set()
-            for record in self._records.values():
+            self._closing = True
+            for record in self._jobs.records.values():
                 if not record.state.final:
                     queued = record.state is JobState.QUEUED
                     self._end(record, JobState.FAILED, RESTARTED_IN_QUEUE if queued else RESTARTED)
-            self._queue.clear()
-            host = self._host
-            if host is not None and host.ready:
-                host.outbox.put(encode(do="stop"))
-            elif host is not None:
-                host.process.kill()  # it loads, and has no jobs yet
         self._questions.disconnect(CLOSED, for_good=True)
-        self._keeper.join(CLOSE_SECONDS)
-        if self._keeper.is_alive() and host is not None:
-            host.process.kill()
-            self._keeper.join(CLOSE_SECONDS)
+        self._host.close(CLOSE_SECONDS)
         self._writer.close(CLOSE_SECONDS)
-
-    def _settle(self) -> None:
-        """Jobs of processes that are gone have failed; where the history cannot be used, its readers are told."""
-        try:
-            self._store.history.settle()
-        except HistoryError as error:
-            log.warning("%s", error)
-
-    @contextmanager
-    def _live(self, job: str) -> Iterator[JobRecord | None]:
-        """Holds the lock, with the record of a job that has not ended, or None for one that has; `UnknownJob`."""
-        with self._lock:
-            record = self._records.get(job)
-            if record is not None:
-                yield None if record.state.final else record
-                return
-        self._store.load(job)
-        yield None
 
     # Below, the caller holds the lock.
 
     def _status(self, record: JobRecord) -> JobStatus:
-        return record.status(self._queue.index(record) if record.state is JobState.QUEUED else 0)
+        status = record.status()
+        if not (record.state is JobState.QUEUED or self._line.is_back(record.job)):
+            return status
+        position, wait = self._line.prospect(record.job)
+        notice = status.notice or ("" if self._host.healthy else HOST_UNWELL)
+        return replace(status, state=JobState.QUEUED, position=position, wait=wait, notice=notice)
 
     def _dispatch(self) -> None:
-        """Starts queued jobs while slots are free."""
-        while self._host is not None and self._host.ready and self._queue and len(self._running) < self._slots:
-            record = self._queue.popleft()
+        """Starts jobs that wait, or lets paused ones go on, while places are free."""
+        while not self._closing and self._host.ready and (job := self._line.next()) is not None:
+            record = self._jobs.records[job]
+            if record.state is not JobState.QUEUED:
+                self._send_control(record)
+                continue
             record.state = JobState.RUNNING
-            self._running.add(record.job)
             self._writer.state(record)
-            message = encode(
-                do="start",
-                job=record.job,
-                kind=record.kind,
-                spec=record.spec,
-                folder=str(self._store.files.folder(record.job)),
-                time_limit=record.time_limit,
-                control=record.control.take(),
-            )
-            self._host.outbox.put(message)
+            self._host.send(record.start(self._jobs.store.files.folder(job)))
+        for job in self._line.surplus(self._max_paused):
+            if job in self._jobs.records:  # else it has ended, and its process is about to
+                self._cancel(self._jobs.records[job], CROWDED)
 
     def _send_control(self, record: JobRecord) -> None:
-        """Passes on what was asked, unless the last control was not yet heard: a hung job's line must not fill up."""
-        if self._host is not None and record.state is not JobState.QUEUED and record.heard and record.control:
-            record.heard = False
-            self._host.outbox.put(encode(do="control", job=record.job, control=record.control.take()))
+        """Passes on what was asked, unless the last control was not yet heard: a hung job's line must not fill up.
+
+        A paused job that has lost its place is told to go on once it has another.
+        """
+        if record.state is JobState.QUEUED or not record.control:
+            return
+        if goes(record.control.mode):
+            if not self._line.wake(record.job):
+                return
+        elif record.control.mode:
+            self._line.stay(record.job)
+        if record.heard:
+            record.heard, record.told = False, record.control.mode
+            self._host.send(encode(do="control", job=record.job, control=record.take_control()))
 
     def _cancel(self, record: JobRecord, message: str = "") -> None:
-        if record.state is JobState.QUEUED:
-            self._queue.remove(record)
-        elif self._host is not None:
-            self._host.outbox.put(encode(do="end", job=record.job))
+        if record.state.final:
+            return
+        if record.state is not JobState.QUEUED:
+            self._host.send(encode(do="end", job=record.job))
         self._end(record, JobState.CANCELLED, message)
 
     def _end(self, record: JobRecord, state: JobState, message: str) -> None:
@@ -279,130 +237,61 @@ class LocalEngine:
             return
         record.state = state
         record.message = message
-        self._forget_orphan(record)
+        record.forget_timer()
+        self._line.stay(record.job)
         self._writer.state(record, last=True)
-
-    def _forget_orphan(self, record: JobRecord) -> None:
-        if record.orphaned is not None:
-            record.orphaned.cancel()
-            record.orphaned = None
 
     # Below, the engine's own threads; they take the lock themselves.
 
     def _end_orphan(self, record: JobRecord) -> None:
-        with self._lock:
+        with self._jobs.lock:
             if record.orphaned is threading.current_thread():  # else a viewer came back just in time
                 self._cancel(record, UNWATCHED)
 
-    def _keep_host(self) -> None:
-        """The keeper thread: a host at all times, until the engine closes or hosts end again and again."""
-        while not self._closing.is_set():
-            began = time.monotonic()
-            try:
-                host = self._start_host()
-            except OSError:
-                log.exception("The job host cannot be started.")
-            else:
-                if host is not None:
-                    self._listen(host)
-            self._lose_host(time.monotonic() - began)
-            if self._broken:
-                return
-
-    def _start_host(self) -> HostProcess | None:
-        """A new host, or None where the engine closes; OSError where the system starts none."""
-        ours, theirs = multiprocessing.Pipe()
-        settings = HostSettings(
-            connection=theirs.fileno(),
-            kinds=self._kinds,
-            answerer=self._answerer,
-            preload=self._preload,
-            slots=self._slots,
-            threads=self._threads,
-            start_method=self._start_method,
-        )
-        with self._lock:
-            if self._closing.is_set():
-                ours.close()
-                theirs.close()
-                return None
-            try:
-                process = start_process(settings)
-            except OSError:
-                ours.close()
-                raise
-            finally:
-                theirs.close()
-            self._host = HostProcess(process, ours)
-            return self._host
-
-    def _listen(self, host: HostProcess) -> None:
-        """Hears one host out; when this returns, it is gone."""
-        writer = threading.Thread(target=host.send_all, name="replora-writer", daemon=True)
-        writer.start()
-        try:
-            if not host.connection.poll(HOST_READY_SECONDS):
-                log.error("The job host was not ready after %g s and is ended.", HOST_READY_SECONDS)
-                host.process.kill()
-            while True:
-                self._heed(decode(host.connection.recv_bytes()))
-        except (EOFError, OSError):
-            if not self._closing.is_set():
-                log.error("The job host has ended.")
-        finally:
-            host.process.kill()
-            host.process.wait()
-            host.outbox.put(None)
-            writer.join()
-            host.connection.close()
-
     def _heed(self, message: Mapping[str, Any]) -> None:
         if "ask" in message:
-            if "answerer_exit" in message:
-                code = message["answerer_exit"]
-                problem = CUT_SHORT if message["hung"] else why(code, False, 0.0, "The process that answers")
-                message = {"ask": message["ask"], "problem": problem}
             self._questions.heed(message)
             return
-        with self._lock:
+        with self._jobs.lock:
             if "ready" in message:
-                if self._host is not None:
-                    self._host.ready = True
-                    self._questions.connect(self._host.outbox.put)
+                self._questions.connect(self._host.send)
                 self._dispatch()
                 return
             job = message["job"]
-            record = self._records.get(job)
+            record = self._jobs.records.get(job)
             if "exit" in message:
-                self._running.discard(job)
-                self._host_ends = 0
+                self._line.leave(job)
                 if record is not None:
                     self._end(record, JobState.FAILED, why(message["exit"], message["late"], record.time_limit))
                 self._dispatch()
             elif record is None or record.state.final:
                 pass  # the last words of a job that was cancelled
             elif "line" in message:
-                record.lines.append(message["line"])
-                self._writer.line(record, message["line"])
+                if record.tell(message["line"]):
+                    self._writer.line(record, message["line"])
             elif "paused" in message:
                 record.state = JobState.PAUSED if message["paused"] else JobState.RUNNING
+                if message["paused"] and not goes(record.told):  # else it goes on as soon as it hears that
+                    self._line.rest(job)
+                    self._dispatch()
+            elif "notice" in message:
+                record.warned = record.warned or message["notice"]
             elif "heard" in message:
-                record.heard = True
+                if record.told == Action.PAUSE and record.state is JobState.PAUSED:  # it was told to go on just before
+                    self._line.rest(job)
+                record.heard, record.told = True, ""
                 self._send_control(record)
+                self._dispatch()
             else:
                 self._end(record, JobState(message["end"]), message["message"])
 
-    def _lose_host(self, lived: float) -> None:
-        """After a host's end: its jobs have failed, and so have the waiting ones if no further host is started."""
-        with self._lock:
-            self._host = None
-            for job in self._running:
-                if job in self._records:
-                    self._end(self._records[job], JobState.FAILED, HOST_LOST)
-            self._running.clear()
-            self._host_ends = 1 if lived > STEADY_SECONDS else self._host_ends + 1
-            self._broken = self._host_ends >= HOST_STARTS
-            while self._broken and self._queue:
-                self._end(self._queue.popleft(), JobState.FAILED, HOST_BROKEN)
-            if not self._closing.is_set():
-                self._questions.disconnect(HOST_BROKEN if self._broken else QUESTION_LOST, for_good=self._broken)
+    def _lose_host(self) -> None:
+        """After a host's end: those of its jobs that can be are repeated, the others have failed; who waits goes on."""
+        with self._jobs.lock:
+            for record in filter(None, map(self._jobs.records.get, self._line.lose())):
+                if self._jobs.repeat(record):
+                    self._line.again(record.job, record.by, record.kind, record.time_limit)
+                else:
+                    self._end(record, JobState.FAILED, HOST_LOST)
+            if not self._closing:
+                self._questions.disconnect(QUESTION_LOST)

@@ -39,6 +39,11 @@ def decode(data: bytes) -> dict[str, Any]:
     return cast(dict[str, Any], json.loads(data))
 
 
+def goes(mode: str) -> bool:
+    """Whether a control of this mode asks for a step or more."""
+    return mode in (Action.RESUME, Action.STEP)
+
+
 @dataclass
 class Control:
     """What was asked of a job and is not yet passed on: of bounded size, however much is clicked.
@@ -73,19 +78,19 @@ class Control:
 class HostSettings:
     """What the web process tells a new host.
 
-    `connection` is the inherited file descriptor (a handle on Windows); `kinds` and `answerer` name functions as
-    module:function; `preload` names modules, or module:function to call the function where the module has it; `threads`
-    a job's intra-op threads (None: the machine's share of a slot);
-    `start_method` that of `multiprocessing` (None: fork on Linux, spawn elsewhere).
+    `kinds` and `answerer` name functions as module:function; `preload` names modules, or module:function to call the
+    function where the module has it; `threads` a job's intra-op threads (None: the machine's share of a slot);
+    `start_method` that of `multiprocessing` (None: fork on Linux, spawn elsewhere); `connection` is the inherited file
+    descriptor (a handle on Windows), -1 as long as there is none.
     """
 
-    connection: int
     kinds: Mapping[str, str]
     answerer: str
     preload: tuple[str, ...]
     slots: int
     threads: int | None
     start_method: str | None
+    connection: int = -1
 
     def to_json(self) -> str:
         """The text for the host's command line."""

@@ -11,6 +11,7 @@ from itertools import count
 from typing import Any
 
 from replora.jobs.engine import PATIENCE, NoAnswer
+from replora.jobs.host_process import why
 from replora.jobs.messages import encode
 
 Send = Callable[[bytes], None]
@@ -20,6 +21,7 @@ LOADING_SHARE = 6  # times a patience that an answerer may take for its very fir
 HUNG = "This took longer than {:g} seconds and was given up; the models are read anew for the next question."
 NOT_READY = "The models were not ready within {:g} seconds; try again."
 LOADING = "The models for this are still being read after {:g} seconds; try again in a moment."
+CUT_SHORT = "This took too long and was given up; ask again."
 BUSY = "Others are asking too: no answer within {:g} seconds; try again."
 
 
@@ -80,13 +82,17 @@ class Questions:
             self._fail(problem, [each for each, asked in self._waiting.items() if asked.sent or for_good])
 
     def heed(self, message: Mapping[str, Any]) -> None:
-        """An answer, or why there is none."""
+        """An answer, why there is none, or the end of the answerer."""
+        problem = message.get("problem", "")
+        if "answerer_exit" in message:
+            ended = why(message["answerer_exit"], False, 0.0, "The process that answers")
+            problem = CUT_SHORT if message["hung"] else ended
         with self._lock:
             self._heard = time.monotonic()
             self._answered = True
             asked = self._waiting.pop(message["ask"], None)
             if asked is not None:  # else it came too late
-                asked.answer, asked.problem = message.get("answer"), message.get("problem", "")
+                asked.answer, asked.problem = message.get("answer"), problem
                 asked.done.set()
 
     # Below, the caller holds the lock.

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from importlib import import_module
 from typing import Any
 
+from replora.catalog import unnamed
 from replora.events import Evaluated, Event, PerRun, Started, Step, from_line, started_of
 from replora.result_card import spec_hash
 
@@ -69,6 +70,7 @@ def _config(started: Started, place: int) -> dict[str, Any]:
     return {
         **spec,
         **run,
+        "task": unnamed(spec["task"]),
         "spec_hash": spec_hash(started.spec.to_dict()),
         "backbone": started.backbone,
         "examples": facts.examples,

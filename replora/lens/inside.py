@@ -116,10 +116,11 @@ class _View:
             backbone.model, lambda: whole_forward(backbone, self.seen.inputs), layers=[site], runs=[0]
         )
         scale = float(scaling[0])
-        made = {each: _Product(a[0], b[0], scale) for each, (a, b) in at_layer(pairs, self.layer).items()}
+        made = {name: _Product(a[0], b[0], scale) for name, (a, b) in at_layer(pairs, self.layer).items()}
+        first, *others = made.values()  # in the order of PROJECTIONS
         return Update(
-            parts={each: product.answer() for each, product in made.items()},
-            cosine=made["query"].cosine(made["value"]) if len(made) > 1 else None,
+            parts={name: product.answer() for name, product in made.items()},
+            cosine=first.cosine(others[0]) if others else None,
             total_norm=_total_norm(pairs, scale),
             gates=read[0][0].mixture.gates[self.head].numpy(),
             accuracy=self._accuracy(pairs, scaling, taken, unlike_at_layer_only),
@@ -231,6 +232,6 @@ def _heads(subject: Subject, layer: int) -> int:
 def _fingerprint(inputs: Rows) -> str:
     """Tells examples apart."""
     digest = hashlib.sha256()
-    for each in inputs.values():
-        digest.update(each.numpy().tobytes())
+    for tensor in inputs.values():
+        digest.update(tensor.numpy().tobytes())
     return digest.hexdigest()

@@ -81,9 +81,9 @@ def _adapted(subject: Subject, step: int, run: int) -> tuple[RunsSnapshot, Backb
         raise LensError(f"run must be a run with an adapter, got run {run}, which trains its head alone.")
     taken = subject.taken(step, [run])
     pairs = {
-        each: LowRankPair(a[:, :, : method.rank], b[..., : method.rank])
-        for each, (a, b) in taken.pairs.items()
-        if each in method.projections
+        projection: LowRankPair(a[:, :, : method.rank], b[..., : method.rank])
+        for projection, (a, b) in taken.pairs.items()
+        if projection in method.projections
     }
     backbone = subject.adapted(pairs, taken.scaling)
     assert adapter_of(backbone.model).factors.runs == 1

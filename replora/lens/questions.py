@@ -147,5 +147,5 @@ class AdapterQuestion(Question):
 
 QuestionKind = Literal["head", "inside", "merge", "adapter"]
 QUESTIONS: dict[str, type[Question]] = {
-    each.kind: each for each in (HeadQuestion, InsideQuestion, MergeQuestion, AdapterQuestion)
+    question.kind: question for question in (HeadQuestion, InsideQuestion, MergeQuestion, AdapterQuestion)
 }

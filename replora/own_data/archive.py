@@ -7,17 +7,18 @@ import stat
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 
 from replora.own_data.examples import Examples, check_classes, clean_label
 from replora.own_data.limits import MEGABYTE, Limits, OwnError, check_count, shown
-from replora.own_data.picture import SUFFIXES, small_picture
+from replora.pictures import SUFFIXES, InputError, pixels_of, small
 
 ARCHIVES = {".zip", ".gz", ".tgz", ".tar", ".bz2", ".xz", ".7z", ".rar", ".zst"}
 LARGEST_RATIO = 100  # of a file to its packed bytes; pictures are packed already
 SMALL_ENOUGH = MEGABYTE  # bytes a file may unpack to at any ratio
 MOST_OTHERS = 1000  # entries that are no pictures
+QUOTE = "'"
 
 
 def read_archive(data: bytes, name: str, limits: Limits) -> Examples:
@@ -36,24 +37,32 @@ def read_archive(data: bytes, name: str, limits: Limits) -> Examples:
         check_count(name, len(pictures), limits)
         labels = [_label(name, each.filename) for each in pictures]
         check_classes(name, labels, limits)
-        examples, pixels = [], 0
-        for each in pictures:
-            picture, size = small_picture(_unpacked(archive, each, name), f"{name}: {shown(each.filename, 80)}")
-            examples.append(picture)
-            pixels += size
-            if pixels > limits.pixels:
-                raise OwnError(
-                    f"{name} has pictures of more than {limits.pixels:,} pixels together; make them smaller."
-                )
+        titles = [f"{name}: {shown(each.filename, 80)}" for each in pictures]
+        try:
+            examples = _read_all(archive, name, dict(zip(titles, pictures, strict=True)), limits)
+        except InputError as error:
+            raise OwnError(str(error)) from error
     return Examples("image", examples, labels, _notes(kept, pictures))
+
+
+def _read_all(
+    archive: zipfile.ZipFile, name: str, pictures: Mapping[str, zipfile.ZipInfo], limits: Limits
+) -> list[bytes]:
+    """The pictures, by their titles, made small; `InputError` or `OwnError`."""
+    pixels = 0
+    for title, entry in pictures.items():  # all sizes, before any pixel is decoded
+        pixels += pixels_of(_unpacked(archive, entry, name), title)
+        if pixels > limits.pixels:
+            raise OwnError(f"{name} has pictures of more than {limits.pixels:,} pixels together; make them smaller.")
+    return [small(_unpacked(archive, entry, name), title) for title, entry in pictures.items()]
 
 
 def _check_entries(name: str, entries: Sequence[zipfile.ZipInfo], limits: Limits) -> None:
     """`OwnError` for the first entry, or the whole, that no honest zip of pictures has."""
-    for each in entries:
-        entry = f"{name}: {shown(each.filename, 80)}"
-        path = each.filename.replace("\\", "/")
-        kind = stat.S_IFMT(each.external_attr >> 16)
+    for info in entries:
+        entry = f"{name}: {shown(info.filename, 80)}"
+        path = info.filename.replace("\\", "/")
+        kind = stat.S_IFMT(info.external_attr >> 16)
         if path.startswith("/") or path[1:2] == ":":
             raise OwnError(f"{entry} has an absolute path; only paths inside the zip are taken.")
         if ".." in path.split("/"):
@@ -61,12 +70,12 @@ def _check_entries(name: str, entries: Sequence[zipfile.ZipInfo], limits: Limits
         if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
             what = "a symbolic link" if kind == stat.S_IFLNK else "no plain file"
             raise OwnError(f"{entry} is {what}; only plain files are taken.")
-        if each.flag_bits & 0x1:
+        if info.flag_bits & 0x1:
             raise OwnError(f"{entry} is encrypted; only open files are taken.")
-        if each.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise OwnError(f"{entry} is packed in a way that is not taken (method {each.compress_type}); use deflate.")
-        if each.file_size > max(SMALL_ENOUGH, LARGEST_RATIO * each.compress_size):
-            size = f"{each.file_size / MEGABYTE:,.0f} MB from {each.compress_size:,} bytes"
+        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise OwnError(f"{entry} is packed in a way that is not taken (method {info.compress_type}); use deflate.")
+        if info.file_size > max(SMALL_ENOUGH, LARGEST_RATIO * info.compress_size):
+            size = f"{info.file_size / MEGABYTE:,.0f} MB from {info.compress_size:,} bytes"
             raise OwnError(f"{entry} unpacks to {size}; no picture does that.")
         if PurePosixPath(path).suffix.lower() in ARCHIVES:
             raise OwnError(f"{entry} is an archive inside the zip; only pictures are taken.")
@@ -109,4 +118,5 @@ def _notes(kept: Sequence[zipfile.ZipInfo], pictures: Sequence[zipfile.ZipInfo])
     if not others:
         return ()
     files = "1 file that is no picture is" if len(others) == 1 else f"{len(others):,} files that are no pictures are"
-    return (f"{files} left out: {', '.join(others[:3])}{', …' if len(others) > 3 else ''}",)
+    names = ", ".join(shown(path, 80).strip(QUOTE) for path in others[:3])
+    return (f"{files} left out: {names}{', …' if len(others) > 3 else ''}",)

@@ -56,7 +56,8 @@ def choose_columns(table: Table, text: str, label: str, limits: Limits) -> Examp
     # Each distinct value once: a small file may repeat a long text in every row.
     cleaned = {each: " ".join((each or "").split()) for each in set(table.columns[text])}
     shortened = {
-        each: " ".join(each.split(" ", MAX_TOKENS)[:MAX_TOKENS])[:LONGEST_TEXT] for each in set(cleaned.values())
+        text_value: " ".join(text_value.split(" ", MAX_TOKENS)[:MAX_TOKENS])[:LONGEST_TEXT]
+        for text_value in set(cleaned.values())
     }
     labelled = {each: clean_label(each or "") for each in set(table.columns[label])}
     whole = [cleaned[each] for each in table.columns[text]]

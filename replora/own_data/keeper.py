@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
+import time
 
-from replora.own_data.limits import OwnError
+from replora.options import SpecError
+from replora.own_data.limits import Limits, OwnError
 from replora.own_data.store import delete_task, is_saved, sweep_tasks, touch_task
 
 GRACE_SECONDS = 180.0  # for a reload, or a connection that was lost; sessions themselves come back within 120
+
+SWEEP_SECONDS = 3600.0
 
 log = logging.getLogger(__name__)
 
@@ -21,10 +26,8 @@ class Keeper:
         self._lock = threading.Lock()
         self._users: dict[str, set[str]] = {}
         self._going: dict[str, threading.Timer] = {}
-        try:
-            sweep_tasks()
-        except OSError as error:
-            log.warning("Own data that were left behind could not be deleted: %s", error)
+        self._swept = -math.inf
+        self._sweep()
 
     def use(self, name: str, session: str) -> None:
         """A session has a task in use."""
@@ -35,6 +38,7 @@ class Keeper:
             users.add(session)
             self._stay(name)
         touch_task(name)
+        self._sweep()
 
     def leave(self, name: str, session: str) -> None:
         """A session has ended, or has done with a task."""
@@ -59,6 +63,17 @@ class Keeper:
             self._users.clear()
         for name in names:
             self._delete(name)
+
+    def _sweep(self) -> None:
+        """Deletes what is left behind or expired, not more often than every hour."""
+        with self._lock:
+            if time.monotonic() < self._swept + SWEEP_SECONDS:
+                return
+            self._swept = time.monotonic()
+        try:
+            sweep_tasks(saved_days=Limits.from_environment().saved_days)
+        except (OSError, SpecError) as error:
+            log.warning("Own data that were left behind could not be deleted: %s", error)
 
     def _stay(self, name: str) -> None:
         timer = self._going.pop(name, None)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from replora.own_data.limits import MEGABYTE, Limits, OwnError, check_count
 from replora.own_data.table import Cell, Table, column_names
 
+BATCH_ROWS = 16  # each may be of the largest size
 LONGEST_VALUE = 1_000_000  # bytes; a value that repeats is stored once, and would fill the memory as rows
 
 
@@ -32,11 +35,8 @@ def read_parquet(data: bytes, name: str, limits: Limits) -> Table:
         kinds = ", ".join(f"{each.name}: {each.type}" for each in list(schema)[:4])
         raise OwnError(f"{name} must have a column of texts and one of labels; it has {kinds}.")
     try:
-        columns = {
-            label: _cells(pq.read_table(pa.BufferReader(data), columns=[each], read_dictionary=[each]), name)
-            for each, label in usable.items()
-        }
-    except OwnError:
+        columns = _columns(file, usable, name, limits)
+    except (OwnError, MemoryError):
         raise
     except (OSError, ValueError, pa.ArrowException) as error:
         raise OwnError(f"{name} is damaged ({_reason(error)}).") from error
@@ -50,20 +50,37 @@ def _is_plain(kind: Any) -> bool:
     return any(test(value) for test in tests)
 
 
-def _cells(table: Any, name: str) -> list[Cell]:
-    """The values of a table's one column as text; each different value is made into text once."""
-    column = table.column(0)
-    cells: list[Cell] = []
-    for chunk in column.chunks:
-        coded = chunk if pa.types.is_dictionary(chunk.type) else chunk.dictionary_encode()
-        values = coded.dictionary
-        if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
-            longest = max((len(each.as_buffer() or b"") for each in values), default=0)
-            if longest > LONGEST_VALUE:
-                raise OwnError(f"{name} holds a text of {longest:,} bytes; at most {LONGEST_VALUE:,} are taken.")
-        texts = [_text(each) for each in values.to_pylist()]
-        cells += [None if place is None else texts[place] for place in coded.indices.to_pylist()]
-    return cells
+def _columns(file: Any, usable: Mapping[str, str], name: str, limits: Limits) -> dict[str, list[Cell]]:
+    """The values of each column as text, a few rows at a time: what a footer says of rows and sizes need not be so.
+
+    A value that repeats is held, and counted, once.
+    """
+    columns: dict[str, list[Cell]] = {label: [] for label in usable.values()}
+    known: dict[str, str] = {}
+    rows = size = 0
+    for batch in file.iter_batches(BATCH_ROWS, columns=list(usable)):
+        rows += batch.num_rows
+        check_count(name, rows, limits)
+        for column, label in usable.items():
+            for value in _texts(batch.column(column), name):
+                if value is not None and value not in known:
+                    known[value] = value
+                    size += len(value)
+                columns[label].append(None if value is None else known[value])
+            if size > limits.unpacked_bytes:
+                most = limits.unpacked_bytes // MEGABYTE
+                raise OwnError(f"{name} unpacks to more than {size // MEGABYTE:,} MB; at most {most:,} MB are taken.")
+    return columns
+
+
+def _texts(column: Any, name: str) -> list[Cell]:
+    """The values of a few rows."""
+    plain = column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
+    if pa.types.is_string(plain.type) or pa.types.is_large_string(plain.type):
+        longest = pc.max(pc.binary_length(plain)).as_py() or 0
+        if longest > LONGEST_VALUE:
+            raise OwnError(f"{name} holds a text of {longest:,} bytes; at most {LONGEST_VALUE:,} are taken.")
+    return [_text(value) for value in plain.to_pylist()]
 
 
 def _text(value: Any) -> Cell:

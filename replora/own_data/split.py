@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,9 +49,7 @@ class OwnTask:
 
     def counts(self) -> tuple[list[int], list[int]]:
         """Training and test examples of each class, in the order of the classes."""
-        several = len(self.classes)
-        train, test = (np.bincount(self.labels[part], minlength=several) for part in (~self.tested, self.tested))
-        return train.tolist(), test.tolist()
+        return class_counts(self.labels, self.tested, len(self.classes))
 
     def table(self) -> pa.Table:
         """Columns image or text, label, split; classes, modality and title as metadata of the schema."""
@@ -64,14 +63,30 @@ class OwnTask:
 
 def split_task(examples: Examples, options: SplitOptions) -> OwnTask:
     """The task of some examples; classes are sorted by name, numbers by size."""
-    classes = tuple(sorted(set(examples.labels), key=_order))
+    classes, labels = numbered(examples.labels)
+    return OwnTask(options.title, examples, classes, labels, tested_places(labels, len(classes), options))
+
+
+def numbered(labels: Sequence[str]) -> tuple[tuple[str, ...], Indices]:
+    """The classes of some labels in order, and for each label the place of its class, (examples,)."""
+    classes = tuple(sorted(set(labels), key=_order))
     numbers = {label: place for place, label in enumerate(classes)}
-    labels = np.array([numbers[label] for label in examples.labels], dtype=np.int64)
+    return classes, np.array([numbers[label] for label in labels], dtype=np.int64)
+
+
+def tested_places(labels: Indices, classes: int, options: SplitOptions) -> npt.NDArray[np.bool_]:
+    """Which examples are in the test split, (examples,)."""
     tested = np.zeros(len(labels), dtype=bool)
-    wanted = max(len(classes), round(options.test_share * len(labels)))
+    wanted = max(classes, round(options.test_share * len(labels)))
     # Nested subsets take the first example of every class first, and at most half of any class up to half of all.
     tested[nested_subset(labels, wanted, options.split_seed)] = True
-    return OwnTask(options.title, examples, classes, labels, tested)
+    return tested
+
+
+def class_counts(labels: Indices, tested: npt.NDArray[np.bool_], classes: int) -> tuple[list[int], list[int]]:
+    """Training and test examples of each class, in the order of the classes."""
+    train, test = (np.bincount(labels[part], minlength=classes) for part in (~tested, tested))
+    return train.tolist(), test.tolist()
 
 
 def _order(label: str) -> tuple[float, str]:

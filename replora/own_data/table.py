@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from replora.own_data.limits import OwnError, shown
 
 MOST_COLUMNS = 100
+LONGEST_NAME = 200  # characters, of a column
 
 Cell = str | None
 
@@ -26,6 +27,9 @@ class Table:
 
 def column_names(file: str, header: Sequence[str]) -> tuple[str, ...]:
     """The names of columns, numbered where they have none; `OwnError` where they repeat or are too many."""
+    longest = max(map(len, header), default=0)
+    if longest > LONGEST_NAME:
+        raise OwnError(f"{file} has a column whose name has {longest:,} characters; at most {LONGEST_NAME} are taken.")
     names = tuple(" ".join(each.split()) or f"column {place}" for place, each in enumerate(header, start=1))
     repeated = sorted({name for name in names if names.count(name) > 1}) if len(names) <= MOST_COLUMNS else ()
     if repeated:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from replora.result_card.hashing import spec_hash
+from replora.wording import counted
 
 EARLIER = "It was recorded by an earlier build of this app: run again, last digits may differ."
 SAME_STACK = "On the same device with the same precision, threads and versions it gives the same numbers, bit for bit."
@@ -75,7 +76,7 @@ class ResultCard:
             "Seeds": ", ".join(map(str, self.seeds)),
             "Data": self.data,
             "Backbone": self.backbone,
-            "Device": f"{self.device}, {self.precision}, {self.threads} thread" + ("s" if self.threads != 1 else ""),
+            "Device": f"{self.device}, {self.precision}, {counted(self.threads, 'thread')}",
             "Time": f"{self.seconds:.1f} s" + (" (recorded, not run here)" if self.recorded else ""),
             "Versions": ", ".join(f"{name} {version}" for name, version in self.versions.items()),
             "Spec": self.spec_hash,
@@ -97,9 +98,9 @@ class ResultCard:
             "| | trained parameters | deployed parameters | result |",
             "| --- | ---: | ---: | --- |",
         ]
-        for each in self.compared:
-            sizes = f"{each.trained_parameters:,} | {each.deployed_parameters:,}"
-            lines.append(f"| {_cell(each.name)} | {sizes} | {_cell(each.result)} |")
+        for method in self.compared:
+            sizes = f"{method.trained_parameters:,} | {method.deployed_parameters:,}"
+            lines.append(f"| {_cell(method.name)} | {sizes} | {_cell(method.result)} |")
         lines += ["", *(f"- {label}: {_cell(text)}" for label, text in self.facts().items())]
         if self.link:
             lines += [f"- Link: <{self.link}>"]

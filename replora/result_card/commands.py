@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 
+from replora.catalog import OWN_PREFIX
 from replora.config import Race, RaceOptions
 from replora.result_card.hashing import spec_hash
 
@@ -21,4 +22,5 @@ def race_command(race: Race) -> str:
 
 def spec_file(race: Race) -> str:
     """The name of the file that a race's spec is downloaded as."""
-    return f"race_{race.task}_{spec_hash(race.to_dict())}.json"
+    task = "own" if race.task.startswith(OWN_PREFIX) else race.task
+    return f"race_{task}_{spec_hash(race.to_dict())}.json"

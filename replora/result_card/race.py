@@ -95,9 +95,9 @@ def _note(spec: Race, changes: Sequence[RateChanged]) -> str:
     if changes:
         said = listing(
             [
-                f"after step {each.step} to {listing([format_value(float(f'{rate:.4g}')) for rate in rates])}"
-                for each in changes
-                if (rates := list(dict.fromkeys(each.learning_rates)))
+                f"after step {change.step} to {listing([format_value(float(f'{rate:.4g}')) for rate in rates])}"
+                for change in changes
+                if (rates := list(dict.fromkeys(change.learning_rates)))
             ]
         )
         parts.append(

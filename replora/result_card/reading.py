@@ -18,6 +18,6 @@ def read_race(path: Path) -> Race:
     except (ValueError, RecursionError) as error:
         raise SpecError(f"{path} must hold a race as JSON; it cannot be decoded ({type(error).__name__}).") from error
     try:
-        return Race.from_dict(values)
+        return Race.asked(values)
     except SpecError as error:
         raise SpecError(f"{path}: {error}") from error

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from replora.catalog import OWN_PREFIX
 from replora.result_card.card import Compared, ResultCard
 from replora.result_card.settings import OWN_NOTE, named_settings
 from replora.studies.base import Study
-from replora.studies.kinds import Summary, kind_of_study
+from replora.studies.kinds import kind_of_study
 from replora.studies.spec import command, study_to_dict
+from replora.studies.summary import Summary
 from replora.wording import listing, task_title
 
 ALWAYS = (
@@ -25,7 +28,7 @@ ALWAYS = (
 
 
 def study_card(
-    summary: Summary, *, whole: Study | None = None, link: str = "", recorded: bool = False
+    summary: Summary[Any], *, whole: Study | None = None, link: str = "", recorded: bool = False
 ) -> ResultCard | None:
     """The card of a study that is over; None of one that is not.
 

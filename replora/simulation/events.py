@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from replora.event_lines import EventLines, first_of
 from replora.simulation.specs import MonteCarlo
 
-Band = tuple[float, float, float]  # a value and its 95 % bootstrap interval
+Band = tuple[float, float, float]  # a value and its 95 % interval
 Bands = Mapping[str, Band | None]  # by quantity; None where there is no such quantity
 Atom = tuple[float, ...]
 

@@ -27,8 +27,6 @@ from replora.theory import (
     untied_floor,
 )
 
-RESAMPLES = 300
-
 
 def monte_carlo_lines(spec: Mapping[str, Any], new_rate: Callable[[], float | None], folder: Path) -> Iterator[str]:
     """A job function: the lines of `run_monte_carlo`; there is no learning rate to change."""
@@ -45,7 +43,7 @@ def run_monte_carlo(spec: MonteCarlo) -> Iterator[TheoryEvent]:
     for _ in spec.n_grid:
         for sharing, stream in streams.items():
             told[sharing].append(next(stream))
-            yield _estimated(sharing, told[sharing], spec.seed, time.perf_counter() - begun)
+            yield _estimated(sharing, told[sharing], time.perf_counter() - begun)
     yield MonteCarloFinished(round(time.perf_counter() - begun, 3))
 
 
@@ -65,14 +63,12 @@ def started(spec: MonteCarlo) -> MonteCarloStarted:
     )
 
 
-def _estimated(sharing: str, told: list[Estimates], seed: int, seconds: float) -> Estimated:
+def _estimated(sharing: str, told: list[Estimates], seconds: float) -> Estimated:
     """What the last of `told` shows, and the slopes of all of them."""
     last = told[-1]
     errors = {name: last.errors(name) for name in QUANTITIES}
-    bands = {
-        name: None if each is None else mean_band(each, resamples=RESAMPLES, seed=seed) for name, each in errors.items()
-    }
-    slopes = fit_slopes(told, resamples=RESAMPLES, seed=seed) if len(told) > 1 else dict.fromkeys(QUANTITIES)
+    bands = {name: None if error is None else mean_band(error) for name, error in errors.items()}
+    slopes = fit_slopes(told) if len(told) > 1 else dict.fromkeys(QUANTITIES)
     return Estimated(
         sharing=sharing,
         n=last.n,
@@ -90,8 +86,8 @@ def _estimated(sharing: str, told: list[Estimates], seed: int, seconds: float) -
 
 def _plain(intervals: Mapping[Any, Interval | None]) -> Bands:
     return {
-        name: None if each is None else (_short(each.value), _short(each.low), _short(each.high))
-        for name, each in intervals.items()
+        name: None if interval is None else (_short(interval.value), _short(interval.low), _short(interval.high))
+        for name, interval in intervals.items()
     }
 
 

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from replora.config import METHOD_TITLES
+from replora.methods import METHOD_TITLES, OURS, REFERENCE
 from replora.statistics.intervals import COARSE, geometric_interval, t_interval
 
 SEEDS_FOR_A_VERDICT = 3
+MOST_DECIMALS = 6
 
 
 def verdict(
-    differences: Sequence[float], method: str = "replora", reference: str = "lora", *, when: str = "", lost: str = ""
+    differences: Sequence[float], method: str = OURS, reference: str = REFERENCE, *, when: str = "", lost: str = ""
 ) -> str:
     """The sentence on paired differences of accuracy, `method` minus `reference`, of races and studies alike.
 
@@ -36,7 +37,9 @@ def verdict(
         return f"{lead} {over}: {what}.{note}"
     ahead = ours if found.mean > 0 else theirs
     what = f"{ahead} is ahead" if found.excludes_zero else "not distinguishable"
-    return f"{lead} ± {100 * found.half_width:.1f} {over}: {what}.{note}"
+    decimals = _decimals(abs(100 * found.mean), 100 * found.half_width, least=1)
+    lead = f"{ours} minus {theirs}: {points(found.mean, decimals)}"
+    return f"{lead} ± {100 * found.half_width:.{decimals}f} {over}: {what}.{note}"
 
 
 def ratio_verdict(ratios: Sequence[float], ours: str, theirs: str) -> str:
@@ -49,11 +52,17 @@ def ratio_verdict(ratios: Sequence[float], ours: str, theirs: str) -> str:
         return f"{lead} over {seeds_in_words(found.n)}: an anecdote, not a finding."
     assert found.low is not None  # two values or more
     assert found.high is not None
-    interval = f"[{found.low:.2f}, {found.high:.2f}] over {found.n} paired seeds"
+    interval = f"{ratio_ends(found.low, found.high)} over {found.n} paired seeds"
     if found.high - found.low < COARSE:
         return f"{lead} on each of {found.n} paired seeds."
     what = "not distinguishable" if found.low <= 1 <= found.high else f"{ours if found.mean < 1 else theirs} is ahead"
     return f"{lead} {interval}: {what}."
+
+
+def ratio_ends(low: float, high: float) -> str:
+    """'[0.57, 0.65]', with as many decimals as show on which side of one the interval lies."""
+    decimals = _decimals(low if low > 1 else high, 1.0, least=2)
+    return f"[{low:.{decimals}f}, {high:.{decimals}f}]"
 
 
 def lost_count(lost: int, runs: int) -> str:
@@ -69,9 +78,9 @@ def lost_sentence(lost: Sequence[tuple[str, float, int]], runs: int) -> str:
     for method, rate, seed in lost:
         seeds.setdefault((method, rate), set()).add(seed)
     named = [
-        f"{METHOD_TITLES.get(method, method)} at rate {rate:g} (seed{'s' if len(each) > 1 else ''} "
-        f"{', '.join(map(str, sorted(each)))})"
-        for (method, rate), each in sorted(seeds.items())
+        f"{METHOD_TITLES.get(method, method)} at rate {rate:g} (seed{'s' if len(hit) > 1 else ''} "
+        f"{', '.join(map(str, sorted(hit)))})"
+        for (method, rate), hit in sorted(seeds.items())
     ]
     return f"{lost_count(len(lost), runs)}: {'; '.join(named)}."
 
@@ -81,10 +90,18 @@ def seeds_in_words(count: int) -> str:
     return "one seed" if count == 1 else f"{count} seeds"
 
 
-def points(share: float) -> str:
-    """Points with one decimal; no minus before zero."""
-    text = f"{100 * share:.1f}"
-    return "0.0" if text == "-0.0" else text.replace("-", "\u2212")
+def points(share: float, decimals: int = 1) -> str:
+    """Points with so many decimals; no minus before zero."""
+    text = f"{100 * share:.{decimals}f}"
+    return (text if text.strip("-0.") else text.lstrip("-")).replace("-", "\u2212")
+
+
+def _decimals(value: float, limit: float, least: int) -> int:
+    """How many decimals show that a value is not its limit: a verdict must not seem to come out of rounding."""
+    decimals = least
+    while decimals < MOST_DECIMALS and value != limit and f"{value:.{decimals}f}" == f"{limit:.{decimals}f}":
+        decimals += 1
+    return decimals
 
 
 def _lead(difference: float, ours: str, theirs: str) -> str:

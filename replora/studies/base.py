@@ -6,12 +6,15 @@ import dataclasses
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, TypeVar
+from typing import ClassVar, Self, TypeVar
 
 from replora.config import MAX_RUNS, Activation, Device, LayerSharing, Method, Precision, Projection, Race, Training
+from replora.memory.admission import METHOD_FIELDS, TRAINING_FIELDS, Lever, check_memory, fields_levers
+from replora.memory.estimate import batch_bytes, examples_of, fixed_bytes
 from replora.options import Linked, SpecError, option, options, same_as
 
 Item = TypeVar("Item")
+AnyStudy = TypeVar("AnyStudy", bound="Study")
 
 MOST_RUNS = 5000
 RATES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
@@ -26,6 +29,7 @@ class Study(Linked):
     """
 
     name: ClassVar[str]  # in `replora.studies.kinds`
+    compares: ClassVar[str]  # the option that lists those who are compared
 
     task: str = dataclasses.field(default="wordnet_topics", metadata=same_as(Training, "task").metadata)
     seeds: tuple[int, ...] = option(
@@ -76,6 +80,10 @@ class Study(Linked):
         """The learning rates of the grid, ascending."""
         raise NotImplementedError
 
+    def rates_of(self, name: str) -> tuple[float, ...]:
+        """The rates that one of those who are compared is trained with."""
+        return self.all_rates
+
     @property
     def all_amounts(self) -> tuple[float, ...]:
         """The amounts of data of the grid, ascending, in the study's own unit."""
@@ -85,9 +93,41 @@ class Study(Linked):
         """An amount of data with its unit: '10 % of the data', '64 examples'."""
         raise NotImplementedError
 
+    @property
+    def all_methods(self) -> tuple[Method, ...]:
+        """How the factors of those who are compared arise."""
+        raise NotImplementedError
+
     def count(self) -> int:
         """How many runs the grid has."""
         raise NotImplementedError
+
+    def used_examples(self, examples: int) -> int:
+        """How many of so many training examples the runs use together."""
+        raise NotImplementedError
+
+    def run_bytes(self) -> int:
+        """Memory that one more run adds to a batch, in bytes."""
+        return max(batch_bytes(self, [method]) for method in self.all_methods)
+
+    def fixed_bytes(self) -> int:
+        """Memory that the study takes beside its runs, in bytes; `TaskError` where its task is not here."""
+        return fixed_bytes(self, self.used_examples(examples_of(self.task)), self.validation_examples)
+
+    def check_memory(self) -> None:
+        """`SpecError` where not even one run at a time fits into the memory of a job."""
+
+        def levers(spec: Self) -> list[Lever[Self]]:
+            return fields_levers(spec, (*TRAINING_FIELDS, *METHOD_FIELDS))
+
+        check_memory(self, "study", lambda spec: spec.fixed_bytes() + spec.run_bytes(), levers)
+
+
+def of_kind(spec: Study | None, kind: type[AnyStudy]) -> AnyStudy:
+    """The spec as one of this kind; `TypeError` where it is of another."""
+    if not isinstance(spec, kind):
+        raise TypeError(f"A {kind.__name__} is needed, got a {type(spec).__name__}.")
+    return spec
 
 
 def in_batches(items: Sequence[Item], at_once: int) -> list[Sequence[Item]]:

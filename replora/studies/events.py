@@ -6,11 +6,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from replora.event_lines import first_of
+from replora.methods import PROJECTIONS, Projection
 from replora.studies.base import Study
+
+Rows = Sequence[Sequence[float]]  # of a matrix
+Key = tuple[str, float, float]  # whose run it is (a method, a student), amount of data, rate
 
 
 @dataclass(frozen=True)
-class MethodFacts:
+class MethodSizes:
     """Sizes of one method's run: adapter parameters while training and once deployed."""
 
     method: str
@@ -25,7 +29,7 @@ class StudyStarted:
     spec: Study
     runs: int
     batches: int
-    methods: tuple[MethodFacts, ...]
+    methods: tuple[MethodSizes, ...]
     test_examples: int
     backbone: str
     device: str
@@ -64,18 +68,36 @@ class CellFinished:
     diverged: bool
     answers: str = ""
 
+    @property
+    def key(self) -> Key:
+        """The cell of the grid that it is of."""
+        return self.method, self.fraction, self.rate
+
 
 @dataclass(frozen=True)
 class Sketch:
     """The factors of one layer's delta_weight at evenly spaced places, for pictures: b a is the matrix there.
 
-    a_query, a_value: (rank, columns); b_query, b_value: (rows, rank), scaling included.
+    a_query, a_value: (rank, columns); b_query, b_value: (rows, rank), scaling included; on a line they are fields, in
+    code `factors` says which is whose.
     """
 
-    a_query: Sequence[Sequence[float]]
-    b_query: Sequence[Sequence[float]]
-    a_value: Sequence[Sequence[float]]
-    b_value: Sequence[Sequence[float]]
+    a_query: Rows
+    b_query: Rows
+    a_value: Rows
+    b_value: Rows
+
+    @classmethod
+    def of(cls, factors: Mapping[Projection, tuple[Rows, Rows]]) -> Sketch:
+        """The sketch of a and b of each projection."""
+        by_field: dict[str, Rows] = {}
+        for projection, (a, b) in factors.items():
+            by_field |= {f"a_{projection}": a, f"b_{projection}": b}
+        return cls(**by_field)
+
+    def factors(self, projection: Projection) -> tuple[Rows, Rows]:
+        """a and b of one projection."""
+        return getattr(self, f"a_{projection}"), getattr(self, f"b_{projection}")
 
 
 @dataclass(frozen=True)
@@ -96,9 +118,9 @@ class StudentFinished:
     """One student is done; a diverged one has no results.
 
     error, validation_error: of its features on the test and validation examples after the last step, as shares of what
-    the backbone without adapter has. delta_errors: ||found - hidden||^2 / ||hidden||^2 over all layers, of query and of
-    value. angles: mean principal angle in degrees between the found and the hidden row and column spaces, likewise.
-    curve: (step, error) at the study's levels. sketches: of the first seed's students only.
+    the backbone without adapter has. delta_errors: ||found - hidden||^2 / ||hidden||^2 over all layers, in the order of
+    PROJECTIONS. angles: mean principal angle in degrees between the found and the hidden row and column spaces,
+    likewise. curve: (step, error) at the study's levels. sketches: of the first seed's students only.
     """
 
     student: str
@@ -107,11 +129,21 @@ class StudentFinished:
     seed: int
     error: float | None
     validation_error: float | None
-    delta_errors: tuple[float, float] | None
-    angles: tuple[float, float] | None
+    delta_errors: tuple[float, ...] | None
+    angles: tuple[float, ...] | None
     curve: tuple[tuple[int, float], ...]
     diverged: bool
     sketches: tuple[Sketch, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name, values in (("delta_errors", self.delta_errors), ("angles", self.angles)):
+            if values is not None and len(values) != len(PROJECTIONS):
+                raise ValueError(f"{name} must hold {len(PROJECTIONS)} numbers, got {len(values)}")
+
+    @property
+    def key(self) -> Key:
+        """The cell of the grid that it is of."""
+        return self.student, self.examples, self.rate
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from replora.methods import METHOD_TITLES, OURS, REFERENCE, has_adapter
 from replora.options import options
 from replora.statistics.verdict import SEEDS_FOR_A_VERDICT
 from replora.studies.base import RATES, Study
-from replora.studies.events import MethodFacts
+from replora.studies.events import MethodSizes
 
 ALIKE = 0.05  # by which share numbers of parameters may differ and still be called equal
 
@@ -36,7 +37,7 @@ def fairness(
     spec: Study,
     chosen: Mapping[tuple[str, float], float],
     trials: Mapping[str, Sequence[tuple[float, float, int]]],
-    sizes: Sequence[MethodFacts] = (),
+    sizes: Sequence[MethodSizes] = (),
 ) -> tuple[FairnessItem, ...]:
     """The fairness list of a study.
 
@@ -71,12 +72,14 @@ def _tuned(spec: Study) -> FairnessItem:
 
 def _equal_trials(spec: Study, trials: Mapping[str, Sequence[tuple[float, float, int]]]) -> FairnessItem:
     name = "equal grid and trials"
-    adapted = [method for method in spec.titles if method != "head"]
+    adapted = [method for method in spec.titles if has_adapter(method)]
     grids = [set(trials.get(method, ())) for method in adapted]
-    if all(each == grids[0] for each in grids):
+    if not any(grids):
+        return FairnessItem(name, False, "No trial is done yet.")
+    if all(grid == grids[0] for grid in grids):
         count = len(grids[0]) if grids else 0
         return FairnessItem(name, True, f"Every method has the same {count} trials of data, rate and seed.")
-    counts = ", ".join(f"{spec.titles[method]} {len(each)}" for method, each in zip(adapted, grids, strict=True))
+    counts = ", ".join(f"{spec.titles[method]} {len(grid)}" for method, grid in zip(adapted, grids, strict=True))
     return FairnessItem(name, False, f"The study is not finished; trials so far: {counts}.")
 
 
@@ -85,7 +88,7 @@ def _inside(spec: Study, chosen: Mapping[tuple[str, float], float]) -> FairnessI
     if not spec.is_tuned:
         return FairnessItem(name, False, "There is no grid: one rate for all.", _tuning(spec))
     rates = spec.all_rates
-    rest = {key: rate for key, rate in chosen.items() if key[0] != "head"}
+    rest = {key: rate for key, rate in chosen.items() if has_adapter(key[0])}
     edges = [(method, amount, rate) for (method, amount), rate in sorted(rest.items()) if rate in (rates[0], rates[-1])]
     if not rest:
         return FairnessItem(name, False, "No rate is chosen yet.")
@@ -114,28 +117,30 @@ def _widened(spec: Study, down: bool, up: bool) -> dict[str, Any]:
     return {} if found == rates else {"rates": found}
 
 
-def _equal_size(spec: Study, sizes: Sequence[MethodFacts]) -> FairnessItem:
+def _equal_size(spec: Study, sizes: Sequence[MethodSizes]) -> FairnessItem:
     """Equal ranks cost the same once deployed; equal numbers of trained parameters are the other fair way."""
     name = "equal rank or parameters"
-    trained = {each.method: each.trained_parameters for each in sizes if each.trained_parameters > 0}
-    named = " and ".join(f"{spec.titles.get(each, each)} {count:,}" for each, count in trained.items())
+    trained = {size.method: size.trained_parameters for size in sizes if size.trained_parameters > 0}
+    named = " and ".join(f"{spec.titles.get(who, who)} {count:,}" for who, count in trained.items())
+    reference = METHOD_TITLES[REFERENCE]
     lora_rank = getattr(spec, "lora_rank", 0) or spec.rank
-    if lora_rank == spec.rank or "lora" not in spec.titles:
+    if lora_rank == spec.rank or REFERENCE not in spec.titles:
         text = f"Every adapter has rank {spec.rank}, so all cost the same once deployed"
         more = f"; while training they have {named} parameters" if len(trained) > 1 else ""
         return FairnessItem(name, True, f"{text}{more}{_as_many(spec, trained)}.")
     if len(trained) > 1 and max(trained.values()) <= (1 + ALIKE) * min(trained.values()):
-        return FairnessItem(name, True, f"LoRA has rank {lora_rank} to train as many parameters: {named}.")
+        return FairnessItem(name, True, f"{reference} has rank {lora_rank} to train as many parameters: {named}.")
     what = f": {named}" if len(trained) > 1 else ""
-    text = f"LoRA has rank {lora_rank}, the others {spec.rank}, and the parameters they train differ too{what}."
+    text = f"{reference} has rank {lora_rank}, the others {spec.rank}, and the parameters they train differ too{what}."
     return FairnessItem(name, False, text, {"lora_rank": 0})
 
 
 def _as_many(spec: Study, trained: Mapping[str, int]) -> str:
     """The rank with which LoRA would train as many parameters as RepLoRA, where a study can have it."""
-    if not hasattr(spec, "lora_rank") or not {"lora", "replora"} <= set(trained):
+    if not hasattr(spec, "lora_rank") or not {OURS, REFERENCE} <= set(trained):
         return ""
-    return f" (LoRA of rank {round(spec.rank * trained['replora'] / trained['lora'])} would train as many)"
+    rank = round(spec.rank * trained[OURS] / trained[REFERENCE])
+    return f" ({METHOD_TITLES[REFERENCE]} of rank {rank} would train as many)"
 
 
 def _enough_seeds(spec: Study) -> FairnessItem:

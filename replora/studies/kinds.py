@@ -10,14 +10,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from replora.options import SpecError
-from replora.studies import summary
 from replora.studies.base import Study
 from replora.studies.events import StudyEvent
+from replora.studies.races import summary as races
+from replora.studies.races import text as races_text
 from replora.studies.spec import DataStudy, RateStudy
-from replora.studies.teachers import summary as teacher_summary
+from replora.studies.summary import Summary
+from replora.studies.teachers import summary as teachers
+from replora.studies.teachers import text as teachers_text
 from replora.studies.teachers.spec import TeacherStudy
 
-Summary = summary.StudySummary | teacher_summary.TeacherSummary
 Rows = tuple[tuple[str, ...], list[tuple[str, ...]]]
 
 
@@ -32,7 +34,7 @@ class StudyKind:
 
     spec: type[Study]
     title: str
-    summarize: Callable[[Iterable[StudyEvent]], Summary | None]
+    summarize: Callable[[Iterable[StudyEvent]], Summary[Any] | None]
     csv: Callable[[Iterable[StudyEvent]], str]
     table: Callable[[Any], Rows]
     result: Callable[[Any, str], str]
@@ -43,11 +45,11 @@ def _of_races(spec: type[Study], title: str) -> StudyKind:
     return StudyKind(
         spec=spec,
         title=title,
-        summarize=summary.summarize_study,
-        csv=summary.study_csv,
-        table=summary.table_of,
-        result=summary.result_of,
-        batches="replora.studies.study:Races",
+        summarize=races.summarize_study,
+        csv=races_text.study_csv,
+        table=races_text.table_of,
+        result=races_text.result_of,
+        batches="replora.studies.races.batches:Races",
     )
 
 
@@ -57,11 +59,11 @@ KINDS: dict[str, StudyKind] = {
     "teacher": StudyKind(
         spec=TeacherStudy,
         title="Students learn from a backbone with a hidden low-rank update; how near each comes.",
-        summarize=teacher_summary.summarize_teacher,
-        csv=teacher_summary.teacher_csv,
-        table=teacher_summary.table_of,
-        result=teacher_summary.result_of,
-        batches="replora.studies.study:Students",
+        summarize=teachers.summarize_teacher,
+        csv=teachers_text.teacher_csv,
+        table=teachers_text.table_of,
+        result=teachers_text.result_of,
+        batches="replora.studies.teachers.batches:Students",
     ),
 }
 
@@ -75,6 +77,7 @@ def kind_of_study(spec: Study) -> StudyKind:
 
 def study_from_dict(values: Mapping[str, Any]) -> Study:
     """The study of `study_to_dict`; `SpecError` where it is none."""
-    if not isinstance(values, Mapping) or values.get("study") not in KINDS:
+    name = values.get("study") if isinstance(values, Mapping) else None
+    if not isinstance(name, str) or name not in KINDS:
         raise SpecError(f"study must name one of {', '.join(KINDS)}.")
-    return KINDS[values["study"]].spec.from_dict({name: value for name, value in values.items() if name != "study"})
+    return KINDS[name].spec.from_dict({field: value for field, value in values.items() if field != "study"})

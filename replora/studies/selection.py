@@ -9,12 +9,15 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import singledispatchmethod
 from typing import Any, TypeVar
 
+from replora.methods import has_adapter
 from replora.options import options
 from replora.statistics.intervals import Interval, paired, t_interval
 from replora.studies.events import (
     CellFinished,
+    Key,
     Progress,
     StudentFinished,
     StudyEvent,
@@ -22,9 +25,10 @@ from replora.studies.events import (
     StudyStarted,
     started_of,
 )
-from replora.studies.spec import DataStudy, RaceStudy, RateStudy, Study, TeacherStudy
+from replora.studies.spec import DataStudy, RaceStudy, RateStudy, Study
+from replora.studies.table import results_of
 
-AnyStudy = TypeVar("AnyStudy", bound=RaceStudy)
+AnyRaceStudy = TypeVar("AnyRaceStudy", bound=RaceStudy)
 
 
 def spec_of(events: Iterable[StudyEvent]) -> Study | None:
@@ -37,7 +41,7 @@ def one_rate(events: Sequence[StudyEvent], rate: float) -> list[StudyEvent]:
     """The study of all fractions with this rate for all methods. `ValueError` where the grid does not have it."""
     spec = _started(events)
     _known("rate", rate, spec.all_rates)
-    shown = _as(DataStudy, spec, fractions=spec.all_fractions, learning_rate=rate, rates=_grid(spec))
+    shown = _as(DataStudy, spec, fractions=spec.all_fractions, learning_rate=rate, rates=spec.grid)
     return part(events, shown)
 
 
@@ -48,68 +52,64 @@ def sweep(events: Sequence[StudyEvent], fraction: float) -> list[StudyEvent]:
     return part(events, _as(RateStudy, spec, rates=spec.all_rates, data_fraction=fraction))
 
 
-def only_methods(events: Sequence[StudyEvent], methods: Sequence[str]) -> list[StudyEvent]:
-    """The study without other methods, in its own order. `ValueError` where none is left."""
-    spec = _started(events)
-    kept = tuple(each for each in spec.methods if each in methods)
-    if not kept:
-        raise ValueError(f"The study has none of {', '.join(methods)}.")
-    return part(events, dataclasses.replace(spec, methods=kept))
+def only(events: Iterable[StudyEvent], names: Sequence[str]) -> list[StudyEvent]:
+    """The study without other methods or students, in its own order. `ValueError` where none is left."""
+    events = list(events)
+    spec = spec_of(events)
+    kept = tuple(name for name in spec.titles if name in names) if spec else ()
+    if spec is None or not kept:
+        raise ValueError(f"The study has none of {', '.join(names)}.")
+    change: dict[str, Any] = {spec.compares: kept}
+    return part(events, dataclasses.replace(spec, **change))
 
 
-def part(events: Iterable[StudyEvent], spec: RaceStudy) -> list[StudyEvent]:
+def part(events: Iterable[StudyEvent], spec: Study) -> list[StudyEvent]:
     """The events of those runs that are in the grid of `spec`, told as if it alone had been asked for.
 
     The head alone has no adapter whose rate could matter: its runs take the name of the rate that `spec` gives it.
     """
-    wanted = set(_keys(spec))
-    found: list[StudyEvent] = []
-    done, share = 0, 1.0
-    for event in events:
-        if isinstance(event, StudyStarted):
-            share = len(wanted) / event.runs
-            sizes = tuple(each for each in event.methods if each.method in spec.methods)
-            event = dataclasses.replace(event, spec=spec, runs=len(wanted), methods=sizes)
-        elif isinstance(event, CellFinished):
-            if event.method == "head" and "head" in spec.methods:
-                event = dataclasses.replace(event, rate=spec.rates_of("head")[0])
-            if (event.method, event.fraction, event.rate, event.seed) not in wanted:
-                continue
-            done += 1
-        elif isinstance(event, Progress):
-            seconds, left = share * event.seconds, share * event.seconds_left
-            event = dataclasses.replace(event, runs_done=done, runs=len(wanted), seconds=seconds, seconds_left=left)
-        elif isinstance(event, StudyFinished):
-            event = StudyFinished(share * event.seconds)
-        found.append(event)
-    return found
+    telling = _Part(spec)
+    return [told for event in events if (told := telling.of(event)) is not None]
 
 
-def only_students(events: Iterable[StudyEvent], students: Sequence[str]) -> list[StudyEvent]:
-    """The study of teachers without other students, in its own order. `ValueError` where none is left."""
-    events = list(events)
-    spec = spec_of(events)
-    if not isinstance(spec, TeacherStudy):
-        raise ValueError("No study of teachers has started.")
-    kept = tuple(each for each in spec.students if each in students)
-    if not kept:
-        raise ValueError(f"The study has none of {', '.join(students)}.")
-    found: list[StudyEvent] = []
-    for event in events:
-        if isinstance(event, StudyStarted):
-            sizes = tuple(each for each in event.methods if each.method in kept)
-            whole = event.runs
-            narrowed = dataclasses.replace(spec, students=kept)
-            event = dataclasses.replace(event, spec=narrowed, runs=narrowed.count(), methods=sizes)
-            share = event.runs / whole
-        elif isinstance(event, StudentFinished) and event.student not in kept:
-            continue
-        elif isinstance(event, Progress):
-            event = dataclasses.replace(event, seconds=share * event.seconds, seconds_left=share * event.seconds_left)
-        elif isinstance(event, StudyFinished):
-            event = StudyFinished(share * event.seconds)
-        found.append(event)
-    return found
+class _Part:
+    """What the events of a study say of a part of it, in their order."""
+
+    def __init__(self, spec: Study) -> None:
+        self.spec = spec
+        self.wanted = set(_keys(spec))
+        self.done, self.share = 0, 1.0
+
+    @singledispatchmethod
+    def of(self, event: StudyEvent) -> StudyEvent | None:
+        """The event as the part tells it; None of one that is not of the part."""
+        return event
+
+    @of.register
+    def _(self, event: StudyStarted) -> StudyEvent:
+        self.share = len(self.wanted) / event.runs
+        sizes = tuple(size for size in event.methods if size.method in self.spec.titles)
+        return dataclasses.replace(event, spec=self.spec, runs=len(self.wanted), methods=sizes)
+
+    @of.register
+    def _(self, event: CellFinished | StudentFinished) -> StudyEvent | None:
+        name, _, rate = event.key
+        if name in self.spec.titles and not has_adapter(name):
+            rate = self.spec.rates_of(name)[0]
+        told = dataclasses.replace(event, rate=rate)
+        if (told.key, told.seed) not in self.wanted:
+            return None
+        self.done += 1
+        return told
+
+    @of.register
+    def _(self, event: Progress) -> StudyEvent:
+        seconds, left = self.share * event.seconds, self.share * event.seconds_left
+        return Progress(self.done, len(self.wanted), event.share, seconds, left)
+
+    @of.register
+    def _(self, event: StudyFinished) -> StudyEvent:
+        return StudyFinished(self.share * event.seconds)
 
 
 def shared_rates(events: Iterable[StudyEvent], pair: tuple[str, str]) -> dict[float, dict[float, Interval]]:
@@ -118,10 +118,10 @@ def shared_rates(events: Iterable[StudyEvent], pair: tuple[str, str]) -> dict[fl
     Where a run of a rate diverged, that seed has no pair; a rate and fraction without any pair is left out. A method
     with one rate only (the head alone) stands against each rate of the other.
     """
-    found: dict[tuple[str, float, float], dict[int, float]] = {}
-    for each in events:
-        if isinstance(each, CellFinished) and each.accuracy is not None:
-            found.setdefault((each.method, each.fraction, each.rate), {})[each.seed] = each.accuracy
+    found: dict[Key, dict[int, float]] = {}
+    for run in results_of(events, CellFinished):
+        if run.accuracy is not None:
+            found.setdefault(run.key, {})[run.seed] = run.accuracy
     table: dict[float, dict[float, Interval]] = {}
     for rate in sorted({rate for method, _, rate in found if method in pair}):
         for fraction in sorted({fraction for _, fraction, _ in found}):
@@ -132,19 +132,15 @@ def shared_rates(events: Iterable[StudyEvent], pair: tuple[str, str]) -> dict[fl
     return table
 
 
-def _keys(spec: RaceStudy) -> Iterator[tuple[str, float, float, int]]:
-    """Method, fraction, rate and seed of every run."""
-    for method, fraction, seed in itertools.product(spec.methods, spec.all_fractions, spec.seeds):
-        for rate in spec.rates_of(method):
-            yield method, fraction, rate, seed
-
-
-def nearest(grid: Sequence[float], wanted: float) -> float:
-    """The value of a grid of positive numbers that is nearest by ratio."""
-    return min(grid, key=lambda each: max(each / wanted, wanted / each))
+def _keys(spec: Study) -> Iterator[tuple[Key, int]]:
+    """Cell and seed of every run."""
+    for name, amount, seed in itertools.product(spec.titles, spec.all_amounts, spec.seeds):
+        for rate in spec.rates_of(name):
+            yield (name, amount, rate), seed
 
 
 def _started(events: Iterable[StudyEvent]) -> RaceStudy:
+    """The spec of a grid of races; `ValueError` where none has started."""
     spec = spec_of(events)
     if not isinstance(spec, RaceStudy):
         raise ValueError("No study of labelled data has started.")
@@ -156,12 +152,7 @@ def _known(name: str, value: float, grid: Sequence[float]) -> None:
         raise ValueError(f"The study has the {name}s {', '.join(f'{each:g}' for each in grid)}, not {value:g}.")
 
 
-def _grid(spec: RaceStudy) -> tuple[float, ...]:
-    """The grid that tuning would choose from."""
-    return spec.rates if isinstance(spec, DataStudy | RateStudy) else spec.all_rates
-
-
-def _as(kind: type[AnyStudy], spec: RaceStudy, **own: Any) -> AnyStudy:
+def _as(kind: type[AnyRaceStudy], spec: RaceStudy, **own: Any) -> AnyRaceStudy:
     """A study of another kind with everything that all studies have in common."""
     shared: Mapping[str, Any] = {name: getattr(spec, name) for name in options(RaceStudy)}
     return kind(**shared, **own)

@@ -35,6 +35,8 @@ __all__ = ["RATES", "DataStudy", "RaceStudy", "RateStudy", "Study", "TeacherStud
 class RaceStudy(Study):
     """A grid of races: methods, data fractions, rates and seeds on a labelled task."""
 
+    compares = "methods"
+
     methods: tuple[MethodName, ...] = same_as(RaceOptions, "methods")
     lora_rank: int = option(
         0,
@@ -60,8 +62,20 @@ class RaceStudy(Study):
     def all_amounts(self) -> tuple[float, ...]:
         return self.all_fractions
 
+    @property
+    def grid(self) -> tuple[float, ...]:
+        """The rates that tuning chooses from, or would choose from."""
+        return self.all_rates
+
     def amount_in_words(self, amount: float) -> str:
         return f"{100 * amount:g} % of the data"
+
+    @property
+    def all_methods(self) -> tuple[Method, ...]:
+        return tuple(self.method(name) for name in self.methods)
+
+    def used_examples(self, examples: int) -> int:
+        return round(len(self.seeds) * max(self.all_fractions) * examples)
 
     def count(self) -> int:
         return len(self.seeds) * len(self.all_fractions) * sum(len(self.rates_of(name)) for name in self.methods)
@@ -135,6 +149,10 @@ class DataStudy(RaceStudy):
     @property
     def all_rates(self) -> tuple[float, ...]:
         return self.rates if self.tuned else (self.learning_rate,)
+
+    @property
+    def grid(self) -> tuple[float, ...]:
+        return self.rates
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,8 @@
 
 numpy in float64, vectorised; no UI, no files, no torch. `EQUATIONS` lists the formulas that docstrings cite by number.
 mixture: the regression function; families: plain, shared, tanh; voronoi: cells and losses; estimation: least squares;
-identifiability: what no amount of data tells; rates: Monte Carlo over the sample size; report: all of it as one object.
+splits, identifiability: what no amount of data tells; rates, slopes: Monte Carlo over the sample size; report: all of
+it as one object.
 """
 
 from __future__ import annotations
@@ -11,23 +12,12 @@ from replora.theory.equations import EQUATIONS, Equation
 from replora.theory.estimation import Fit, averages, fit, least_squares_problem, levenberg_marquardt
 from replora.theory.families import SHARINGS, Family, Sharing, family_for, multiplicities
 from replora.theory.identifiability import (
-    Direction,
-    Exponent,
     FisherSpectrum,
     Profile,
-    SplitLoss,
-    antisymmetric,
-    exponents_by_direction,
     fisher_along_split,
     fisher_eigenvalues,
-    fitted_exponent,
-    named_directions,
     profile_deviance,
     samples_to_tell,
-    split_kappa,
-    split_loss,
-    split_measure,
-    split_theta,
     zero_eigenvalues,
 )
 from replora.theory.mixture import (
@@ -47,19 +37,28 @@ from replora.theory.rates import (
     THEORY_SLOPES,
     Estimates,
     Experiment,
-    Interval,
     Quantity,
     Specification,
     UntiedFloor,
-    fit_slope,
-    fit_slopes,
-    mean_band,
     monte_carlo,
-    n_mse_over_sigma2,
     sample_sizes,
     untied_floor,
 )
 from replora.theory.report import report
+from replora.theory.slopes import Interval, fit_slope, fit_slopes, mean_band, n_mse_over_sigma2
+from replora.theory.splits import (
+    Direction,
+    Exponent,
+    SplitLoss,
+    antisymmetric,
+    exponents_by_direction,
+    fitted_exponent,
+    named_directions,
+    split_kappa,
+    split_loss,
+    split_measure,
+    split_theta,
+)
 from replora.theory.voronoi import (
     CellLosses,
     atom_distances,

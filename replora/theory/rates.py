@@ -1,13 +1,13 @@
-"""Monte Carlo over the sample size: errors of the least squares estimate, replicate by replicate, and their slopes.
+"""Monte Carlo over the sample size: errors of the least squares estimate, replicate by replicate.
 
-Results come n by n from a generator, so that a page can draw them as they arrive. Slopes are of log mean error on
-log n; for over-specified plain LoRA the mean hides two modes: look at the replicates.
+Results come n by n from a generator, so that a page can draw them as they arrive; their slopes are in
+`replora.theory.slopes`.
 """
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -34,7 +34,6 @@ Specification = Literal["exact", "over"]
 
 FAR = 1.0
 EDGE = 1e-6
-TANGIBLE = 1e-300
 FLOOR_STARTS = 8
 
 _ROOT: dict[Quantity, float | None] = {
@@ -180,15 +179,6 @@ class Estimates:
         return float(self.at_edge.mean())
 
 
-@dataclass(frozen=True)
-class Interval:
-    """An estimate and its 95 % bootstrap interval."""
-
-    value: float
-    low: float
-    high: float
-
-
 def sample_sizes(lowest: int, highest: int, count: int, design_points: int = DESIGN_POINTS) -> tuple[int, ...]:
     """`count` sample sizes evenly spaced on a log axis, rounded to multiples of design_points, repeats dropped.
 
@@ -201,7 +191,8 @@ def sample_sizes(lowest: int, highest: int, count: int, design_points: int = DES
     return tuple(sorted({round(float(each) / design_points) * design_points for each in wanted}))
 
 
-def _stream(seed: int, purpose: str, index: int = 0) -> np.random.Generator:
+def stream(seed: int, purpose: str, index: int = 0) -> np.random.Generator:
+    """Random numbers that a seed gives for one purpose, the same wherever they are drawn."""
     return np.random.default_rng([seed, zlib.crc32(purpose.encode()), index])
 
 
@@ -215,9 +206,9 @@ def monte_carlo(experiment: Experiment) -> Iterator[Estimates]:
     regression = regression_function(setting, truth)
     centre = family.theta_at(truth)
     shape = (experiment.replicates, family.parameters)
-    start = centre + experiment.start_spread * _stream(experiment.seed, "start").standard_normal(shape)
+    start = centre + experiment.start_spread * stream(experiment.seed, "start").standard_normal(shape)
     for n in experiment.n_grid:
-        rng = _stream(experiment.seed, "noise", n)
+        rng = stream(experiment.seed, "noise", n)
         observations = averages(regression, n, experiment.noise, experiment.replicates, rng)
         result = fit(family, observations, start, box=experiment.box, max_steps=experiment.max_steps)
         fitted = family.measure(result.theta)
@@ -247,65 +238,6 @@ def _farthest(fitted: MixingMeasure, truth: MixingMeasure) -> Array:
     return np.asarray(np.sqrt(query**2 + value**2).min(axis=-1).max(axis=-1))
 
 
-def _resampled_means(errors: Array, resamples: int, rng: np.random.Generator) -> Array:
-    """Means of `resamples` bootstrap samples of the replicates, (resamples,)."""
-    return np.asarray(errors[rng.integers(len(errors), size=(resamples, len(errors)))].mean(axis=1))
-
-
-def mean_band(errors: Array, *, resamples: int = 400, seed: int = 0) -> Interval:
-    """The mean of replicates' errors (R,) with its 95 % percentile bootstrap interval (Efron 1979).
-
-    Raises `ValueError` where there are no errors.
-    """
-    errors = np.asarray(errors, dtype=np.float64)
-    require(errors.ndim == 1 and errors.size > 0, "errors", "a vector that is not empty", f"shape {errors.shape}")
-    means = _resampled_means(errors, resamples, _stream(seed, "band"))
-    low, high = np.quantile(means, [0.025, 0.975])
-    return Interval(float(errors.mean()), float(low), float(high))
-
-
-def _slope(log_n: Array, log_error: Array) -> Array:
-    """Least squares slope of log_error (..., N) on log_n (N,), (...)."""
-    centred = log_n - log_n.mean()
-    return np.asarray(log_error @ centred / (centred @ centred))
-
-
-def fit_slope(
-    estimates: Sequence[Estimates], quantity: Quantity, *, resamples: int = 400, seed: int = 0
-) -> Interval | None:
-    """Slope of log mean error on log n with its 95 % bootstrap interval over replicates; None where there is no such
-    quantity. Raises `ValueError` for fewer than two sample sizes.
-    """
-    sizes = [each.n for each in estimates]
-    require(len(set(sizes)) >= 2, "estimates", "at least two sample sizes", len(set(sizes)))
-    errors = [each.errors(quantity) for each in estimates]
-    present = [each for each in errors if each is not None]
-    if len(present) < len(errors):
-        return None
-    log_n = np.log(np.array(sizes, dtype=np.float64))
-    rng = _stream(seed, "slope")
-    means = np.stack([_resampled_means(each, resamples, rng) for each in present], axis=1)  # (resamples, N)
-    low, high = np.quantile(_slope(log_n, np.log(np.maximum(means, TANGIBLE))), [0.025, 0.975])
-    value = _slope(log_n, np.log([max(float(each.mean()), TANGIBLE) for each in present]))
-    return Interval(float(value), float(low), float(high))
-
-
-def fit_slopes(
-    estimates: Sequence[Estimates], *, resamples: int = 400, seed: int = 0
-) -> Mapping[Quantity, Interval | None]:
-    """`fit_slope` of every quantity."""
-    return {name: fit_slope(estimates, name, resamples=resamples, seed=seed) for name in QUANTITIES}
-
-
-def n_mse_over_sigma2(estimates: Sequence[Estimates], noise: float) -> float:
-    """n E||f_hat - f*||^2 / sigma^2, averaged over sample sizes and replicates; the number of parameters where the
-    family is regular (equation 17). Raises `ValueError` for no estimates or noise that is not positive.
-    """
-    require(len(estimates) > 0, "estimates", "at least one sample size", 0)
-    variance = positive("noise", noise) ** 2
-    return float(np.mean([each.n * (each.prediction**2).mean() / variance for each in estimates]))
-
-
 @dataclass(frozen=True)
 class UntiedFloor:
     """Errors that a fit without noise keeps at an untied truth: what n to infinity leaves."""
@@ -325,7 +257,7 @@ def untied_floor(
     experiment = Experiment(sharing=sharing, atoms=atoms, eta=eta, design_points=design_points, box=box)
     truth, setting, family = experiment.truth, experiment.setting, experiment.family
     shape = (FLOOR_STARTS, family.parameters)
-    start = family.theta_at(truth) + experiment.start_spread * _stream(experiment.seed, "start").standard_normal(shape)
+    start = family.theta_at(truth) + experiment.start_spread * stream(experiment.seed, "start").standard_normal(shape)
     observations = np.repeat(regression_function(setting, truth)[None], FLOOR_STARTS, axis=0)
     result = fit(family, observations, start, box=box, max_steps=1000)
     fitted = family.measure(result.theta[int(result.cost.argmin())])

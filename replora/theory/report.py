@@ -8,26 +8,11 @@ import numpy as np
 
 from replora.theory._checks import whole
 from replora.theory.families import Sharing, family_for
-from replora.theory.identifiability import (
-    exponents_by_direction,
-    fisher_along_split,
-    fisher_eigenvalues,
-    fitted_exponent,
-    split_kappa,
-    split_loss,
-    split_theta,
-    zero_eigenvalues,
-)
+from replora.theory.identifiability import fisher_along_split, fisher_eigenvalues, zero_eigenvalues
 from replora.theory.mixture import disc_setting, tied_truth
-from replora.theory.rates import (
-    Experiment,
-    Interval,
-    Specification,
-    fit_slopes,
-    monte_carlo,
-    n_mse_over_sigma2,
-    untied_floor,
-)
+from replora.theory.rates import Experiment, Specification, monte_carlo, untied_floor
+from replora.theory.slopes import Interval, fit_slopes, n_mse_over_sigma2
+from replora.theory.splits import exponents_by_direction, fitted_exponent, split_kappa, split_loss, split_theta
 
 REPLICATES = 200
 FISHER_DELTAS = (0.0, 0.1, 1.0)
@@ -104,7 +89,7 @@ def _rates(seed: int) -> dict[str, Any]:
         for specification, atoms in ATOMS.items():
             experiment = Experiment(sharing=method, atoms=atoms, replicates=REPLICATES, seed=seed)
             estimates = list(monte_carlo(experiment))
-            fitted = fit_slopes(estimates, seed=seed)
+            fitted = fit_slopes(estimates)
             slopes[method][specification] = {name: _value(each) for name, each in fitted.items()}
             intervals[method][specification] = {name: _ends(each) for name, each in fitted.items()}
             far[method][specification] = estimates[-1].far_fraction

@@ -26,9 +26,9 @@ class RunParameters:
         self.values = self._joined([each.detach() for each in self.parameters])
         self.gradients = torch.zeros_like(self.values)
         start = 0
-        for each in self.parameters:
-            columns = slice(start, start + each.numel() // self.runs)
-            each.data = self.values[:, columns].view(each.shape)
+        for parameter in self.parameters:
+            columns = slice(start, start + parameter.numel() // self.runs)
+            parameter.data = self.values[:, columns].view(parameter.shape)
             start = columns.stop
 
     def _joined(self, tensors: Sequence[Tensor]) -> Tensor:

@@ -32,7 +32,7 @@ from replora.events import (
     to_line,
 )
 from replora.options import SpecError
-from replora.tasks import Indices, Split, Task, batches, load_task, nested_subset, subset_size
+from replora.tasks import Indices, Split, Task, batches_of_runs, load_task, nested_subset, subset_size
 from replora.training.cache import CHUNK, PrefixCache, Prefixes
 from replora.training.device import choose_device, device_name, repeatable, versions
 from replora.training.head import Heads, fit_probe
@@ -52,7 +52,7 @@ def preload() -> None:
 
 def race_lines(spec: Mapping[str, Any], new_rate: NewRate, folder: Path) -> Iterator[str]:
     """`race` in plain values, as a job: a spec of `Race.to_dict` in, lines of events out, snapshots into `folder`."""
-    checked = Race.from_dict(spec)
+    checked = Race.asked(spec)
     for event in race(checked, new_rate=new_rate, snapshots=SnapshotWriter(folder, checked)):
         yield to_line(event)
 
@@ -92,7 +92,7 @@ class _Race:
         self.labels = torch.from_numpy(self.task.train.labels).to(device)
         held, self.pool = held_out(self.task, spec.validation_examples)
         self.subsets = [self._subset(run.data_fraction, run.seed) for run in spec.runs]
-        self.orders = self._orders()
+        self.orders = batches_of_runs([len(subset) for subset in self.subsets], spec.batch_size, spec.steps, self.seeds)
         tested = nested_subset(self.task.test.labels, min(spec.test_examples, len(self.task.test)), TEST_SEED)
         test, validation = self.task.test.take(tested), self.task.train.take(held)
         self.test_labels = torch.from_numpy(test.labels).to(device)
@@ -169,18 +169,10 @@ class _Race:
         labels = self.task.train.labels[self.pool]
         return self.pool[nested_subset(labels, subset_size(len(labels), len(self.task.classes), fraction), seed)]
 
-    def _orders(self) -> Indices:
-        """Which training example every place of every batch holds, (steps, runs, batch_size)."""
-        spec = self.spec
-        orders = [
-            subset[batches(len(subset), spec.batch_size, spec.steps, seed)]
-            for subset, seed in zip(self.subsets, self.seeds, strict=True)
-        ]
-        return np.stack(orders, axis=1)
-
     def _step(self, step: int) -> Iterator[Event]:
         """One optimizer step of all runs that are still alive."""
-        places = self.orders[step].ravel()  # (runs * batch_size,)
+        orders = zip(self.subsets, next(self.orders), strict=True)
+        places = np.concatenate([subset[order] for subset, order in orders])  # (runs * batch_size,)
         labels = self.labels[torch.from_numpy(places).to(self.device)]
         rows = self.train_cache.take(places)
         yield from self.stack.step(step, lambda: self._batch_losses(rows, labels))
@@ -206,7 +198,7 @@ class _Race:
         if self.spec.tell_answers and step == self.spec.steps:
             rows = np.packbits(right.cpu().numpy(), axis=1)
             answers = tuple(
-                "" if each is None else row.tobytes().hex() for row, each in zip(rows, accuracies, strict=True)
+                "" if accuracy is None else row.tobytes().hex() for row, accuracy in zip(rows, accuracies, strict=True)
             )
         return Evaluated(step, 0.0, accuracies, self.stack.known(losses), validation, answers)
 

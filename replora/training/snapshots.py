@@ -29,7 +29,7 @@ from replora.options import UserError
 from replora.training.head import Heads
 
 RACE_FILE = "race.json"
-EVENTS_FILE = "events.jsonl"  # of a recorded race; those of a job are in the store
+EVENTS_FILE = "events.jsonl.gz"  # of a recorded race; those of a job are in the store
 PARAMETERS_FILE = "parameters.safetensors"
 STEP_FILE = re.compile(r"step_(\d{6,})\.safetensors")
 MOST_SNAPSHOTS = 25
@@ -80,7 +80,8 @@ class SnapshotWriter:
                 self._save(PARAMETERS_FILE, _parameters(factors), step)
         except (OSError, SafetensorError) as error:
             self._full = True
-            log.warning("No more snapshots of this race are kept: %s.", error)
+            why = (error.strerror if isinstance(error, OSError) else None) or str(error)
+            log.warning("From step %d on there is nothing of this race to look into: %s.", step, why.rstrip("."))
 
     def _thinned(self, size: int) -> int:
         """Every how many evaluations a snapshot of `size` bytes may be kept."""
@@ -109,7 +110,9 @@ def _taken(factors: MixedFactors | None, heads: Heads) -> dict[str, Tensor]:
 def pairs_in(tensors: Mapping[str, Tensor]) -> LowRankPairs:
     """The factors among the tensors of a step, by projection; none where every run trained its head alone."""
     return {
-        each: LowRankPair(tensors[f"a_{each}"], tensors[f"b_{each}"]) for each in PROJECTIONS if f"a_{each}" in tensors
+        projection: LowRankPair(tensors[f"a_{projection}"], tensors[f"b_{projection}"])
+        for projection in PROJECTIONS
+        if f"a_{projection}" in tensors
     }
 
 

@@ -17,7 +17,8 @@ from safetensors.torch import load_file, save_file
 
 from replora import Method, attach, delta_weights, merge
 from replora.adapters.attach import AdapterError, adapter_of
-from replora.adapters.peft import AdapterFileError, load_latents, load_peft, save_latents, save_peft
+from replora.adapters.latents import load_latents, save_latents
+from replora.adapters.peft import AdapterFileError, load_peft, save_peft
 
 METHODS = [
     Method(name="lora", rank=3, alpha=6),

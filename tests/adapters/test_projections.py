@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import peft
 import pytest
@@ -89,7 +90,7 @@ def test_a_folder_that_peft_wrote_for_one_projection_is_read(bert_example, proje
 def test_factors_and_gradients_are_those_of_an_mlp_written_out(depth):
     method = Method(rank=3, mlp_width=5, mlp_depth=depth, activation="tanh")
     shape = AttentionShape(layers=2, in_features=8, out_features=(8, 4))
-    factors = make_factors(method, shape, [0])
+    factors: Any = make_factors(method, shape, [0])
     generator = torch.Generator().manual_seed(2)
     with torch.no_grad():
         for parameter in factors.parameters():
@@ -112,13 +113,13 @@ def test_factors_and_gradients_are_those_of_an_mlp_written_out(depth):
                 expected = written(latent)
                 torch.testing.assert_close(rows[0, layer], expected)
                 (weights[0, layer] * expected).sum().backward()
-                linears = [each for each in written if isinstance(each, nn.Linear)]
+                linears: list[Any] = [each for each in written if isinstance(each, nn.Linear)]
                 grads = [
                     latent.grad,
                     *(grad for each in linears for grad in (each.weight.grad.T, each.bias.grad[None])),
                 ]
                 for name, ours, theirs in zip(names, found, grads, strict=True):
-                    torch.testing.assert_close(ours[0, layer], theirs, msg=lambda text, name=name: f"{name}: {text}")
+                    torch.testing.assert_close(ours[0, layer], theirs, msg=f"{name}, layer {layer}")
 
 
 def _written_out(names, given, layer):
@@ -139,7 +140,8 @@ def test_any_depth_starts_at_zero_trains_and_is_exported(depth, sharing, bert_ex
     fresh, inputs = attach(bert_example.model, method), bert_example.inputs(4)
     assert not any(each.any() for matrices in delta_weights(fresh) for each in matrices)
     bert_example.logits(fresh, inputs).square().sum().backward()
-    last = [each.grad for name, each in adapter_of(fresh).factors.g_b.named_parameters() if "last_weight" in name]
+    factors: Any = adapter_of(fresh).factors
+    last = [each.grad for name, each in factors.g_b.named_parameters() if "last_weight" in name]
     assert all(each is not None and each.any() for each in last)
     through_peft(bert_example, moved(bert_example.model, method), tmp_path)
 

@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from browsing import PATIENCE, settle
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking"]
-START_SECONDS = 60.0
+START_SECONDS = 120.0
 
 
 def chromium() -> str:
@@ -91,29 +92,20 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
-    """`open_page(url, width=..., height=..., color_scheme=...)`: a page of a fresh profile, once it has settled."""
+    """`open_page(url, width=..., height=..., figures=..., **facts)`: a page of a fresh profile, once it has settled.
+
+    figures: how many must be drawn, or None.
+    """
     contexts: list[BrowserContext] = []
 
-    def start(url: str, width: int = 1440, height: int = 900, **facts: Any) -> Page:
+    def start(url: str, width: int = 1440, height: int = 900, figures: int | None = 4, **facts: Any) -> Page:
         contexts.append(browser.new_context(viewport={"width": width, "height": height}, **facts))
         page = contexts[-1].new_page()
-        page.set_default_timeout(20_000)
+        page.set_default_timeout(PATIENCE)
         page.goto(url)
-        settle(page)
+        settle(page, figures)
         return page
 
     yield start
     for context in contexts:
         context.close()
-
-
-def settle(page: Page) -> None:
-    """Wait until the app is connected, its script has run, and all four pictures are drawn."""
-    app = '[data-testid="stApp"][data-test-connection-state="CONNECTED"][data-test-script-state="notRunning"]'
-    page.wait_for_selector(app, timeout=60_000)
-    page.wait_for_function("document.querySelectorAll('.stVegaLiteChart svg').length === 4", timeout=60_000)
-
-
-@pytest.fixture(scope="session")
-def settled() -> Callable[[Page], None]:
-    return settle

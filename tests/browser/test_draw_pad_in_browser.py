@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from pathlib import Path
+from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
+from browsing import looks, settle
+from playwright.sync_api import Locator, Page, expect
 
-SETTLED = '[data-testid="stApp"][data-test-connection-state="CONNECTED"][data-test-script-state="notRunning"]'
 Open = Callable[..., Page]
 
 SCRIPT = """
@@ -58,22 +57,15 @@ def pad_server(
 
 
 @pytest.fixture
-def visit(browser: Browser, pad_server: str) -> Iterator[Open]:
+def visit(open_page: Open, pad_server: str) -> Open:
     """`visit(width=..., height=..., **facts)`: the page with the pad, settled."""
-    contexts: list[BrowserContext] = []
 
-    def start(width: int = 1440, height: int = 900, **facts: object) -> Page:
-        contexts.append(browser.new_context(viewport={"width": width, "height": height}, **facts))  # type: ignore[arg-type]
-        page = contexts[-1].new_page()
-        page.set_default_timeout(20_000)
-        page.goto(pad_server)
-        page.wait_for_selector(SETTLED, timeout=60_000)
+    def start(**facts: Any) -> Page:
+        page = open_page(pad_server, figures=None, **facts)
         expect(canvas(page)).to_be_visible()
         return page
 
-    yield start
-    for context in contexts:
-        context.close()
+    return start
 
 
 def canvas(page: Page) -> Locator:
@@ -103,7 +95,7 @@ def drawn(page: Page) -> None:
     """Wait until Python has shown the digit."""
     expect(page.get_by_text("bytes")).to_be_visible()
     expect(page.locator("[data-testid=stImage] img")).to_be_visible()
-    page.wait_for_selector(SETTLED)
+    settle(page)
 
 
 def test_a_stroke_reaches_python_and_a_rerun_keeps_it(visit: Open) -> None:
@@ -145,9 +137,8 @@ def test_a_long_stroke_is_reported_while_it_lasts_but_seldom(visit: Open) -> Non
     while time.monotonic() - start < 2:
         page.mouse.move(box["x"] + 20 + 80 * (time.monotonic() - start), box["y"] + 100)
         page.wait_for_timeout(20)
-    seconds = time.monotonic() - start
     drawn(page)
-    reports = runs(page) - told
+    reports, seconds = runs(page) - told, time.monotonic() - start
     page.mouse.up()
     assert 1 <= reports <= seconds / 0.3 + 1
 
@@ -194,7 +185,7 @@ def test_a_pad_that_is_built_anew_shows_what_was_drawn(visit: Open) -> None:
 
 
 def test_a_finger_draws_and_does_not_scroll(visit: Open) -> None:
-    page = visit(390, 844, has_touch=True, is_mobile=True)
+    page = visit(width=390, height=844, has_touch=True, is_mobile=True)
     box = canvas(page).bounding_box()
     assert box
     touch = page.context.new_cdp_session(page)
@@ -209,17 +200,12 @@ def test_a_finger_draws_and_does_not_scroll(visit: Open) -> None:
     assert page.locator("[data-testid=stMain]").evaluate("each => each.scrollTop") == 0
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize(("width", "height"), [(1440, 900), (390, 844)])
-def test_the_pad_fits_the_screen(visit: Open, width: int, height: int, scheme: str) -> None:
-    page = visit(width, height, color_scheme=scheme)
+def test_the_pad_fits_the_screen(visit: Open) -> None:
+    page = visit()
     draw_one(page)
     drawn(page)
-    box = canvas(page).bounding_box()
-    assert box
-    assert box["width"] == pytest.approx(box["height"], abs=1)
-    assert box["x"] + box["width"] <= width
-    folder = os.environ.get("REPLORA_SCREENSHOTS")
-    if folder:
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        page.screenshot(path=f"{folder}/draw_pad_{width}_{scheme}.png")
+    for width, _ in looks(page, "draw_pad"):
+        box = canvas(page).bounding_box()
+        assert box
+        assert box["width"] == pytest.approx(box["height"], abs=1)
+        assert box["x"] + box["width"] <= width

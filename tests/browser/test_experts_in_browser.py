@@ -2,42 +2,26 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
-from urllib.parse import parse_qs, urlparse
+from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from browsing import HOST, looks, query, settle
+from playwright.sync_api import Page, expect
 
 Open = Callable[..., Page]
-SETTLED = '[data-testid="stApp"][data-test-connection-state="CONNECTED"][data-test-script-state="notRunning"]'
-HOST_SECONDS = 60_000  # until a cold host answers, on a busy machine
 
 
 @pytest.fixture
-def visit(browser: Browser, server: str) -> Iterator[Open]:
-    """`visit(path, width=..., height=..., color_scheme=...)`: the page, once it has its first answer."""
-    contexts: list[BrowserContext] = []
+def visit(open_page: Open, server: str) -> Open:
+    """`visit(path)`: the page, once it has its first answer."""
 
-    def start(path: str = "/experts", width: int = 1440, height: int = 900, **facts: Any) -> Page:
-        contexts.append(browser.new_context(viewport={"width": width, "height": height}, **facts))
-        page = contexts[-1].new_page()
-        page.set_default_timeout(20_000)
-        page.goto(server + path)
-        expect(page.locator(".predictions")).to_be_visible(timeout=HOST_SECONDS)
-        page.wait_for_selector(SETTLED, timeout=HOST_SECONDS)
-        expect(page.locator(".stVegaLiteChart svg")).to_have_count(2, timeout=HOST_SECONDS)
+    def start(path: str = "/experts") -> Page:
+        page = open_page(server + path, figures=2)
+        expect(page.locator(".predictions")).to_be_visible(timeout=HOST)
+        settle(page, 2)
         return page
 
-    yield start
-    for context in contexts:
-        context.close()
-
-
-def query(page: Page) -> dict[str, list[str]]:
-    return parse_qs(urlparse(page.url).query)
+    return start
 
 
 def test_a_cold_deep_link_shows_its_step_and_the_slider_moves_through_the_race(visit):
@@ -88,19 +72,9 @@ def test_a_sentence_of_ones_own_keeps_the_step(visit):
     expect(page.get_by_role("slider", name="step of the race")).to_have_attribute("aria-valuetext", "30")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize(("width", "height"), [(1440, 900), (390, 844)])
 @pytest.mark.parametrize("task", ["digits", "wordnet_topics"])
-def test_the_page_fits_the_screen(visit, task, width, height, scheme):
-    page = visit(f"/experts?run=recorded:{task}", width=width, height=height, color_scheme=scheme)
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    assert page.evaluate("""() => {
-      const main = document.querySelector('[data-testid=stMain]');
-      return main.scrollWidth <= main.clientWidth;
-    }""")
-    expect(page.locator("[data-testid=stException], .katex-error")).to_have_count(0)
-    if folder := os.environ.get("REPLORA_SCREENSHOTS"):
-        height = page.evaluate("document.querySelector('[data-testid=stMain]').scrollHeight")
-        page.set_viewport_size({"width": width, "height": min(height + 40, 8000)})
-        page.wait_for_timeout(800)
-        page.screenshot(path=Path(folder) / f"experts_{task}_{width}_{scheme}.png")
+def test_the_page_fits_the_screen(visit, task):
+    page = visit(f"/experts?run=recorded:{task}")
+    for _ in looks(page, f"experts_{task}"):
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        expect(page.locator("[data-testid=stException], .katex-error")).to_have_count(0)

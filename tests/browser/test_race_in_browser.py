@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
-from urllib.parse import parse_qs, urlparse
 
 import pytest
+from browsing import APP, DRAWN, HOST, STILL_FITS, looks, query, settle
 from playwright.sync_api import Locator, Page, expect
 
 Open = Callable[..., Page]
-LONG = "learning_rate=0.001&steps=400&evaluate_every=20&test_examples=20&task=wordnet_topics"
+LONG = "learning_rate=0.001&steps=1000&evaluate_every=20&test_examples=20&task=wordnet_topics"
 SHORT = "steps=8&evaluate_every=4&test_examples=20&task=wordnet_topics"
-HOST_SECONDS = 60_000  # until a cold host takes its first job, on a busy machine
 
 
 def button(page: Page, name: str) -> Locator:
@@ -33,11 +31,7 @@ def step_of(page: Page) -> int:
 
 def wait_for_step(page: Page, step: int) -> None:
     script = "([n]) => +(document.querySelector('.standing b')?.innerText.match(/step (\\d+)/) || [0, 0])[1] >= n"
-    page.wait_for_function(script, arg=[step], timeout=HOST_SECONDS)
-
-
-def query(page: Page) -> dict[str, list[str]]:
-    return parse_qs(urlparse(page.url).query)
+    page.wait_for_function(script, arg=[step], timeout=HOST)
 
 
 def play(page: Page) -> None:
@@ -45,25 +39,25 @@ def play(page: Page) -> None:
     wait_for_step(page, 2)
 
 
-@pytest.mark.parametrize("path", ["/?rank=8", "/race?rank=8"])
-def test_a_deep_link_to_a_cold_server_shows_the_framed_page(
-    cold_server: Callable[[Path], AbstractContextManager[str]], open_page: Open, tmp_path: Path, path: str
+def test_deep_links_to_a_cold_server_show_the_framed_page(
+    cold_server: Callable[[Path], AbstractContextManager[str]], open_page: Open, tmp_path: Path
 ) -> None:
     with cold_server(tmp_path / "data") as address:
-        page = open_page(address + path)
-        expect(page.locator("h1")).to_have_text("Race")
-        expect(page).to_have_title("Race · RepLoRA playground")
-        expect(page.locator(".st-key-race-rank")).to_contain_text("8")
-        expect(button(page, "play")).to_be_enabled()
-        assert query(page) == {"rank": ["8"]}
-        assert page.locator(".board").evaluate("board => getComputedStyle(board).display") == "grid"
-        assert page.get_by_text("Page not found").count() == 0
+        for path in ("/race?rank=8", "/?rank=8"):
+            page = open_page(address + path)
+            expect(page.locator("h1")).to_have_text("Race")
+            expect(page).to_have_title("Race · RepLoRA playground")
+            expect(page.locator(".st-key-race-rank")).to_contain_text("8")
+            expect(button(page, "play")).to_be_enabled()
+            assert query(page) == {"rank": ["8"]}
+            expect(page.locator(".cards")).to_have_css("display", "grid")
+            assert page.get_by_text("Page not found").count() == 0
 
 
 def test_play_draws_in_place_and_cancel_stops_at_once(server: str, open_page: Open) -> None:
     page = open_page(f"{server}/?{LONG}")
     page.evaluate("document.querySelectorAll('.stVegaLiteChart svg').forEach(each => each.dataset.kept = 'yes')")
-    places = "[...document.querySelectorAll('.stVegaLiteChart, .board')].map(each => each.getBoundingClientRect().top)"
+    places = "[...document.querySelectorAll('.stVegaLiteChart, .cards')].map(each => each.getBoundingClientRect().top)"
     before = page.evaluate(places)
     play(page)
     lines = page.locator(".st-key-race-figure-loss svg.marks .mark-line path")
@@ -81,12 +75,12 @@ def test_play_draws_in_place_and_cancel_stops_at_once(server: str, open_page: Op
     expect(button(page, "play")).to_be_enabled()
 
 
-def test_a_reload_takes_the_run_up_again(server: str, open_page: Open, settled: Callable[[Page], None]) -> None:
+def test_a_reload_takes_the_run_up_again(server: str, open_page: Open) -> None:
     page = open_page(f"{server}/?{LONG}&rank=2")
     play(page)
     run, step = query(page)["run"], step_of(page)
     page.reload()
-    settled(page)
+    settle(page, 4)
     expect(standing(page)).to_contain_text("Running")
     assert query(page)["run"] == run
     assert query(page)["rank"] == ["2"]
@@ -109,7 +103,7 @@ def test_pause_step_and_a_learning_rate_moved_on_the_way(server: str, open_page:
     page.keyboard.press("ArrowRight")
     button(page, "play").click()
     note = page.locator(".st-key-race-figure-loss svg.marks text", has_text="rate 0.003")
-    expect(note).to_be_visible(timeout=HOST_SECONDS)
+    expect(note).to_be_visible(timeout=HOST)
     assert query(page)["learning_rate"] == ["0.003"]
     button(page, "reset").click()
     expect(standing(page)).to_contain_text(re.compile("ecorded run"))
@@ -119,39 +113,41 @@ def test_pause_step_and_a_learning_rate_moved_on_the_way(server: str, open_page:
 def test_a_finished_race_has_a_verdict_and_the_next_one_greys_it(server: str, open_page: Open) -> None:
     page = open_page(f"{server}/?{SHORT}")
     button(page, "play").click()
-    expect(standing(page)).to_contain_text("Finished", timeout=HOST_SECONDS)
+    expect(standing(page)).to_contain_text("Finished", timeout=HOST)
     expect(page.locator(".verdict")).to_contain_text("with one seed")
     expect(page.locator(".card.replora .value")).to_contain_text("%")
     page.locator(".st-key-race-rank input").focus()
     page.keyboard.press("ArrowRight")
     expect(page.locator(".standing span")).to_contain_text("This run: rank 4.")
     button(page, "play").click()
-    expect(page.locator("p.footnote")).to_contain_text("Grey: rank 4.", timeout=HOST_SECONDS)
-    expect(standing(page)).to_contain_text("Finished", timeout=HOST_SECONDS)
+    expect(page.locator("p.footnote")).to_contain_text("Grey: rank 4.", timeout=HOST)
+    expect(standing(page)).to_contain_text("Finished", timeout=HOST)
 
 
 def test_a_rank_the_layer_cannot_take_is_one_sentence(server: str, open_page: Open) -> None:
     page = open_page(f"{server}/?{SHORT}&rank=512")
     button(page, "play").click()
     alert = page.locator("[data-testid=stAlert]")
-    expect(alert).to_contain_text("rank must be a whole number from 1 to 384", timeout=HOST_SECONDS)
+    expect(alert).to_contain_text("rank must be a whole number from 1 to 384", timeout=HOST)
     assert "Traceback" not in page.content()
     expect(button(page, "play")).to_be_enabled()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize(("width", "height"), [(1440, 900), (390, 844)])
-def test_the_page_fits_the_screen(server: str, open_page: Open, width: int, height: int, scheme: str) -> None:
-    page = open_page(server, width, height, color_scheme=scheme)
-    wide = "document.querySelector('[data-testid=stMain]')"
-    assert page.evaluate(f"{wide}.scrollWidth <= {wide}.clientWidth")
-    ground = page.locator("[data-testid=stApp]").evaluate("app => getComputedStyle(app).backgroundColor")
-    assert (ground == "rgb(255, 255, 255)") == (scheme == "light")
-    expect(button(page, "play")).to_be_in_viewport()
-    if width == 1440:
-        expect(page.locator(".st-key-race-figure-norm svg.marks")).to_be_in_viewport(ratio=0.95)
-    folder = os.environ.get("REPLORA_SCREENSHOTS")
-    if folder:
-        page.wait_for_timeout(600)
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        page.screenshot(path=f"{folder}/race_{width}_{scheme}.png")
+def test_the_page_fits_the_screen(server: str, open_page: Open) -> None:
+    page = open_page(server)
+    for width, scheme in looks(page, "race"):
+        ground = "rgb(255, 255, 255)" if scheme == "light" else "rgb(20, 24, 29)"
+        expect(page.locator(APP)).to_have_css("background-color", ground)
+        expect(button(page, "play")).to_be_in_viewport()
+        if width == 1440:
+            expect(page.locator(".st-key-race-figure-norm svg.marks")).to_be_in_viewport(ratio=0.95)
+
+
+@pytest.mark.parametrize(("path", "figures"), [("race", 4), ("experts", 2)])
+def test_beside_the_sidebar_of_a_tablet_figures_stand_one_below_the_other(
+    server: str, open_page: Open, path: str, figures: int
+) -> None:
+    page = open_page(f"{server}/{path}", width=820, height=1180, figures=figures)
+    page.wait_for_function(STILL_FITS, arg=DRAWN)
+    lefts = {box["x"] for each in page.locator(".stVegaLiteChart").all() if (box := each.bounding_box())}
+    assert len(lefts) == 1

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from browsing import DRAWN, HOST, looks, settle
+from playwright.sync_api import Page, expect
 
 from replora.catalog import ASSETS
 from replora.events import Started, read_events, to_line
@@ -19,8 +18,6 @@ from replora.jobs.storage.history import History
 from replora.jobs.storage.history_rows import row_of
 from replora.jobs.storage.store import Store
 
-Open = Callable[..., Page]
-SETTLED = '[data-testid="stApp"][data-test-connection-state="CONNECTED"][data-test-script-state="notRunning"]'
 KEPT = {"kept_digits": "digits", "kept_topics": "wordnet_topics"}
 
 
@@ -32,7 +29,7 @@ def address(
     folder = tmp_path_factory.mktemp("history")
     store, history = Store(folder), History(folder)
     for number, (job, task) in enumerate(KEPT.items(), start=1):
-        events = read_events(ASSETS / "recorded" / f"race_{task}.jsonl")
+        events = read_events(ASSETS / "recorded" / f"race_{task}.jsonl.gz")
         started = next(each for each in events if isinstance(each, Started))
         lines = [to_line(each) for each in events]
         status = JobStatus(job, "race", JobState.FINISHED, started.spec.to_dict(), len(lines))
@@ -44,44 +41,35 @@ def address(
 
 
 @pytest.fixture
-def visit(browser: Browser, address: str) -> Iterator[Open]:
-    contexts: list[BrowserContext] = []
-
-    def start(width: int = 1440, height: int = 900, **facts: Any) -> Page:
-        contexts.append(browser.new_context(viewport={"width": width, "height": height}, **facts))
-        page = contexts[-1].new_page()
-        page.set_default_timeout(20_000)
-        page.goto(f"{address}/runs")
-        expect(page.get_by_text("2 runs")).to_be_visible(timeout=60_000)
-        page.wait_for_selector(SETTLED, timeout=60_000)
-        return page
-
-    yield start
-    for context in contexts:
-        context.close()
+def visit(open_page: Callable[..., Page], address: str) -> Page:
+    """The page, once it lists both races."""
+    page = open_page(f"{address}/runs", figures=None)
+    expect(page.get_by_text("2 runs")).to_be_visible(timeout=HOST)
+    return page
 
 
 def select(page: Page, *rows: int) -> None:
-    """Ticks rows of the table, which is a canvas: by the places of its cells."""
-    box = page.locator("[data-testid=stDataFrame]").bounding_box()
-    assert box is not None
-    for row in rows:
-        page.mouse.click(box["x"] + 18, box["y"] + 36 + 35 * (row + 0.5))
-        page.wait_for_timeout(300)
+    """Ticks rows of the table, which is a canvas: by the places of its cells, until the page says so."""
+    table = page.locator("[data-testid=stDataFrame]")
+    expect(table.locator("canvas").first).to_be_visible()
+    for number, row in enumerate(rows, start=1):
+        table.click(position={"x": 18, "y": 36 + 35 * (row + 0.5)})
+        expect(page.locator(".st-key-runs-actions")).to_contain_text(re.compile(f"{number} runs? selected"))
+        settle(page)
 
 
 def test_a_run_is_opened_by_its_link_and_shows_its_race(visit, address):
-    page = visit()
+    page = visit
     select(page, 0)
     opened = page.get_by_role("link", name="Open")
     expect(opened).to_have_attribute("href", re.compile("run=kept_topics"))
     target = opened.get_attribute("href") or ""
     page.goto(f"{address}/{target.lstrip('/')}")
-    expect(page.get_by_text("Finished: 100 steps")).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("Finished: 100 steps")).to_be_visible(timeout=HOST)
 
 
 def test_two_runs_are_compared_and_the_filter_narrows_the_list(visit):
-    page = visit()
+    page = visit
     select(page, 0, 1)
     expect(page.get_by_text("2 runs selected")).to_be_visible()
     expect(page.locator(".stVegaLiteChart svg").first).to_be_visible()
@@ -90,13 +78,9 @@ def test_two_runs_are_compared_and_the_filter_narrows_the_list(visit):
     expect(page.get_by_text("1 run", exact=True)).to_be_visible()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize(("width", "height"), [(1440, 900), (390, 844)])
-def test_the_page_fits_the_screen(visit, width, height, scheme):
-    page = visit(width=width, height=height, color_scheme=scheme)
-    select(page, 0, 1)
-    page.wait_for_timeout(1000)
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    expect(page.locator("[data-testid=stException]")).to_have_count(0)
-    if folder := os.environ.get("REPLORA_SCREENSHOTS"):
-        page.screenshot(path=Path(folder) / f"runs_{width}_{scheme}.png", full_page=True)
+def test_the_page_fits_the_screen(visit):
+    select(visit, 0, 1)
+    expect(visit.locator(DRAWN).first).to_be_visible()
+    for _ in looks(visit, "runs"):
+        assert visit.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        expect(visit.locator("[data-testid=stException]")).to_have_count(0)

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import altair
 import pytest
+from valid_figures import assert_vega_lite
 
 from replora.config import Race, RaceOptions
+from replora.csv_text import rows_csv
 from replora.events import Event
 from replora.figures.figure import Figure
 from replora.figures.race.curves import Curve, differences, mean_points, thinned, trailing_mean
 from replora.figures.race.figures import PlottedRace, race_figures, with_crossings
-from replora.figures.race.table import number_rows, to_csv
+from replora.figures.race.table import number_rows
 from replora.figures.scales import apart, nice_ceiling
 from replora.figures.style import STYLES
 
@@ -35,14 +36,14 @@ def rows(figure: Figure, role: str) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("lines", [0, 1, 5, None])
 def test_every_figure_is_valid_vega_lite_from_the_empty_case_on(told: Any, lines: int | None) -> None:
     for figure in figures(told(DEFAULT, lines)).values():
-        altair.Chart.from_dict(figure.vega_lite(), validate=True)
+        assert_vega_lite(figure)
         names = {layer["data"]["name"] for layer in figure.spec["layer"] if "name" in layer["data"]}
         assert names == set(figure.data)
 
 
 def test_the_empty_case_is_drawn_with_axes_and_a_sentence() -> None:
     for figure in figures([], message="Press Play").values():
-        assert [row["step"] for row in figure.data["frame"]] == [0, 100]
+        assert [row["x"] for row in figure.data["frame"]] == [0, 100]
         assert texts(figure, "message") == ["Press Play"]
 
 
@@ -57,50 +58,50 @@ def test_a_spec_does_not_change_while_a_race_runs(told: Any) -> None:
 
 def test_the_steps_reach_from_zero_to_the_last_from_the_first_point_on(told: Any) -> None:
     for figure in figures(told(DEFAULT, 2)).values():
-        assert [row["step"] for row in figure.data["frame"]] == [0, DEFAULT.steps]
+        assert [row["x"] for row in figure.data["frame"]] == [0, DEFAULT.steps]
 
 
 def test_several_seeds_give_a_thin_line_each_and_one_mean(told: Any, three_seeds: Race) -> None:
     figure = figures(told(three_seeds), three_seeds)["accuracy"]
-    assert len({row["line"] for row in rows(figure, "run")}) == 9
-    assert {row["line"] for row in rows(figure, "mean")} == {"lora", "replora", "head"}
+    assert len({row["line"] for row in rows(figure, "faint")}) == 9
+    assert {row["line"] for row in rows(figure, "main")} == {"lora", "replora", "head"}
     assert sorted(texts(figure, "label")) == ["Head only", "LoRA", "RepLoRA"]
 
 
 def test_a_rate_change_is_marked_with_the_new_rate(told: Any) -> None:
     for figure in figures(told(DEFAULT, rates={40: 3e-3})).values():
-        assert [row["step"] for row in figure.data["marks"] if row["role"] == "rate"] == [40]
-        assert texts(figure, "note left", "note right") == ["rate 0.003"]
+        assert [row["x"] for row in figure.data["rules"] if row["role"] == "change"] == [40]
+        assert texts(figure, "note", "aside") == ["rate 0.003"]
 
 
 def test_a_diverged_run_is_drawn_to_its_end_and_named(told: Any) -> None:
     found = figures(told(DEFAULT, diverge={1: 42}))
     for key in ("accuracy", "loss", "norm"):
         assert "RepLoRA diverged" in texts(found[key], "label")
-        cross = [row for row in found[key].data["marks"] if row["role"] == "cross"]
-        assert [row["method"] for row in cross] == ["RepLoRA"]
+        cross = [row for row in found[key].data["points"] if row["role"] == "lost"]
+        assert [row["series"] for row in cross] == ["replora"]
     for figure in found.values():
-        assert [row["step"] for row in figure.data["marks"] if row["role"] == "lost"] == [42]
-    assert max(row["step"] for row in rows(found["loss"], "mean") if row["method"] == "RepLoRA") == 42
-    assert max(row["step"] for row in rows(found["loss"], "mean") if row["method"] == "LoRA") == 100
+        assert [row["x"] for row in figure.data["rules"] if row["role"] == "x"] == [42]
+    assert max(row["x"] for row in rows(found["loss"], "main") if row["series"] == "replora") == 42
+    assert max(row["x"] for row in rows(found["loss"], "main") if row["series"] == "lora") == 100
     assert texts(found["difference"], "message") == ["No pair of runs is left"]
-    assert texts(found["difference"], "note left", "note right") == ["RepLoRA diverged"]
+    assert texts(found["difference"], "note", "aside") == ["RepLoRA diverged"]
 
 
 def test_a_diverged_seed_is_left_out_of_the_mean(told: Any, three_seeds: Race) -> None:
     place = next(i for i, run in enumerate(three_seeds.runs) if run.method.name == "replora" and run.seed == 2)
     figure = figures(told(three_seeds, diverge={place: 55}), three_seeds)["accuracy"]
-    last = [row["value"] for row in rows(figure, "mean") if row["line"] == "replora" and row["step"] == 30]
-    ours = [row["value"] for row in rows(figure, "run") if row["line"] in ("replora 0", "replora 1")]
+    last = [row["y"] for row in rows(figure, "main") if row["line"] == "replora" and row["x"] == 30]
+    ours = [row["y"] for row in rows(figure, "faint") if row["line"] in ("replora 0", "replora 1")]
     assert min(ours) <= last[0] <= max(ours)
-    assert texts(figure, "lost left", "lost right") == ["seed 2 diverged"]
+    assert texts(figure, "low note", "low aside") == ["seed 2 diverged"]
 
 
 def test_earlier_races_lie_grey_behind_and_end_where_the_steps_end(told: Any, halved: Race) -> None:
     for figure in figures(told(halved, 20), halved, earlier=[told(DEFAULT)]).values():
         earlier = rows(figure, "earlier")
         assert earlier
-        assert max(row["step"] for row in earlier) <= 50
+        assert max(row["x"] for row in earlier) <= 50
         layer = next(each for each in figure.spec["layer"] if "'earlier'" in str(each.get("transform")))
         assert layer["encoding"]["color"] == {"value": "gray"}
 
@@ -114,16 +115,16 @@ def test_the_difference_has_a_zero_line_and_needs_both_methods(told: Any) -> Non
     alone = RaceOptions(methods=("lora",)).race()
     figure = figures(told(alone), alone)["difference"]
     assert texts(figure, "message") == ["Needs both methods"]
-    assert any(layer["encoding"].get("y") == {"datum": 0} for layer in figure.spec["layer"])
-    low, high = (row["value"] for row in figure.data["frame"])
+    assert [(row["role"], row["y"]) for row in figure.data["rules"]] == [("zero", 0.0)]
+    low, high = (row["y"] for row in figure.data["frame"])
     assert low == -high
 
 
 def test_exact_values_are_there_to_hover(told: Any) -> None:
     events = told(DEFAULT)
     found = figures(events)
-    assert found["loss"].data["hover"][9] == {"step": 10, "lora": events[10].losses[0], "replora": events[10].losses[1]}
-    assert [row["step"] for row in found["accuracy"].data["hover"]] == list(range(10, 101, 10))
+    assert found["loss"].data["hover"][9] == {"x": 10, "lora": events[10].losses[0], "replora": events[10].losses[1]}
+    assert [row["x"] for row in found["accuracy"].data["hover"]] == list(range(10, 101, 10))
     tooltip = found["loss"].spec["layer"][-1]["encoding"]["tooltip"]
     assert [each["title"] for each in tooltip] == ["step", "LoRA", "RepLoRA"]
 
@@ -142,8 +143,8 @@ def test_a_run_that_explodes_does_not_flatten_the_others(told: Any) -> None:
         for each in events
     ]
     found = figures(wild)
-    assert found["loss"].data["frame"][1]["value"] <= 10
-    assert found["norm"].data["frame"][1]["value"] <= 20
+    assert found["loss"].data["frame"][1]["y"] <= 10
+    assert found["norm"].data["frame"][1]["y"] <= 20
 
 
 def test_means_and_differences_by_hand() -> None:
@@ -162,8 +163,7 @@ def test_thinning_keeps_the_last_point() -> None:
     points = [(step, 0.0) for step in range(1, 1002)]
     kept = thinned(points, 300)
     assert len(kept) <= 301
-    assert kept[0] == points[0]
-    assert kept[-1] == points[-1]
+    assert (kept[0], kept[-1]) == (points[0], points[-1])
 
 
 def test_labels_are_moved_apart_in_order() -> None:
@@ -183,8 +183,8 @@ def test_the_numbers_hold_what_the_events_hold(told: Any) -> None:
     assert [row["step"] for row in evaluated] == list(range(10, 101, 10))
     assert every[0]["LoRA, training loss"] == events[1].losses[0]
     assert every[-1]["RepLoRA, training loss"] is None
-    lines = to_csv(every).splitlines()
+    lines = rows_csv(every).splitlines()
     assert len(lines) == 101
     assert lines[0].startswith('step,seconds,"LoRA, test accuracy (%)"')
     assert number_rows([]) == []
-    assert to_csv([]) == ""
+    assert rows_csv([]) == ""

@@ -6,11 +6,12 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from synthetic_inside import synthetic_merge
 
 from replora.config import Method, Race, RaceOptions, Run
 from replora.figures.export import png_bytes
 from replora.figures.figure import Figure
-from replora.figures.inside.latency import Latency, latency_figure
+from replora.figures.inside.latency import latency_figure
 from replora.figures.inside.update_norms import norm_ratio_figure, norm_ratios, update_norm_figures
 from replora.figures.race.curves import curves, delta_norms
 from replora.figures.race.figures import PlottedRace
@@ -27,10 +28,10 @@ def test_the_ratio_is_replora_over_lora_seed_by_seed(three_seeds: Race, told: An
     for curve in found:
         assert curve.points[5][1] == pytest.approx((1.6 + 0.05 * curve.seed) / (1.0 + 0.05 * curve.seed))
     figure = norm_ratio_figure(PlottedRace(three_seeds, events))
-    assert len({row["line"] for row in drawn(figure, "lines", "run")}) == 3
-    assert drawn(figure, "lines", "mean")
+    assert len({row["line"] for row in drawn(figure, "lines", "faint")}) == 3
+    assert drawn(figure, "lines", "main")
     assert [row["text"] for row in drawn(figure, "texts", "label")] == ["\u00d7 1.0"]  # all have come to an end
-    assert {row["value"] for row in drawn(figure, "lines", "earlier")} == {1.0}
+    assert {row["y"] for row in drawn(figure, "lines", "earlier")} == {1.0}
 
 
 def test_both_figures_are_drawn_with_a_mark_where_the_rate_changed(three_seeds: Race, told: Any) -> None:
@@ -38,7 +39,7 @@ def test_both_figures_are_drawn_with_a_mark_where_the_rate_changed(three_seeds: 
     norms, ratio = update_norm_figures(picture)
     assert [each.key for each in (norms, ratio)] == ["norm", "norm_ratio"]
     for figure in (norms, ratio):
-        assert [row["step"] for row in drawn(figure, "marks", "rate")] == [40]
+        assert [row["x"] for row in drawn(figure, "rules", "change")] == [40]
         assert drawn(figure, "texts", "stamp")
         assert len(figure.description) > 60
         assert png_bytes(figure).startswith(b"\x89PNG")
@@ -59,7 +60,7 @@ def test_a_diverged_run_has_no_ratio(told: Any) -> None:
     race = RaceOptions().race()
     figure = norm_ratio_figure(PlottedRace(race, told(race, diverge={1: 30})))
     assert [row["text"] for row in drawn(figure, "texts", "message")] == ["No pair of runs is left"]
-    assert not drawn(figure, "lines", "mean")
+    assert not drawn(figure, "lines", "main")
 
 
 def test_the_unit_says_whether_the_rates_are_one(three_seeds: Race) -> None:
@@ -70,12 +71,14 @@ def test_the_unit_says_whether_the_rates_are_one(three_seeds: Race) -> None:
 
 
 def test_latency_has_a_bar_and_quartiles_each_or_says_that_nothing_is_measured() -> None:
-    found = [Latency(11.0, 10.5, 11.6), Latency(12.5, 12.0, 13.1), Latency(11.1, 10.6, 11.5)]
-    figure = latency_figure(found, 9)
+    merge = synthetic_merge()
+    figure = latency_figure(merge)
     assert [row["y2"] for row in figure.data["bands"]] == [11.0, 12.5, 11.1]
-    assert [(row["y"], row["y2"]) for row in figure.data["spans"]] == [(10.5, 11.6), (12.0, 13.1), (10.6, 11.5)]
+    assert [(row["y"], row["y2"]) for row in figure.data["spans"]] == [
+        (float(low), float(high)) for low, high in synthetic_merge().quartiles
+    ]
     assert "9 passes" in figure.unit
-    empty = latency_figure([])
+    empty = latency_figure(None)
     assert [row["text"] for row in empty.data["texts"] if row["role"] == "message"] == ["Nothing measured yet"]
     assert png_bytes(figure)
     assert png_bytes(empty)

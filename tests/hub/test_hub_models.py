@@ -6,6 +6,7 @@ import io
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from replora.adapters.attach import find_attention
 from replora.backbones import BackboneError, load_backbone
 from replora.catalog import ASSETS, BACKBONES, HUB
 from replora.config import Method, Race, Run
-from replora.events import Finished, Started, Step
+from replora.events import Event, Finished, Started, Step
 from replora.hub.download import Download, Downloaded, download
 from replora.hub.names import is_downloaded
 from replora.tasks import load_task
@@ -29,7 +30,7 @@ TASKS = {VIT: "digits", DISTILBERT: "wordnet_topics"}
 TOKENIZER = ("tokenizer.json", "tokenizer_config.json")
 
 
-def vit() -> torch.nn.Module:
+def vit() -> Any:
     torch.manual_seed(0)
     return timm.create_model("vit_tiny_patch16_224", pretrained=False)
 
@@ -60,7 +61,7 @@ def filled(hub, tmp_path):
     return models
 
 
-def two_steps(name: str, task: str) -> list:
+def two_steps(name: str, task: str) -> list[Event]:
     """A race of two steps with both methods."""
     runs = (Run(method=Method(name="lora")), Run(method=Method(name="replora", mlp_width=8)))
     spec = Race(
@@ -114,6 +115,7 @@ def test_weights_are_never_a_pickle(hub, filled):
     assert not [each for each in hub.asked if each.startswith("GET") and each.endswith(".bin")]
 
 
+@pytest.mark.slow
 def test_a_local_folder_of_each_class_races(tmp_path):
     theirs = write_distilbert(tmp_path / "text").eval()
     model = vit()
@@ -139,7 +141,7 @@ def test_a_local_folder_of_each_class_races(tmp_path):
         assert isinstance(two_steps(f"local:{path}", task)[-1], Finished)
 
 
-def bert(**facts: int) -> torch.nn.Module:
+def bert(**facts: int) -> Any:
     return transformers.BertModel(transformers.BertConfig(**facts))
 
 

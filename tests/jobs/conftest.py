@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))  # the host of an engine sees what we see, job_kinds among it
-
 from job_kinds import ANSWERER, KINDS
 
 from replora.jobs.local import LocalEngine

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from present import of_type
 from processes import wait_for
 
 from replora.config import RaceOptions
@@ -26,21 +27,22 @@ from replora.events import Evaluated, Event, Finished, RunFacts, Started, Step, 
 from replora.jobs import trackio_sink
 from replora.jobs.engine import JobState, JobStatus, UnknownJob
 from replora.jobs.local import LocalEngine
-from replora.jobs.storage.database import FILE, TABLE, HistoryError
+from replora.jobs.storage.database import ADDED, FILE, INDEX, TABLE, HistoryError
 from replora.jobs.storage.files import JobFiles
 from replora.jobs.storage.history import RESTARTED, RESTARTED_IN_QUEUE, History
 from replora.jobs.storage.history_rows import OWN, RESULTS, row_of
+from replora.jobs.storage.old_folder import FIELDS
 from replora.jobs.storage.owner import Owner
 from replora.jobs.storage.rows import HistoryFilter, JobFacts, RunRow, values_of
 from replora.jobs.storage.store import Store
 from replora.result_card import spec_hash
-from replora.simulation.events import Estimated, MonteCarloFinished, MonteCarloStarted
+from replora.simulation.events import Estimated, MonteCarloFinished, MonteCarloStarted, TheoryEvent
 from replora.simulation.events import to_line as theory_line
 from replora.simulation.specs import MonteCarlo
-from replora.studies.events import CellFinished, MethodFacts, StudyFinished, StudyStarted
+from replora.studies.events import CellFinished, MethodSizes, StudyEvent, StudyFinished, StudyStarted
 from replora.studies.lines import to_line as study_line
+from replora.studies.races.summary import summarize_study
 from replora.studies.spec import RateStudy, study_to_dict
-from replora.studies.summary import summarize_study
 from replora.summary import race_verdict, summarize
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -195,6 +197,7 @@ def test_a_kill_loses_nothing_that_was_committed(tmp_path: Path, acknowledged: i
     assert history.count() == len(kept) + 1
 
 
+@pytest.mark.slow
 def test_processes_that_begin_and_write_at_once_all_get_their_rows_in(tmp_path: Path) -> None:
     writers = [writer(tmp_path, f"writer{number}.", 25) for number in range(4)]
     assert [process.wait() for process in writers] == [0] * 4
@@ -208,6 +211,18 @@ def test_a_failed_call_leaves_none_of_its_rows(history: History) -> None:
     with pytest.raises(TypeError):
         history.record(row(1), row(2, spec={"no": object()}))
     assert history.count() == 0
+
+
+def test_a_disk_without_shared_memory_keeps_the_history_all_the_same(tmp_path: Path) -> None:
+    """As a mounted bucket may be: no write-ahead log is to be had there."""
+    (tmp_path / f"{FILE}-shm").mkdir()
+    history = History(tmp_path)
+    history.record(row(1), row(2))
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda number: History(tmp_path).record(row(number)), range(3, 11)))
+    assert len(history.list()) == 10
+    with closing(sqlite3.connect(tmp_path / FILE)) as database:
+        assert database.execute("PRAGMA journal_mode").fetchall() == [("delete",)]
 
 
 @pytest.mark.parametrize("content", [b"no database at all " * 300, b"SQLite format 3\0" + b"\xff" * 9000])
@@ -244,7 +259,7 @@ def test_a_newer_file_is_a_sentence(history: History, tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / FILE) as database:
         database.execute("PRAGMA user_version = 7")
     for call in (history.list, lambda: history.record(row(2))):
-        with pytest.raises(HistoryError, match=r"is of version 7, written by a newer app; this one reads version 2"):
+        with pytest.raises(HistoryError, match=r"is of version 7, written by a newer app; this one reads version 4"):
             call()
 
 
@@ -286,6 +301,7 @@ print(history.count())
 """
 
 
+@pytest.mark.slow
 def test_a_disk_without_room_is_a_sentence_and_leaves_what_was_there(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", FULL, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=True
@@ -342,7 +358,7 @@ def test_csv_keeps_commas_and_quotes_and_runs_nothing(history: History) -> None:
 
 def test_the_row_of_a_race_says_what_its_events_say() -> None:
     events = told_race(seeds=(0, 1, 2), task="emoji")
-    spec = events[0].spec.to_dict()
+    spec = of_type(Started, events)[0].spec.to_dict()
     lines = [to_line(each) for each in events]
     found = row_of(JobStatus("run00001", "race", JobState.FINISHED, spec), lines)
     whole = summarize(events)
@@ -380,20 +396,20 @@ def test_the_hash_is_that_of_the_values_and_not_of_their_order() -> None:
 def test_the_row_of_one_method_alone_says_what_it_reached() -> None:
     events = told_race(methods=("lora",))
     lines = [to_line(each) for each in events]
-    status = JobStatus("run00001", "race", JobState.FINISHED, events[0].spec.to_dict())
+    status = JobStatus("run00001", "race", JobState.FINISHED, of_type(Started, events)[0].spec.to_dict())
     assert row_of(status, lines).verdict == "LoRA: 50.0 %."
     assert row_of(status, lines[:2]).verdict == "Nothing was evaluated."
 
 
 def test_the_row_of_a_study_says_what_its_summary_says() -> None:
     spec = RateStudy(rates=(1e-3, 1e-2), seeds=(0, 1, 2))
-    sizes = tuple(MethodFacts(name, 10, 5) for name in spec.methods)
+    sizes = tuple(MethodSizes(name, 10, 5) for name in spec.methods)
     started = StudyStarted(spec, spec.count(), 1, sizes, 200, "dinov2_small_6", "CPU (test)", "float32", 2, {})
     cells = [
         CellFinished(run.method.name, run.data_fraction, run.learning_rate, run.seed, 100, 0.5, 1.0, 0.5, False)
         for run in spec.runs()
     ]
-    events = [started, *cells, StudyFinished(3.0)]
+    events: list[StudyEvent] = [started, *cells, StudyFinished(3.0)]
     status = JobStatus("run00001", "study", JobState.FINISHED, study_to_dict(spec))
     found = row_of(status, [study_line(each) for each in events])
     whole = summarize_study(events)
@@ -407,7 +423,7 @@ def test_the_row_of_a_monte_carlo_has_its_slopes() -> None:
     spec = MonteCarlo(seed=3)
     slopes = {"D_1": (-0.25, -0.3, -0.2), "doubled_cell": None}
     estimated = Estimated("shared", 100, {}, slopes, (), (), (), 0.0, 0.0, 0.0, 1.0)
-    events = [MonteCarloStarted(spec, (), {}, {}), estimated, MonteCarloFinished(1.0)]
+    events: list[TheoryEvent] = [MonteCarloStarted(spec, (), {}, {}), estimated, MonteCarloFinished(1.0)]
     status = JobStatus("run00001", "theory", JobState.FINISHED, spec.to_dict())
     found = row_of(status, [theory_line(each) for each in events])
     assert (found.kind, found.methods, found.seeds) == ("theory", ("plain", "shared"), (3,))
@@ -437,7 +453,7 @@ def test_the_engine_records_a_job_from_its_submission_to_its_end(engines: Engine
     assert found.created <= found.ended
     bad = engine.submit("bad_spec", {})
     over(engine, bad)
-    wait_for(lambda: history.get(bad).state is JobState.FAILED)
+    wait_for(lambda: history.count() == 2 and history.get(bad).state is JobState.FAILED)
     assert history.get(bad).message == "rank must be at most 128, got 4096."
 
 
@@ -518,7 +534,7 @@ def test_a_folder_of_version_1_is_taken_in_once(tmp_path: Path) -> None:
         JobStatus("some_download", "download", JobState.FAILED, {}, message="No network."),
     ]
     for status in old:
-        (jobs / f"{status.job}.json").write_text(json.dumps(asdict(status)))
+        (jobs / f"{status.job}.json").write_text(json.dumps({name: asdict(status)[name] for name in FIELDS}))
         (jobs / f"{status.job}.jsonl").write_text('{"event": "step"}\n')
     (jobs / "damaged_run.json").write_text("{")
     with closing(sqlite3.connect(tmp_path / FILE)) as database, database:
@@ -535,6 +551,30 @@ def test_a_folder_of_version_1_is_taken_in_once(tmp_path: Path) -> None:
     assert (found["some_download"].kind, found["some_download"].message) == ("download", "No network.")
     assert sorted(ids(store.history)) == ["finished_run", "running_run"]
     assert [path.name for path in jobs.glob("*.json")] == ["damaged_run.json"]
+
+
+def test_a_table_of_version_2_gets_the_new_columns_and_nothing_else(tmp_path: Path) -> None:
+    listed = RunRow(
+        id="kept_run", kind="race", state=JobState.FINISHED, created="2026-01-01T00:00:00Z", verdict="level"
+    )
+    with closing(sqlite3.connect(tmp_path / FILE)) as database, database:
+        database.execute(TABLE)
+        for column in ADDED[2]:
+            database.execute(f"ALTER TABLE runs ADD COLUMN {column}")
+        database.execute(INDEX)
+        database.execute("PRAGMA user_version = 2")
+        values = (*values_of(listed), 7, "full disk", "", 1)
+        database.execute(f"INSERT INTO runs VALUES ({', '.join('?' * len(values))})", values)
+    (tmp_path / "jobs").mkdir()
+    (tmp_path / "jobs" / "some_other.json").write_text("{}")  # files of version 1 were taken in long ago
+    history = History(tmp_path)
+    assert history.facts("kept_run") == (listed, JobFacts(events=7, notice="full disk"))
+    history.record(row(1), facts=JobFacts(visitor="abc"))
+    assert history.facts("run00001")[1].visitor == "abc"
+    with closing(sqlite3.connect(tmp_path / FILE)) as database:
+        assert database.execute("PRAGMA user_version").fetchone() == (4,)
+        assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    assert "abc" not in history.to_csv()
 
 
 class FakeTrackio(types.ModuleType):

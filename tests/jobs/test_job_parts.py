@@ -51,17 +51,6 @@ def test_store_makes_its_folder_with_the_first_job_only(tmp_path: Path) -> None:
     assert (tmp_path / "a" / "b" / "history.sqlite").exists()
 
 
-def test_only_the_latest_folders_of_jobs_are_kept(folder: Path) -> None:
-    store = Store(folder)
-    for number in range(4):
-        store.save(JobStatus(f"job_number_{number}", "count", JobState.FINISHED, {}))
-        store.files.folder(f"job_number_{number}").mkdir()
-        os.utime(store.files.folder(f"job_number_{number}"), (number, number))
-    store.files.trim(keep=2)
-    assert [store.files.folder(f"job_number_{number}").is_dir() for number in range(4)] == [False, False, True, True]
-    assert store.load("job_number_0")[0].state is JobState.FINISHED
-
-
 def test_data_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("REPLORA_DATA", raising=False)
@@ -156,7 +145,7 @@ def test_sentences() -> None:
 
 
 def test_job_function_of_given_kinds() -> None:
-    assert job_function("dump", {"dump": "json:dumps"}) is json.dumps
+    assert vars(json)["dumps"] is job_function("dump", {"dump": "json:dumps"})
 
 
 def test_share_of_the_machine(tmp_path: Path) -> None:

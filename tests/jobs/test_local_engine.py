@@ -4,29 +4,35 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from processes import alive, wait_for
 
+import replora.jobs.host_keeper as host_keeper
+import replora.jobs.job_record as job_record
 import replora.jobs.local as local
-from replora.jobs.engine import Action, Engine, JobRefused, JobState, UnknownJob
+from replora.jobs.engine import NOBODY, Action, Engine, JobRefused, JobState, NoAnswer, NotYours, Submitter, UnknownJob
 from replora.jobs.host_process import SPIN_COUNT, why
 from replora.jobs.local import LocalEngine
 from replora.jobs.storage.history import RESTARTED, RESTARTED_IN_QUEUE
 from replora.jobs.storage.store import Store
+from replora.jobs.turns.limits import Waiting
 from replora.options import SpecError
 
-FOLDER = Path(__file__).parent
-ROOT = FOLDER.parents[1]
+FOLDER = Path(__file__).parents[1]
+ROOT = FOLDER.parent
 Engines = Callable[..., LocalEngine]
+MINE, THEIRS = Submitter("me", "10.0.0.1"), Submitter("they", "10.0.0.1")
 
 
 def over(engine: LocalEngine, job: str) -> Any:
@@ -114,7 +120,7 @@ def test_pause_step_resume(engine: LocalEngine) -> None:
 
     for more in (1, 2, 3):
         engine.control(job, Action.STEP)
-        wait_for(lambda more=more: paused_after(taken + more))
+        wait_for(partial(paused_after, taken + more))
         assert json.loads(engine.events(job)[-1])["event"] == "step"
     for _ in range(4):
         engine.control(job, Action.STEP)
@@ -310,12 +316,12 @@ def test_slots_run_side_by_side(engines: Engines) -> None:
 
 
 def test_a_full_queue_and_bad_submits_are_refused(engines: Engines) -> None:
-    engine = engines(queue_limit=2)
+    engine = engines(waiting=Waiting(max_waiting=2))
     running = engine.submit("sleep", {})
     wait_for(lambda: state(engine, running) is JobState.RUNNING)
     for _ in range(2):
         engine.submit("count", {})
-    with pytest.raises(JobRefused, match=r"^2 jobs are waiting already; try again when one of them has begun\.$"):
+    with pytest.raises(JobRefused, match=r"^2 runs wait already; look at a recorded one, and try again when"):
         engine.submit("count", {})
     with pytest.raises(JobRefused, match="There is no kind of job 'chess'"):
         engine.submit("chess", {})
@@ -327,8 +333,95 @@ def test_a_full_queue_and_bad_submits_are_refused(engines: Engines) -> None:
         engine.submit("count", {}, time_limit=0.0)
 
 
+def test_visitors_are_served_in_turn_and_have_room_of_their_own(engines: Engines) -> None:
+    engine = engines(waiting=Waiting(max_waiting=10, max_waiting_visitor=3, max_waiting_address=5))
+    running = engine.submit("sleep", {}, by=THEIRS)
+    first(engine, running)
+    theirs = [engine.submit("count", {"steps": 1}, by=THEIRS) for _ in range(3)]
+    with pytest.raises(JobRefused, match=r"^3 runs of yours wait already; stop one, or try again when one has"):
+        engine.submit("count", {}, by=THEIRS)
+    mine = [engine.submit("count", {"steps": 1}, by=MINE) for _ in range(2)]
+    with pytest.raises(JobRefused, match=r"^5 runs from your network wait already; try again when some have begun\.$"):
+        engine.submit("count", {}, by=MINE)
+    owners = engine.submit("count", {"steps": 1}, by=Submitter("teacher", MINE.address, first=True))
+    order = [owners, mine[0], theirs[0], mine[1], theirs[1], theirs[2]]
+    assert sorted([*theirs, *mine, owners], key=lambda job: engine.status(job).position) == order
+    assert [engine.status(job).position for job in order] == [0, 1, 2, 3, 4, 5]
+    waits = [engine.status(job).wait for job in order]
+    assert waits == sorted(waits)
+    assert waits[0] > 0
+    engine.cancel(running, by=THEIRS)
+    begun = {over(engine, job).job: json.loads(engine.events(job)[1])["began"] for job in order}
+    assert sorted(begun, key=lambda job: begun[job]) == order
+
+
+def test_a_paused_job_gives_up_its_place_while_others_wait_and_takes_it_again(engines: Engines) -> None:
+    engine = engines()
+    paused = engine.submit("count", {"steps": 30, "seconds": 0.01}, by=MINE)
+    wait_for(lambda: steps(engine, paused) >= 2)
+    engine.control(paused, Action.PAUSE, by=MINE)
+    wait_for(lambda: state(engine, paused) is JobState.PAUSED)
+    other = engine.submit("count", {"steps": 1}, by=THEIRS)
+    assert over(engine, other).state is JobState.FINISHED
+    assert state(engine, paused) is JobState.PAUSED
+    pid, taken = first(engine, paused)["pid"], steps(engine, paused)
+    assert alive(pid)
+    engine.control(paused, Action.STEP, by=MINE)  # a place is free
+    wait_for(lambda: steps(engine, paused) == taken + 1 and state(engine, paused) is JobState.PAUSED)
+
+    hog = engine.submit("sleep", {}, by=THEIRS)
+    behind = engine.submit("count", {"steps": 1}, by=THEIRS)
+    first(engine, hog)
+    engine.control(paused, Action.LEARNING_RATE, 0.25, by=MINE)  # takes no place
+    engine.control(paused, Action.RESUME, by=MINE)
+    status = engine.status(paused)
+    assert (status.state, status.position, engine.status(behind).position) == (JobState.QUEUED, 0, 1)
+    assert status.wait > 0
+    engine.control(paused, Action.PAUSE, by=MINE)
+    wait_for(lambda: state(engine, paused) is JobState.PAUSED)
+    assert engine.status(behind).position == 0
+    engine.control(paused, Action.RESUME, by=MINE)
+    time.sleep(0.1)
+    assert steps(engine, paused) == taken + 1
+    engine.cancel(hog, by=THEIRS)
+    assert over(engine, paused).state is JobState.FINISHED
+    assert over(engine, behind).state is JobState.FINISHED
+    assert steps(engine, paused) == 30
+    assert [json.loads(line).get("rate") for line in engine.events(paused)][-3:] == [0.25, None, None]
+    gone_within(pid, 1.0)
+
+
+def test_never_more_jobs_run_than_there_are_places_whatever_is_pressed(engines: Engines) -> None:
+    engine = engines(slots=2, waiting=Waiting(max_waiting=100, max_waiting_visitor=100))
+    jobs = [engine.submit("count", {"steps": 6, "seconds": 0.005}, by=MINE, paused=bool(n % 2)) for n in range(12)]
+    actions, over_all = [Action.PAUSE, Action.RESUME, Action.STEP, Action.STEP, Action.RESUME], False
+    randomly = random.Random(5)
+    while not over_all:
+        for job in jobs:
+            engine.control(job, randomly.choice(actions), by=MINE)
+        with engine._jobs.lock:
+            assert len(engine._line.holders) <= 2
+        over_all = all(state(engine, job).final for job in jobs)
+    assert {state(engine, job) for job in jobs} == {JobState.FINISHED}
+    told = [[json.loads(line) for line in engine.events(job)] for job in jobs]
+    taken = [step for events in told for step in events if step["event"] == "step"]
+    assert len(taken) == 6 * len(jobs)
+    at_once = [sum(other["began"] <= each["began"] < other["ended"] for other in taken) for each in taken]
+    assert max(at_once) == 2
+
+
+def test_too_many_paused_jobs_end_the_one_that_was_paused_for_longest(engines: Engines) -> None:
+    engine = engines(max_paused=2)
+    jobs = []
+    for _ in range(4):
+        jobs.append(engine.submit("count", {"steps": 3}, paused=True))
+        wait_for(lambda: state(engine, jobs[-1]) is JobState.PAUSED)
+    assert [state(engine, job) for job in jobs] == [JobState.CANCELLED, *[JobState.PAUSED] * 3]
+    assert engine.status(jobs[0]).message == local.CROWDED
+
+
 def test_many_threads_at_once(engines: Engines) -> None:
-    engine = engines(slots=2, queue_limit=100)
+    engine = engines(slots=2)
     problems: list[object] = []
 
     def visitor() -> None:
@@ -359,6 +452,47 @@ def test_unknown_jobs_and_bad_ids(engine: LocalEngine) -> None:
         ):
             with pytest.raises(UnknownJob, match=r"^No run .* is known here\.$"):
                 call(job)
+
+
+def test_only_who_submitted_a_job_steers_it(engine: LocalEngine) -> None:
+    running = engine.submit("count", {"steps": 1000, "seconds": 0.01}, by=MINE)
+    queued = engine.submit("count", {"steps": 2}, by=MINE)
+    first(engine, running)
+    for job in (running, queued):
+        for stranger in (THEIRS, NOBODY, Submitter(address=MINE.address), Submitter("they", first=True)):
+            with pytest.raises(NotYours, match=r"^This run is somebody else's: you can watch it, "):
+                engine.cancel(job, by=stranger)
+            for action in Action:
+                with pytest.raises(NotYours):
+                    engine.control(job, action, 0.5, by=stranger)
+    assert (state(engine, running), state(engine, queued)) == (JobState.RUNNING, JobState.QUEUED)
+    assert {json.loads(line).get("rate") for line in engine.events(running)} <= {None, 1.0}
+    engine.control(running, Action.PAUSE, by=MINE)
+    wait_for(lambda: state(engine, running) is JobState.PAUSED)
+    for job in (running, queued):
+        engine.cancel(job, by=Submitter("me", "elsewhere"))
+        assert state(engine, job) is JobState.CANCELLED
+        engine.cancel(job, by=THEIRS)  # it has ended: nothing can be done to it
+
+
+def test_nobodys_job_is_everybodys(engine: LocalEngine) -> None:
+    jobs = [engine.submit("sleep", {}) for _ in range(2)]
+    for job, who in zip(jobs, (MINE, NOBODY), strict=True):
+        assert engine.status(job).visitor == ""
+        engine.control(job, Action.PAUSE, by=who)
+        engine.cancel(job, by=who)
+        assert state(engine, job) is JobState.CANCELLED
+
+
+def test_whose_a_job_is_survives_a_restart(engines: Engines) -> None:
+    engine = engines(keep=0)
+    done, cut = engine.submit("count", {"steps": 1}, by=MINE), engine.submit("sleep", {}, by=THEIRS)
+    over(engine, done)
+    first(engine, cut)
+    assert [engine.status(job).visitor for job in (done, cut)] == ["me", "they"]
+    engine.close()
+    later = engines()
+    assert [later.status(job).visitor for job in (done, cut)] == ["me", "they"]
 
 
 def test_a_job_all_viewers_left_is_cancelled(engines: Engines) -> None:
@@ -413,6 +547,46 @@ def test_the_host_is_started_again_for_the_queue(engine: LocalEngine) -> None:
     assert over(engine, before).state is JobState.FINISHED
 
 
+def test_a_job_that_is_lost_with_its_host_is_run_again_and_tells_nothing_twice(
+    engines: Engines, tmp_path: Path
+) -> None:
+    engine = engines(repeatable=("count", "host_killer"), keep=0)
+    job = engine.submit("count", {"steps": 30, "seconds": 0.01}, by=MINE)
+    waiting = engine.submit("count", {"steps": 1}, by=THEIRS)
+    host = first(engine, job)["host"]
+    engine.folder(job).mkdir(parents=True, exist_ok=True)
+    (engine.folder(job) / "half").touch()
+    wait_for(lambda: steps(engine, job) >= 5)
+    told = list(engine.events(job))
+    os.kill(host, signal.SIGKILL)
+    wait_for(lambda: state(engine, job) is JobState.QUEUED)
+    assert engine.status(waiting).position == 1
+    assert not engine.folder(job).exists()
+    assert over(engine, waiting).state is JobState.FINISHED
+    assert state(engine, job) is JobState.FINISHED
+    assert engine.events(job)[: len(told)] == told
+    taken = [json.loads(line) for line in engine.events(job)]
+    assert [each["step"] for each in taken if each["event"] == "step"] == list(range(1, 31))
+    killer = engine.submit("host_killer", {})
+    assert (over(engine, killer).state, engine.status(killer).message) == (JobState.FAILED, local.HOST_LOST)
+    again = wait_for(lambda: Store(tmp_path / "data").load(job))
+    assert (again[0].state, again[1]) == (JobState.FINISHED, list(engine.events(job)))
+
+
+@pytest.mark.parametrize("how", ["rate", "paused", "kind"])
+def test_a_lost_job_of_which_more_than_its_spec_says_what_it_tells_has_failed(engines: Engines, how: str) -> None:
+    engine = engines(repeatable=() if how == "kind" else ("count",))
+    job = engine.submit("count", {"steps": 10_000, "seconds": 0.01})
+    host = first(engine, job)["host"]
+    if how == "rate":
+        engine.control(job, Action.LEARNING_RATE, 0.5)
+    if how == "paused":
+        engine.control(job, Action.PAUSE)
+        wait_for(lambda: state(engine, job) is JobState.PAUSED)
+    os.kill(host, signal.SIGKILL)
+    assert (over(engine, job).state, engine.status(job).message) == (JobState.FAILED, local.HOST_LOST)
+
+
 def test_jobs_die_with_their_host(engine: LocalEngine) -> None:
     job = engine.submit("busy", {})
     told = first(engine, job)
@@ -421,25 +595,39 @@ def test_jobs_die_with_their_host(engine: LocalEngine) -> None:
     assert over(engine, job).state is JobState.FAILED
 
 
-@pytest.mark.parametrize("fault", ["dies while it loads", "cannot be started"])
-def test_a_host_that_ends_again_and_again_is_given_up(
-    engines: Engines, fault: str, monkeypatch: pytest.MonkeyPatch
+def hosted_by_another(engine: LocalEngine, pid: int) -> bool:
+    return engine._host.process != pid
+
+
+@pytest.mark.parametrize("fault", ["dies while it loads", "cannot be started", "is killed"])
+def test_a_host_that_ends_again_and_again_is_started_anew_and_the_jobs_wait(
+    engines: Engines, fault: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    monkeypatch.setattr(host_keeper, "LONGEST_PAUSE", 0.05)
+    python, ill = sys.executable, tmp_path / "ill"
+    ill.touch()
+    monkeypatch.setenv("JOB_KINDS_ILL", str(ill))
     if fault == "cannot be started":
         monkeypatch.setattr(sys, "executable", "/nonexistent/python")
-    engine = engines(preload=("job_kinds:die",))
-
-    def refused() -> bool:
-        try:
-            engine.submit("count", {})
-        except JobRefused as refusal:
-            return str(refusal) == local.HOST_BROKEN
-        return False
-
-    wait_for(refused)
-    jobs = list(engine._records)
-    assert all(engine.status(job).message == local.HOST_BROKEN for job in jobs)
-    assert not engine.ready
+    engine = engines(preload=("job_kinds:die_while_ill",) if fault == "dies while it loads" else ())
+    if fault == "is killed":
+        for _ in range(4):
+            pid = wait_for(lambda: engine.ready and engine._host.process)
+            os.kill(pid, signal.SIGKILL)
+            wait_for(partial(hosted_by_another, engine, pid))
+    wait_for(lambda: not engine.healthy)
+    jobs = [engine.submit("count", {"steps": 2}, by=MINE) for _ in range(3)]
+    if fault != "is killed":
+        assert {(engine.status(job).state, engine.status(job).notice) for job in jobs} == {
+            (JobState.QUEUED, local.HOST_UNWELL)
+        }
+        with pytest.raises(NoAnswer, match="ended several times in a row"):
+            engine.ask({})
+    ill.unlink()
+    monkeypatch.setattr(sys, "executable", python)
+    for job in jobs:
+        assert (over(engine, job).state, engine.status(job).notice) == (JobState.FINISHED, "")
+    assert engine.healthy
 
 
 def test_what_cannot_be_preloaded_does_not_hurt_others(engines: Engines) -> None:
@@ -489,7 +677,7 @@ def test_ended_jobs_leave_memory_once_they_are_stored(engines: Engines) -> None:
     engine = engines(keep=2)
     jobs = [engine.submit("count", {"steps": 2}) for _ in range(5)]
     over(engine, jobs[-1])
-    wait_for(lambda: set(engine._records) == set(jobs[-2:]))
+    wait_for(lambda: set(engine._jobs.records) == set(jobs[-2:]))
     assert all(engine.status(job).state is JobState.FINISHED and steps(engine, job) == 2 for job in jobs)
 
 
@@ -501,7 +689,7 @@ def test_a_full_disk_costs_the_store_and_not_the_run(
     (tmp_path / "data" / "jobs").mkdir(parents=True)
     (tmp_path / "data" / "jobs" / "full_disk_1.jsonl").symlink_to("/dev/full")
     names = iter(["full_disk_1", "spare_disk2"])
-    monkeypatch.setattr(local.secrets, "token_urlsafe", lambda _: next(names))
+    monkeypatch.setattr(job_record.secrets, "token_urlsafe", lambda _: next(names))
     engine = engines(keep=0)
     job, other = engine.submit("count", {"steps": 3}), engine.submit("count", {"steps": 1})
     over(engine, other)
@@ -536,7 +724,7 @@ def test_close_leaves_no_process(engine: LocalEngine, kind: str) -> None:
     assert not alive(host)
     assert not alive(told.get("pid", host))
     gone_within(told.get("child", host), 1.0)
-    assert not [each.name for each in (engine._keeper,) if each.is_alive()]
+    assert not engine._host.is_alive
     assert not engine._writer.is_alive
     with pytest.raises(JobRefused, match="closing"):
         engine.submit("count", {})
@@ -545,8 +733,7 @@ def test_close_leaves_no_process(engine: LocalEngine, kind: str) -> None:
 def test_close_while_the_host_loads(engines: Engines) -> None:
     engine = engines(preload=("job_kinds:slow_start",))
     job = engine.submit("count", {})
-    wait_for(lambda: engine._host is not None)
-    pid = engine._host.process.pid
+    pid = wait_for(lambda: engine._host.process)
     engine.close()
     assert not alive(pid)
     assert engine.status(job).message == RESTARTED_IN_QUEUE
@@ -559,6 +746,7 @@ from job_kinds import KINDS
 from replora.jobs.local import LocalEngine
 from replora.jobs.storage.history import RESTARTED, RESTARTED_IN_QUEUE
 from replora.jobs.storage.store import Store
+from replora.jobs.turns.limits import Waiting
 engine = LocalEngine(kinds=KINDS, preload=(), store=Store({data!r}))
 job = engine.submit("stubborn", {{}})
 while not engine.events(job):
@@ -586,13 +774,18 @@ def test_host_and_jobs_end_with_the_web_process(tmp_path: Path, end: str) -> Non
     assert (status.state, status.message, len(lines)) == (JobState.FAILED, RESTARTED, 1)
 
 
+def ended(engine: LocalEngine, job: str) -> bool:
+    return state(engine, job).final
+
+
+@pytest.mark.slow
 def test_with_torch_the_host_keeps_to_one_thread_and_the_job_does_not(
     capfd: pytest.CaptureFixture[str], engines: Engines
 ) -> None:
     engine = engines(preload=("torch",), threads=2)
     for _ in range(2):
         job = engine.submit("threads", {}, time_limit=60)
-        wait_for(lambda job=job: state(engine, job).final, 60)
+        wait_for(partial(ended, engine, job), 60)
         assert engine.status(job).message == ""
         told = first(engine, job)
         assert (told["threads"], told["totals"], told["inherited"]) == (2, [512.0**3], False)

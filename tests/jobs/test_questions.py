@@ -166,7 +166,8 @@ def test_a_host_that_dies_takes_the_open_questions_with_it_and_the_next_host_ans
 
 
 def test_without_a_host_a_question_waits_for_one():
-    questions, sent = Questions(), []
+    questions = Questions()
+    sent: list[Any] = []
     with pytest.raises(NoAnswer, match=r"not ready within 0\.05 seconds"):
         questions.ask({}, patience=0.05)
     threading.Timer(0.05, questions.connect, [sent.append]).start()

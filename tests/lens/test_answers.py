@@ -6,10 +6,13 @@ import base64
 import io
 import json
 import zipfile
+from typing import Any, cast
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 import torch
+from present import present
 from safetensors.torch import load
 
 from replora.adapters.attach import adapter_of, attach_factors, delta_weights, merge
@@ -86,6 +89,7 @@ def ask(question, kind):
     return kind.from_dict(json.loads(json.dumps(answer(json.loads(json.dumps(question.to_dict()))))))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("modality", MODALITIES)
 @pytest.mark.parametrize("run", [LORA, REPLORA])
 def test_a_head_is_what_attention_says_of_the_adapted_model(folders, modality, run):
@@ -99,16 +103,16 @@ def test_a_head_is_what_attention_says_of_the_adapted_model(folders, modality, r
         told, expected = found.runs[1], head_as_experts(oracle.model, inputs, layer=layer, head=head)
         for name in ("gates", "base_gates"):
             np.testing.assert_allclose(getattr(told, name), getattr(expected, name), atol=1e-5)
-        change = expected.output - expected.base_output
+        change = expected.output - present(expected.base_output)
         for name, rows in (
             ("routing_norms", expected.routing_part),
             ("expert_part_norms", expected.expert_part),
             ("change_norms", change),
-            ("shifts", expected.experts - expected.base_experts),
+            ("shifts", expected.experts - present(expected.base_experts)),
             ("expert_norms", expected.experts),
             ("base_output_norms", expected.base_output),
         ):
-            np.testing.assert_allclose(getattr(told, name), rows.norm(dim=-1), atol=2e-5)
+            np.testing.assert_allclose(getattr(told, name), present(rows).norm(dim=-1), atol=2e-5)
         assert told.identity <= 1e-4
         assert told.split <= 1e-5
         shares = np.float64(told.gates)
@@ -121,14 +125,12 @@ def test_a_head_is_what_attention_says_of_the_adapted_model(folders, modality, r
 @pytest.mark.parametrize("modality", MODALITIES)
 def test_the_map_is_that_of_all_heads_and_all_runs_come_out_of_one_pass(folders, modality, monkeypatch):
     oracle = Oracle(folders[modality], REPLORA)
-    passes = []
     from replora.lens import heads
 
-    monkeypatch.setattr(
-        heads, "whole_forward", lambda *args, inner=heads.whole_forward: passes.append(1) or inner(*args)
-    )
+    forward = Mock(wraps=heads.whole_forward)
+    monkeypatch.setattr(heads, "whole_forward", forward)
     found = ask(HeadQuestion(folder=str(folders[modality]), runs=(FROZEN, HEAD, LORA, REPLORA)), HeadAnswer)
-    assert len(passes) == 1
+    assert forward.call_count == 1
     sizes = part_sizes(oracle.model, oracle.inputs([oracle.task.test.examples[0]]))
     for name in ("routing", "expert", "change", "base_output"):
         np.testing.assert_allclose(getattr(found.runs[3], name), getattr(sizes, name), atol=2e-5)
@@ -166,9 +168,9 @@ def test_an_earlier_step_shows_an_earlier_model(folders):
 def test_ones_own_sentence_and_picture_are_seen_as_the_same_example_of_the_task(folders):
     for modality, name in (("image", "picture"), ("text", "sentence")):
         oracle = Oracle(folders[modality], LORA)
-        raw = oracle.task.test.examples[7]
+        raw: Any = oracle.task.test.examples[7]
         own = base64.b64encode(raw).decode() if modality == "image" else raw
-        asked = [Example(index=7), Example(**{name: own})]
+        asked = [Example(index=7), Example(sentence=own) if name == "sentence" else Example(picture=own)]
         first, second = (
             ask(HeadQuestion(folder=str(folders[modality]), runs=(LORA,), example=each), HeadAnswer) for each in asked
         )
@@ -186,6 +188,7 @@ def test_a_long_and_a_strange_sentence_are_answered_with_a_note(folders):
     assert np.isfinite(strange.runs[0].gates).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("modality", MODALITIES)
 def test_inside_agrees_with_dense_products(folders, modality):
     oracle = Oracle(folders[modality], REPLORA)
@@ -209,7 +212,7 @@ def test_inside_agrees_with_dense_products(folders, modality):
     gates = head_as_experts(
         oracle.model, oracle.inputs([oracle.task.test.examples[0]]), layer=oracle.backbone.blocks - 1, head=2
     ).gates
-    np.testing.assert_allclose(update.gates, gates, atol=2e-6)
+    np.testing.assert_allclose(update.gates, gates, atol=5e-6)
     np.testing.assert_array_equal(found.now.gates, update.gates)  # nothing was changed
     tested = oracle.task.test.take(nested_subset(oracle.task.test.labels, 200, 0))
     right = oracle.logits(merge(oracle.model), tested.examples).argmax(-1).numpy() == tested.labels
@@ -239,13 +242,15 @@ def test_an_edit_changes_what_it_should_and_only_that(folders):
     )  # the run itself is untouched
 
 
+@pytest.mark.slow
 def test_the_accuracy_of_an_edit_is_the_same_whether_or_not_the_rows_before_it_are_known(folders):
     folder = str(folders["image"])
     edits = (Edit(tensor="g_b.0.last_weight_1", factor=-1.5),)
     quick = ask(InsideQuestion(folder=folder, run=REPLORA, layer=1, edits=edits), InsideAnswer)
     oracle = Oracle(folders["image"], REPLORA)
     with torch.no_grad():
-        adapter_of(oracle.model).factors.b_value[0, 1] = torch.from_numpy(quick.now.parts["value"].b.T.copy())
+        factors: Any = adapter_of(oracle.model).factors
+        factors.b_value[0, 1] = torch.from_numpy(quick.now.parts["value"].b.T.copy())
     tested = oracle.task.test.take(nested_subset(oracle.task.test.labels, 200, 0))
     right = oracle.logits(merge(oracle.model), tested.examples).argmax(-1).numpy() == tested.labels
     assert quick.now.accuracy == pytest.approx(right.mean(), abs=1e-9)
@@ -261,6 +266,7 @@ def test_setting_an_entry_to_what_it_is_changes_nothing(folder, layer):
     assert after.now.accuracy == after.trained.accuracy
 
 
+@pytest.mark.slow
 def test_grafts_do_what_they_say(folders):
     folder = str(folders["text"])
 
@@ -352,7 +358,7 @@ def test_the_adapter_is_a_peft_folder_that_gives_the_same_logits(folders, modali
             InsideQuestion(folder="", run=2, edits=(Edit(tensor="g_a.0.latent"),) * 101),
             "edits must be at most 100, got 101.",
         ),
-        (InsideQuestion(folder="", run=2, graft=Graft(sharing="odd")), "sharing must be one of"),
+        (InsideQuestion(folder="", run=2, graft=Graft(sharing=cast(Any, "odd"))), "sharing must be one of"),
         (MergeQuestion(folder="", run=0), "run must be a run with an adapter, got run 0"),
         (MergeQuestion(folder="", run=1, rounds=900), "rounds must be a whole number from 1 to 51, got 900."),
         (AdapterQuestion(folder="", run=0), "run must be a run with an adapter, got run 0"),

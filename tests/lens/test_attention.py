@@ -11,6 +11,7 @@ import pytest
 import timm
 import torch
 import transformers
+from present import present
 from torch import Tensor, nn
 
 from replora import Method, SpecError, attach, delta_weights, detach, find_attention, merge
@@ -93,7 +94,7 @@ TRANSFORMERS = ["bert", "distilbert", "qwen2", "qwen3", "vit"]
 TEXT = ["bert", "distilbert", "qwen2", "qwen3"]
 
 
-def small(name: str) -> tuple[nn.Module, Inputs]:
+def small(name: str) -> tuple[Any, Any]:
     """A model with random weights, biases too, and one example; texts end in two tokens of padding."""
     torch.manual_seed(0)
     model = MODELS[name][0]().eval()
@@ -170,8 +171,8 @@ def all_heads(model: nn.Module, inputs: Inputs, run: int = 0) -> list[HeadExpert
 
 
 def assert_splits(head: HeadExperts, tolerance: float = 1e-5) -> None:
-    change = head.output - head.base_output
-    assert (head.routing_part + head.expert_part - change).abs().max() <= tolerance
+    change = head.output - present(head.base_output)
+    assert (present(head.routing_part) + present(head.expert_part) - change).abs().max() <= tolerance
     assert change.abs().max() > 0
 
 
@@ -187,9 +188,9 @@ def test_every_head_of_the_embedded_backbones_is_gates_times_experts(backbone):
     for layer, whole in zip(read, expected, strict=True):
         gates, experts, output = layer.mixture
         heads = whole.unflatten(-1, (len(gates), -1)).transpose(0, 1)
-        assert torch.equal(output, heads)
-        assert (gates @ experts - heads).abs().max() <= 1e-4
-        assert (gates @ experts - heads).abs().max() <= 1e-5  # what is there in fact, with room
+        # Two passes: processors without AVX512 round those of the last blocks apart by some 4e-5, of values around 2.
+        torch.testing.assert_close(output, heads, atol=1e-4, rtol=0)
+        torch.testing.assert_close(gates @ experts, output, atol=1e-5, rtol=0)
         assert gates.min() >= 0
         torch.testing.assert_close(gates.sum(-1), torch.ones(gates.shape[:2]), atol=1e-5, rtol=0)
 
@@ -200,9 +201,10 @@ def test_every_change_on_the_embedded_backbones_splits(backbone):
     for run in range(2):
         for layer in read_layers(adapted, inputs, run=run):
             gates, experts, output = layer.mixture
-            routing = (gates - layer.base.gates) @ layer.base.experts
-            expert = gates @ (experts - layer.base.experts)
-            change = output - layer.base.output
+            base = present(layer.base)
+            routing = (gates - base.gates) @ base.experts
+            expert = gates @ (experts - base.experts)
+            change = output - base.output
             assert (routing + expert - change).abs().max() <= 1e-5
             assert change.abs().max() > 0.1
 
@@ -258,7 +260,7 @@ def test_masked_tokens_get_gate_zero(name, implementation):
     model.set_attn_implementation(implementation)
     adapted = scrambled(attach(model, LORA, runs=2))
     for head in all_heads(adapted, inputs, run=1):
-        assert torch.count_nonzero(head.gates[:, 5:]) == torch.count_nonzero(head.base_gates[:, 5:]) == 0
+        assert torch.count_nonzero(head.gates[:, 5:]) == torch.count_nonzero(present(head.base_gates)[:, 5:]) == 0
         assert_splits(head)
 
 
@@ -279,11 +281,11 @@ def test_the_query_moves_gates_only_and_the_value_experts_only(name):
         adapted = attach(model, LORA, runs=2)
         scrambled(adapted, only=only, size=0.5)
         for head in all_heads(adapted, inputs, run=1):
-            same_gates = torch.equal(head.gates, head.base_gates)
-            same_experts = torch.equal(head.experts, head.base_experts)
+            same_gates = torch.equal(head.gates, present(head.base_gates))
+            same_experts = torch.equal(head.experts, present(head.base_experts))
             assert (same_gates, same_experts) == ((False, True) if only == "query" else (True, False))
             unmoved = head.expert_part if only == "query" else head.routing_part
-            assert torch.count_nonzero(unmoved) == 0
+            assert torch.count_nonzero(present(unmoved)) == 0
             assert_splits(head)
 
 
@@ -303,9 +305,10 @@ def test_base_is_the_plain_model_where_the_layers_below_are_plain(name, method):
             torch.testing.assert_close(getattr(head, part), getattr(after, part), atol=2e-5, rtol=0)
         assert_splits(head)
         below = head_as_experts(adapted, inputs, layer=0, head=index)  # a plain layer of an adapted model
-        assert torch.equal(below.gates, below.base_gates)
-        assert torch.equal(below.experts, below.base_experts)
-        assert torch.count_nonzero(below.routing_part) == torch.count_nonzero(below.expert_part) == 0
+        assert torch.equal(below.gates, present(below.base_gates))
+        assert torch.equal(below.experts, present(below.base_experts))
+        assert torch.count_nonzero(present(below.routing_part)) == 0
+        assert torch.count_nonzero(present(below.expert_part)) == 0
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -342,7 +345,7 @@ def test_shift_norms_are_those_of_the_update_matrix(name):
     attention.register_forward_pre_hook(lambda _, args: hidden.append(args[0][0]))
     head = head_as_experts(adapted, inputs, layer=1, head=2)
     expected = (hidden[0] @ delta_weights(adapted)[1][1][16:24].T).norm(dim=-1)
-    torch.testing.assert_close(shift_norms(head.experts, head.base_experts), expected, atol=1e-5, rtol=0)
+    torch.testing.assert_close(shift_norms(head.experts, present(head.base_experts)), expected, atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("name", ["bert", "qwen2", "timm"])
@@ -360,11 +363,11 @@ def test_the_map_holds_every_heads_sizes_from_one_pass(name):
         for size, part in (
             (sizes.routing, head.routing_part),
             (sizes.expert, head.expert_part),
-            (sizes.change, head.output - head.base_output),
+            (sizes.change, head.output - present(head.base_output)),
             (sizes.base_output, head.base_output),
         ):
             assert size.shape == (2, 4)
-            expected = part[:real].norm(dim=-1).square().mean().sqrt()
+            expected = present(part)[:real].norm(dim=-1).square().mean().sqrt()
             torch.testing.assert_close(size[at], expected, atol=1e-5, rtol=1e-5)
 
 

@@ -150,7 +150,9 @@ def test_a_full_server_says_so(texts):
     few = Limits(max_tasks=2)
     keep_task(texts, few)
     keep_task(texts, few)
-    with pytest.raises(OwnError, match=r"This server holds 2 own data sets already; try again later\."):
+    with pytest.raises(
+        OwnError, match=r"This server holds 2 own data sets already, as many as are taken; try again later\."
+    ):
         keep_task(texts, few)
 
 
@@ -183,7 +185,7 @@ def test_a_session_that_comes_back_in_time_keeps_its_data(texts):
 
 def test_saved_data_outlive_their_session_and_the_server(texts):
     keeper, saved, plain = Keeper(grace=0.05), keep_task(texts, LIMITS), keep_task(texts, LIMITS)
-    save_task(saved)
+    save_task(saved, LIMITS)
     for name in (saved, plain):
         keeper.use(name, "one")
         keeper.leave(name, "one")
@@ -206,7 +208,7 @@ def test_a_server_that_ends_deletes_what_is_not_saved(texts, data):
 
 def test_what_a_killed_process_left_is_swept_by_age_unless_saved(texts, data):
     old, saved, fresh = (keep_task(texts, LIMITS) for _ in range(3))
-    save_task(saved)
+    save_task(saved, LIMITS)
     half = data / "tasks" / "half.new"
     half.write_bytes(b"x")
     before = time.time() - 2 * 24 * 3600

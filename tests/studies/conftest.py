@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import pytest
 
 from replora.studies.answers import pack_answers
-from replora.studies.events import CellFinished, MethodFacts, Progress, StudyEvent, StudyFinished, StudyStarted
+from replora.studies.events import CellFinished, MethodSizes, Progress, StudyEvent, StudyFinished, StudyStarted
 from replora.studies.spec import RaceStudy
 
 EXAMPLES = 20
@@ -25,7 +25,7 @@ def told() -> Callable[..., list[StudyEvent]]:
         only: Callable[[CellFinished], bool] = lambda cell: True,
     ) -> list[StudyEvent]:
         versions: Mapping[str, str] = {"replora": "0"}
-        sizes = tuple(MethodFacts(each, 100 * place, 10) for place, each in enumerate(spec.methods))
+        sizes = tuple(MethodSizes(each, 100 * place, 10) for place, each in enumerate(spec.methods))
         runs = spec.runs()
         events: list[StudyEvent] = [
             StudyStarted(spec, len(runs), 1, sizes, EXAMPLES, "minilm_l3", "CPU", "float32", 2, versions)

@@ -62,11 +62,12 @@ def test_a_direction_that_is_missing_counts_as_a_right_angle():
 
 def test_a_sketch_is_the_matrix_at_evenly_spaced_places():
     query, value = drawn(rank=2, inside=384, outside=384), drawn(rank=2, inside=384, outside=96)
-    found = sketches(query, value)
+    found = sketches({"query": query, "value": value})
     assert len(found) == 2
     places = np.arange(0, 384, 8)
-    for layer, each in enumerate(found):
-        product = np.array(each.b_query) @ np.array(each.a_query)
+    for layer, sketch in enumerate(found):
+        a, b = sketch.factors("query")
+        product = np.array(b) @ np.array(a)
         assert product.shape == (SHOWN, SHOWN)
         np.testing.assert_allclose(product, query.delta_weights()[layer][np.ix_(places, places)], atol=0.02)
-        assert np.array(each.b_value).shape == (48, 2)
+        assert np.array(sketch.b_value).shape == (48, 2)

@@ -94,26 +94,18 @@ def test_bad_specs_are_one_sentence(values, sentence):
 
 def test_more_memory_more_runs_at_once(monkeypatch):
     spec, cpu = RateStudy(), torch.device("cpu")
-    one = memory.run_bytes(spec)
-    monkeypatch.setattr(memory, "_free_memory", lambda: 12 * one + 1)
+    one = spec.run_bytes()
+    monkeypatch.setattr(memory, "free_memory", lambda: 12 * one + 1)
     assert memory.runs_at_once(spec, cpu) == 6
     assert memory.runs_at_once(dataclasses.replace(spec, batch_size=32), cpu) < 5
-    monkeypatch.setattr(memory, "_free_memory", lambda: 0)
+    monkeypatch.setattr(memory, "free_memory", lambda: 0)
     assert memory.runs_at_once(spec, cpu) == 1
-    monkeypatch.setattr(memory, "_free_memory", lambda: 2**50)
+    monkeypatch.setattr(memory, "free_memory", lambda: 2**50)
     assert memory.runs_at_once(spec, cpu) == memory.CPU_RUNS < memory.CPU_LIMIT // one
     assert memory.runs_at_once(dataclasses.replace(spec, batch_size=1024), cpu) < memory.CPU_RUNS
-    assert memory.run_bytes(dataclasses.replace(spec, backbone="hf:some/model")) > one
-
-
-def test_free_memory_is_that_of_machine_and_container(tmp_path):
-    assert memory._free_memory() > 2**20
-    assert memory._from_container(tmp_path) is None
-    (tmp_path / "memory.max").write_text("max\n")
-    (tmp_path / "memory.current").write_text("1000\n")
-    assert memory._from_container(tmp_path) is None
-    (tmp_path / "memory.max").write_text("5000\n")
-    assert memory._from_container(tmp_path) == 4000
+    assert dataclasses.replace(spec, backbone="hf:some/model").run_bytes() > one
+    monkeypatch.setenv("REPLORA_MAX_JOB_MB", str((spec.fixed_bytes() + 3 * one) // memory.MEGABYTE + 1))
+    assert memory.runs_at_once(spec, cpu) == 3
 
 
 def test_the_command_line_of_a_study_says_what_differs_from_the_defaults():
@@ -137,7 +129,7 @@ def test_a_study_of_too_many_runs_is_one_sentence():
 
 def test_the_recorded_studies_are_those_that_the_script_records():
     for name, spec in full_size():
-        first = read_study_events(ASSETS / "recorded" / f"{name}.jsonl")[0]
+        first = read_study_events(ASSETS / "recorded" / f"{name}.jsonl.gz")[0]
         assert isinstance(first, StudyStarted)
         assert first.spec == spec, name
         assert first.device.startswith("NVIDIA")

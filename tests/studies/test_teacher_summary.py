@@ -4,23 +4,31 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import math
 
 import pytest
+from present import present
 
+from replora.event_lines import EventError
 from replora.statistics.intervals import geometric_interval, t_interval
 from replora.statistics.verdict import ratio_verdict
-from replora.studies.events import MethodFacts, Progress, StudentFinished, StudyFinished, StudyStarted
+from replora.studies.events import MethodSizes, Progress, StudentFinished, StudyFinished, StudyStarted
 from replora.studies.fairness import fix
+from replora.studies.lines import from_line, to_line
 from replora.studies.spec import DataStudy, TeacherStudy
-from replora.studies.teachers.summary import summarize_teacher, teacher_csv
+from replora.studies.teachers.summary import summarize_teacher
+from replora.studies.teachers.text import teacher_csv
 
 SPEC = TeacherStudy(students=("lora", "tied"), examples=(16, 64), rates=(1e-3, 3e-3, 1e-2), seeds=(0, 1, 2))
-ERRORS = {"lora": {1e-3: 0.2, 3e-3: 0.1, 1e-2: 0.4}, "tied": {1e-3: 0.06, 3e-3: 0.05, 1e-2: None}}
+ERRORS: dict[str, dict[float, float | None]] = {
+    "lora": {1e-3: 0.2, 3e-3: 0.1, 1e-2: 0.4},
+    "tied": {1e-3: 0.06, 3e-3: 0.05, 1e-2: None},
+}
 
 
 def told(spec=SPEC, finished=True, only=lambda student: True):
-    sizes = tuple(MethodFacts(name, 100, 10) for name in spec.students)
+    sizes = tuple(MethodSizes(name, 100, 10) for name in spec.students)
     yield StudyStarted(spec, spec.count(), 1, sizes, 20, "dinov2_small_6", "CPU", "float32", 2, {"replora": "0"})
     done = 0
     for each in filter(only, spec.runs()):
@@ -36,13 +44,13 @@ def told(spec=SPEC, finished=True, only=lambda student: True):
 
 
 def test_each_student_is_compared_with_lora_at_its_own_best_rate():
-    summary = summarize_teacher(told())
+    summary = present(summarize_teacher(told()))
     assert {(each.student, each.rate) for each in summary.cells if each.chosen} == {("lora", 3e-3), ("tied", 3e-3)}
     assert [(each.student, each.examples) for each in summary.ratios] == [("tied", 16), ("tied", 64)]
     assert list(summary.ratios[0].ratios.values()) == pytest.approx([0.5] * 3)
-    assert summary.ratios[0].interval.mean == pytest.approx(0.5)
-    cell = summary.chosen("lora", 64)
-    assert cell.error.mean == pytest.approx(0.025 * (1 * 1.1 * 1.2) ** (1 / 3))
+    assert present(summary.ratios[0].interval).mean == pytest.approx(0.5)
+    cell = present(summary.chosen("lora", 64))
+    assert present(cell.error).mean == pytest.approx(0.025 * (1 * 1.1 * 1.2) ** (1 / 3))
     assert cell.curve[0] == (50, 1.0)
     assert cell.delta_errors == (0.5, 1.5)
     assert summary.diverged == 6
@@ -53,7 +61,7 @@ def test_each_student_is_compared_with_lora_at_its_own_best_rate():
 
 
 def test_a_study_that_is_not_finished_says_how_far_it_is():
-    summary = summarize_teacher(told(finished=False, only=lambda each: each.seed == 0))
+    summary = present(summarize_teacher(told(finished=False, only=lambda each: each.seed == 0)))
     assert summary.verdict.startswith("After 12 of 36 runs.")
     assert "over one seed: an anecdote" in summary.verdict
     assert not summary.finished
@@ -62,11 +70,13 @@ def test_a_study_that_is_not_finished_says_how_far_it_is():
 
 def test_a_best_rate_at_the_end_of_the_grid_asks_for_a_wider_one():
     narrow = TeacherStudy(students=("lora", "tied"), rates=(3e-3, 1e-2), seeds=(0, 1, 2))
-    inside = next(item for item in summarize_teacher(told(narrow)).fairness if item.name.startswith("best rate"))
+    inside = next(
+        item for item in present(summarize_teacher(told(narrow))).fairness if item.name.startswith("best rate")
+    )
     assert not inside.met
     assert fix(narrow, inside).rates == (9e-4, 3e-3, 1e-2)
     single = TeacherStudy(students=("lora", "tied"), rates=(3e-3,), seeds=(0,))
-    items = {item.name: item for item in summarize_teacher(told(single)).fairness}
+    items = {item.name: item for item in present(summarize_teacher(told(single))).fairness}
     assert not items["rates tuned per method"].met
     assert len(fix(single, items["rates tuned per method"]).rates) > 1
     assert fix(single, items["at least 3 seeds"]).seeds == (0, 1, 2)
@@ -74,11 +84,11 @@ def test_a_best_rate_at_the_end_of_the_grid_asks_for_a_wider_one():
 
 def test_geometric_means_are_students_on_logarithms():
     values = [0.4, 0.5, 0.9, 1.4]
-    found, logs = geometric_interval(values), t_interval([math.log(each) for each in values])
+    found, logs = present(geometric_interval(values)), present(t_interval([math.log(each) for each in values]))
     assert found.mean == pytest.approx(math.exp(logs.mean))
-    assert (found.low, found.high) == pytest.approx((math.exp(logs.low), math.exp(logs.high)))
+    assert (found.low, found.high) == pytest.approx((math.exp(present(logs.low)), math.exp(present(logs.high))))
     assert geometric_interval([]) is None
-    assert geometric_interval([2.0]).low is None
+    assert present(geometric_interval([2.0])).low is None
 
 
 @pytest.mark.parametrize(
@@ -108,5 +118,14 @@ def test_the_table_has_a_row_a_run_and_names_the_diverged():
 def test_another_study_has_another_summary():
     spec = DataStudy()
     started = StudyStarted(spec, 1, 1, (), 1, "minilm_l3", "CPU", "float32", 2, {})
-    with pytest.raises(TypeError, match="A study of data has a summary of its own"):
+    with pytest.raises(TypeError, match="A TeacherStudy is needed, got a DataStudy"):
         summarize_teacher([started])
+
+
+@pytest.mark.parametrize("field", ["delta_errors", "angles"])
+def test_a_line_that_leaves_a_projection_out_is_refused(field):
+    done = next(event for event in told() if isinstance(event, StudentFinished))
+    assert from_line(to_line(done)) == done
+    short = json.loads(to_line(done)) | {field: [0.5]}
+    with pytest.raises(EventError, match=f"{field} must hold 2 numbers, got 1"):
+        from_line(json.dumps(short))

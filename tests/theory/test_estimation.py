@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from scipy.optimize import least_squares, lsq_linear  # type: ignore[import-untyped]
+from scipy.optimize import least_squares, lsq_linear
 
 from replora.theory import (
     SHARINGS,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +12,8 @@ from scipy.optimize import minimize
 from torch import nn
 
 from replora.backbones import BackboneError, load_backbone, use_plain_attention
+from replora.backbones.weights import WEIGHTS_FILE
+from replora.catalog import ASSETS, BACKBONES
 from replora.tasks import load_task
 from replora.training.cache import PrefixCache
 from replora.training.head import PROBE_DECAY, fit_probe
@@ -30,12 +35,13 @@ def test_adamw_equals_torch_run_by_run():
     ]
     alive = torch.ones(3, dtype=torch.bool)
     for _ in range(10):
-        stacked.backward(sum((each - target).pow(4).sum() for each, target in zip(ours, targets, strict=True)))
+        losses = [(each - target).pow(4).sum() for each, target in zip(ours, targets, strict=True)]
+        stacked.backward(torch.stack(losses).sum())
         stacked.step([rates], alive)
         for run, single in enumerate(singles):
             single.zero_grad()
             pairs = zip(oracle[run], targets, strict=True)
-            sum((each - target[run]).pow(4).sum() for each, target in pairs).backward()
+            torch.stack([(each - target[run]).pow(4).sum() for each, target in pairs]).sum().backward()
             single.step()
     for place, each in enumerate(ours):
         torch.testing.assert_close(each.detach(), torch.stack([oracle[run][place].detach() for run in range(3)]))
@@ -118,7 +124,7 @@ def test_the_cache_gives_what_the_prefix_computes(name, task):
 
 
 def test_a_local_folder_is_a_backbone(tmp_path):
-    source = load_backbone("minilm_l3")
+    source: Any = load_backbone("minilm_l3")
     source.model.save_pretrained(tmp_path)
     source.tokenizer.save_pretrained(tmp_path)
     again = load_backbone(f"local:{tmp_path}")
@@ -135,6 +141,15 @@ def test_a_model_that_needs_the_network_says_so(name, monkeypatch, tmp_path):
     monkeypatch.setattr(hub, "HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(BackboneError, match=r"cannot be loaded: it needs a download from the hub"):
         load_backbone(name)
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_an_embedded_model_that_is_cut_off_is_one_sentence(name, tmp_path):
+    shutil.copytree(ASSETS / BACKBONES[name].folder, tmp_path, dirs_exist_ok=True)
+    weights = (tmp_path / WEIGHTS_FILE).read_bytes()
+    (tmp_path / WEIGHTS_FILE).write_bytes(weights[: len(weights) // 2])
+    with pytest.raises(BackboneError, match=r"cannot be loaded: the folder needs a readable config\.json and model"):
+        load_backbone(f"local:{tmp_path}")
 
 
 def test_a_damaged_or_missing_folder_is_one_sentence(tmp_path):

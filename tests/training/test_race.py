@@ -8,9 +8,11 @@ from __future__ import annotations
 import dataclasses
 import os
 import time
+from typing import Any, cast
 
 import pytest
 import torch
+from present import of_type, present
 
 from replora.config import Method, Race, Run
 from replora.events import Diverged, Evaluated, Event, Finished, RateChanged, Started, Step, from_line, to_line
@@ -26,13 +28,13 @@ SMALL = Race(
     adapted_blocks=1,
     evaluate_every=3,
     test_examples=20,
-    device=os.environ.get("REPLORA_TEST_DEVICE", "cpu"),
+    device=cast(Any, os.environ.get("REPLORA_TEST_DEVICE", "cpu")),
     precision="float32",
 )
 TASKS = ["digits", "wordnet_topics"]
 
 
-def small(**changes: object) -> Race:
+def small(**changes: Any) -> Race:
     return dataclasses.replace(SMALL, **changes)
 
 
@@ -51,7 +53,9 @@ def test_paired_runs_start_at_the_same_loss_with_no_update(task):
     events = list(race(small(task=task, runs=runs, steps=1)))
     first = next(event for event in events if isinstance(event, Step))
     assert first.delta_norms == (0.0,) * 5
-    torch.testing.assert_close(torch.tensor(first.losses), torch.full((5,), first.losses[0]), atol=1e-5, rtol=0)
+    torch.testing.assert_close(
+        torch.tensor(first.losses), torch.full((5,), present(first.losses[0])), atol=1e-5, rtol=0
+    )
 
 
 @pytest.mark.slow
@@ -65,14 +69,15 @@ def test_a_batch_of_mixed_runs_equals_each_run_alone(task):
         Run(method=Method(name="head"), seed=2),
         Run(method=REPLORA, seed=2, learning_rate=3e-4),
     )
-    spec = small(task=task, runs=runs, steps=20, evaluate_every=20)
+    spec = small(task=task, runs=runs, steps=8, evaluate_every=8)
     together = losses(list(race(spec)))
     alone = torch.cat([losses(list(race(dataclasses.replace(spec, runs=(run,))))) for run in runs], dim=1)
     torch.testing.assert_close(together, alone, atol=1e-4, rtol=0)
-    assert together.shape == (20, 6)
+    assert together.shape == (8, 6)
     assert (together[0] - together[-1]).abs().min() > 1e-3
 
 
+@pytest.mark.slow
 def test_runs_of_different_projections_and_depths_equal_each_alone():
     methods = [
         Method(name="lora", projections=("query",)),
@@ -94,7 +99,10 @@ def test_runs_of_different_projections_and_depths_equal_each_alone():
 def test_same_spec_same_events_bit_for_bit(precision):
     def told() -> list[Event]:
         events = list(race(small(precision=precision, head_start="probe")))
-        return [dataclasses.replace(each, seconds=0) if hasattr(each, "seconds") else each for each in events]
+        return [
+            dataclasses.replace(each, seconds=0) if isinstance(each, Step | Evaluated | Finished) else each
+            for each in events
+        ]
 
     assert told() == told()
 
@@ -136,9 +144,11 @@ def test_a_loss_that_is_not_a_number_is_divergence(monkeypatch):
 def test_a_new_rate_applies_from_the_next_step_and_is_told():
     asked = iter([None, 1e-4, None])
     events = list(race(small(warmup_fraction=0.0), new_rate=lambda: next(asked)))
-    assert RateChanged(1, (pytest.approx(1e-4),) * 2) in events
+    (changed,) = of_type(RateChanged, events)
+    assert changed.step == 1
+    assert changed.learning_rates == pytest.approx((1e-4, 1e-4))
     rates = [event.learning_rates for event in events if isinstance(event, Step)]
-    assert rates[0] == (pytest.approx(3e-4),) * 2
+    assert rates[0] == pytest.approx((3e-4, 3e-4))
     assert rates[1][0] < 1e-4
 
 
@@ -150,12 +160,13 @@ def test_the_clock_stands_while_nobody_asks():
     assert second.seconds - first.seconds < 0.9
 
 
+@pytest.mark.slow
 def test_a_probe_start_is_shared_by_paired_runs_and_beats_chance():
     events = list(race(small(head_start="probe")))
     evaluated = [event for event in events if isinstance(event, Evaluated)]
     assert evaluated[0].step == 0
     assert evaluated[0].accuracies[0] == evaluated[0].accuracies[1]
-    assert evaluated[0].accuracies[0] > 0.5
+    assert present(evaluated[0].accuracies[0]) > 0.5
 
 
 def test_started_says_what_ran():
@@ -195,7 +206,7 @@ def test_what_does_not_fit_is_refused_before_the_first_event(changes, message):
 
 def test_all_heads_train_without_any_adapter():
     events = list(race(small(runs=(Run(method=Method(name="head")),))))
-    facts = events[0].facts[0]
+    facts = of_type(Started, events)[0].facts[0]
     assert (facts.trained_parameters, facts.deployed_parameters) == (0, 0)
     assert losses(events).shape == (3, 1)
 
@@ -208,5 +219,5 @@ def test_gradient_clipping_limits_each_run_by_itself():
 
 
 def test_spec_errors_name_field_value_and_range():
-    with pytest.raises(SpecError, match=r"runs must hold at least one run, got none\."):
+    with pytest.raises(SpecError, match=r"runs must hold from 1 to 1024 runs, got 0\."):
         Race(runs=())

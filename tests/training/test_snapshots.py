@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -33,7 +34,7 @@ SPEC = RaceOptions(
 SHAPE = AttentionShape(layers=2, in_features=8, out_features=(8, 4))
 
 
-def untimed(event: Event) -> dict:
+def untimed(event: Event) -> dict[str, Any]:
     return {name: value for name, value in json.loads(to_line(event)).items() if name != "seconds"}
 
 

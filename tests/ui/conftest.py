@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 import streamlit as st
 from fake_engine import FakeEngine
-from synthetic_runs import synthetic_race
+from synthetic_runs import synthetic_race, write_recording
 
 from replora.config import RaceOptions
 from replora.events import to_line
 from replora.ui.live import engine as ui_engine
 from replora.ui.live import recordings as recorded
+from replora.ui.visitor.lasting import close_all
 
 
 @pytest.fixture
@@ -21,11 +22,13 @@ def connect(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[FakeEngine], 
     """`connect(engine)`: the app talks to this engine."""
 
     def use(fake: FakeEngine) -> FakeEngine:
+        close_all()
         st.cache_resource.clear()
         monkeypatch.setattr(ui_engine, "connect", lambda: fake)
         return fake
 
     yield use
+    close_all()
     st.cache_resource.clear()
 
 
@@ -42,7 +45,6 @@ def recordings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     folder.mkdir()
     for task in ("digits", "wordnet_topics"):
         events = synthetic_race(RaceOptions(task=task).race())
-        text = "".join(to_line(each) + "\n" for each in events)
-        (folder / f"race_{task}.jsonl").write_text(text, encoding="utf-8")
+        write_recording(folder / f"race_{task}.jsonl.gz", map(to_line, events))
     monkeypatch.setattr(recorded, "FOLDER", folder)
     return folder

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from fake_engine import FakeEngine
 from open_pages import ROOT, open_page, query, said
+from present import present
 from streamlit.testing.v1 import AppTest
 
 from replora.catalog import HUB
@@ -43,7 +44,7 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Hub:
 def app(engine: FakeEngine, hub: Hub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., AppTest]:
     monkeypatch.setenv("REPLORA_DATA", str(tmp_path / "data"))
 
-    def start(page: str = "race", **query: str) -> AppTest:
+    def start(page: str = "race", **query: Any) -> AppTest:
         return open_page(page, warm=True, **query)
 
     return start
@@ -58,7 +59,7 @@ def captions(test: AppTest) -> str:
 
 
 def keys(test: AppTest) -> set[str]:
-    return {each.key for each in test.button}
+    return {present(each.key) for each in test.button}
 
 
 def test_the_list_fits_the_task_and_tells_size_and_whether_it_is_here(app: Callable[..., AppTest], hub: Hub) -> None:

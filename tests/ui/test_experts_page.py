@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from fake_engine import FakeEngine, FakeJob
@@ -16,6 +17,7 @@ from replora.config import RaceOptions
 from replora.events import read_events, to_line
 from replora.jobs.engine import JobState
 from replora.lens.service import answer
+from replora.pictures import square
 from replora.tasks import load_task
 from replora.ui.components.live_slider import _within
 
@@ -27,7 +29,7 @@ def engine(connect: Callable[[FakeEngine], FakeEngine]) -> FakeEngine:
     """An engine that answers in this process; it knows one finished race of topics, without a head-only run."""
     fake = connect(FakeEngine(answer))
     spec = RaceOptions(task="wordnet_topics").race().to_dict()
-    lines = [to_line(each) for each in read_events(ASSETS / "recorded" / "race_wordnet_topics.jsonl")]
+    lines = [to_line(each) for each in read_events(ASSETS / "recorded" / "race_wordnet_topics.jsonl.gz")]
     folder = ASSETS / "recorded" / "lens_wordnet_topics"
     fake.jobs["ownrace1"] = FakeJob("race", spec, lines, JobState.FINISHED, len(lines), folder=folder)
     return fake
@@ -37,7 +39,7 @@ def engine(connect: Callable[[FakeEngine], FakeEngine]) -> FakeEngine:
 def visit(engine: FakeEngine) -> Open:
     """`visit(**query)`: the page, once it has run."""
 
-    def start(**query: str) -> AppTest:
+    def start(**query: Any) -> AppTest:
         test = open_page("experts", **query)
         assert not test.exception
         return test
@@ -153,6 +155,20 @@ def png(size: tuple[int, int]) -> bytes:
     sink = io.BytesIO()
     Image.new("RGB", size, (200, 30, 30)).save(sink, "PNG")
     return sink.getvalue()
+
+
+def test_a_picture_is_read_apart_and_once(visit, engine, monkeypatch):
+    read = []
+
+    def reader(data, limits):
+        read.append(data)
+        return square(data)
+
+    monkeypatch.setattr("replora.ui.inside.experts.form.square_apart", reader)
+    test = upload(visit(run="recorded:fashion"), "mine.png", png((300, 200)))
+    test.run()
+    assert read == [png((300, 200))]
+    assert "Your picture" in said(test)
 
 
 def test_a_picture_of_ones_own_is_answered(visit, engine):

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "lens"))
-
-from synthetic import WORDS, synthetic_head, synthetic_picture
+from synthetic_heads import WORDS, synthetic_head, synthetic_picture
 
 from replora.lens.answers import HeadAnswer
 from replora.lens.arrays import unpack
@@ -23,8 +18,8 @@ from replora.ui.inside.experts.view import (
     Chosen,
     RunTitle,
     chosen_of,
-    experts_picture,
     most_loaded,
+    plotted_experts,
     reads_right_to_left,
     view_data,
 )
@@ -103,7 +98,7 @@ def test_the_direction_of_a_text() -> None:
 
 
 ANSWER = synthetic_head()
-BAD_CELLS = [None, 3, "x", [], {}, {"layer": 1}, {"layer": 6, "head": 0}, {"layer": -1, "head": 0}]
+BAD_CELLS: list[Any] = [None, 3, "x", [], {}, {"layer": 1}, {"layer": 6, "head": 0}, {"layer": -1, "head": 0}]
 BAD_CELLS += [
     {"layer": True, "head": 0},
     {"layer": 0.5, "head": 0},
@@ -129,7 +124,7 @@ def test_a_choice_arrives() -> None:
 
 def _app(query: int) -> None:
     import streamlit as st
-    from synthetic import synthetic_head
+    from synthetic_heads import synthetic_head
 
     from replora.ui.inside.experts.view import RunTitle, experts_view
 
@@ -147,7 +142,7 @@ def test_before_any_choice_it_is_the_answers_head_and_the_query_within_bounds(qu
 
 def test_figures_get_means_over_heads_of_layers_with_an_update() -> None:
     answer = synthetic_head(runs=(-1, 0, 1))
-    picture = experts_picture(answer, TITLES, 3)
+    picture = plotted_experts(answer, TITLES, 3)
     assert [each.title for each in picture.runs] == ["LoRA", "RepLoRA"]
     lora, run = picture.runs[0], answer.runs[1]
     np.testing.assert_allclose(lora.routing, (run.routing / run.base_output)[3:].mean(1), rtol=1e-6)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -15,10 +14,8 @@ import pytest
 from fake_engine import FakeEngine, FakeJob
 from open_pages import html, open_page, said
 from streamlit.testing.v1 import AppTest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "lens"))
-
 from synthetic_inside import parameters, synthetic_inside, synthetic_merge, tensor_of
+from synthetic_runs import write_recording
 
 from replora.config import RaceOptions
 from replora.events import to_line
@@ -26,9 +23,9 @@ from replora.figures.inside.quick_maps import common_scale, map_uri, strongest
 from replora.lens.answers import InsideAnswer
 from replora.lens.questions import MOST_EDITS, QUESTIONS, Edit, InsideQuestion, Question
 from replora.ui.components.matrix_editor import Grip, Held, grip_of
-from replora.ui.inside import race_picker as lens_source
-from replora.ui.inside.reparameterization.board import board_html, inside_cards, lanes_html, moved, shown_note
+from replora.ui.inside import race_picker as pick_race
 from replora.ui.inside.reparameterization.edits import FULL, Bench, applied
+from replora.ui.inside.reparameterization.view import inside_cards, lanes_html, matrices_html, moved, shown_note
 
 LATENT = "g_a.0.latent"
 Open = Callable[..., AppTest]
@@ -63,9 +60,9 @@ def asked(connect: Callable[..., FakeEngine], monkeypatch: pytest.MonkeyPatch, t
     """The app talks to this engine and has one recorded race: head only, LoRA, RepLoRA."""
     folder = tmp_path / "recorded" / "lens_digits"
     folder.mkdir(parents=True)
-    lines = (to_line(each) + "\n" for each in told(RaceOptions(methods=("head", "lora", "replora")).race()))
-    (folder / "events.jsonl").write_text("".join(lines), encoding="utf-8")
-    monkeypatch.setattr(lens_source, "ASSETS", tmp_path)
+    events = told(RaceOptions(methods=("head", "lora", "replora")).race())
+    write_recording(folder / "events.jsonl.gz", map(to_line, events))
+    monkeypatch.setattr(pick_race, "ASSETS", tmp_path)
     return connect(FakeEngine(answering(100)))
 
 
@@ -111,7 +108,10 @@ def test_the_editor_gets_the_trained_values_and_the_picture_waits_for_none(app: 
     assert data["reach"] == pytest.approx(4 * np.abs(parameters(2, 2)[LATENT]).max())
     before = len(questions(asked))
     turn(test, act="moving")
-    assert [each.tensor for each in questions(asked)[before:]] == ["", ""]  # the look of a whole run, and the picture
+    look, picture = questions(asked)[before:]  # of a whole run, and what is drawn
+    assert isinstance(look, InsideQuestion)
+    assert isinstance(picture, InsideQuestion)
+    assert look.tensor == picture.tensor == ""
     assert sent(test)["edits"] == []  # while it moves the browser knows better
     assert 'data-grip="1"' in html(test)
 
@@ -248,9 +248,8 @@ def test_before_any_answer_there_is_a_sentence_and_a_way_to_try_again(app: Open,
 
 
 def test_a_race_without_replora_is_said(app: Open, asked: FakeEngine, tmp_path: Path, told: Any) -> None:
-    lines = (to_line(each) + "\n" for each in told(RaceOptions(methods=("lora",)).race()))
-    path = tmp_path / "recorded" / "lens_digits" / "events.jsonl"
-    path.write_text("".join(lines), encoding="utf-8")
+    events = told(RaceOptions(methods=("lora",)).race())
+    write_recording(tmp_path / "recorded" / "lens_digits" / "events.jsonl.gz", map(to_line, events))
     test = app()
     assert not test.exception
     assert said(test) == ["This race has no RepLoRA run; choose another one."]
@@ -364,17 +363,17 @@ def answer() -> InsideAnswer:
     return synthetic_inside(InsideQuestion(folder="", run=2, beside=1, edits=edits))
 
 
-def test_the_board_names_what_it_shows(answer: InsideAnswer) -> None:
+def test_the_matrices_are_named(answer: InsideAnswer) -> None:
     assert "200 test examples" in inside_cards(answer)
-    board = board_html(answer, "LoRA, <b>seed</b> 0", 12)
-    assert "<b>seed" not in board
-    assert 'data-grip="12"' in board
-    assert board.count("<img") == 3 * 7  # A, B and delta_weight twice, and gates
-    assert board.count('decoding="sync"') == board.count("<img")
-    assert board.count('role="img"') == 3
+    drawn = matrices_html(answer, "LoRA, <b>seed</b> 0", 12)
+    assert "<b>seed" not in drawn
+    assert 'data-grip="12"' in drawn
+    assert drawn.count("<img") == 3 * 7  # A, B and delta_weight twice, and gates
+    assert drawn.count('decoding="sync"') == drawn.count("<img")
+    assert drawn.count('role="img"') == 3
     assert moved(answer) > 0.5
     alone = synthetic_inside(InsideQuestion(folder="", run=2))
-    assert board_html(alone, "", 0).count("<h3") == 2
+    assert matrices_html(alone, "", 0).count("<h3") == 2
     assert moved(alone) == 0
 
 
@@ -384,7 +383,7 @@ def test_a_zero_update_is_drawn_as_well(answer: InsideAnswer) -> None:
     )
     assert [each.effective_rank for each in zero.now.parts.values()] == [0.0, 0.0]
     assert "0.0, 0.0" in inside_cards(zero)
-    assert "nan" not in board_html(zero, "LoRA", 0)
+    assert "nan" not in matrices_html(zero, "LoRA", 0)
 
 
 def test_lanes_mark_what_is_held_and_what_has_changed() -> None:

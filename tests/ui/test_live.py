@@ -10,13 +10,16 @@ import pytest
 from fake_engine import FakeEngine
 from open_pages import html, open_page, press, query, said, standing
 from streamlit.testing.v1 import AppTest
+from synthetic_runs import write_recording
 
 from replora.config import Race, RaceOptions
-from replora.events import EventError, read_events
+from replora.events import EventError, read_events, to_line
 from replora.jobs.engine import JobState, JobStatus
 from replora.ui.live import recordings as recordings_of
 from replora.ui.live.form import Form
-from replora.ui.live.polling import IDLE_SECONDS, NEXT_SECONDS, poll_seconds, polling_key
+from replora.ui.live.page import Part, stale
+from replora.ui.live.polling import FAR_SECONDS, IDLE_SECONDS, NEXT_SECONDS, poll_seconds
+from replora.ui.live.private import SOMEBODY
 from replora.ui.live.standing import LOADING, Account, Standing, queue_words, standing_html, standing_of
 from replora.ui.race.session import RaceSession
 
@@ -51,8 +54,8 @@ def status(state: JobState, **facts: Any) -> JobStatus:
 @pytest.mark.parametrize(
     ("ready", "position", "words"),
     [
-        (True, 0, "Waiting: next in line, after the job that is on"),
-        (True, 2, "Waiting: 2 in line before this one"),
+        (True, 0, "Waiting: next in line"),
+        (True, 2, "Waiting: 2 ahead of you"),
         (False, 0, "Loading the models, a few seconds the first time"),
         (False, 2, "Loading the models, a few seconds the first time"),
     ],
@@ -110,7 +113,7 @@ def test_a_download_in_the_queue_says_the_same(silent: FakeEngine, monkeypatch: 
     box.select(next(name for name in box.proto.options if "ViT-Tiny" in name)).run()
     silent.queued = 0
     press(test, "race.download")
-    assert any(queue_words(0, True) in str(each.proto).replace("\\", "") for each in test.get("progress"))
+    assert any("Waiting: next in line" in str(each.proto).replace("\\", "") for each in test.get("progress"))
 
 
 def test_each_state_has_its_words() -> None:
@@ -123,7 +126,7 @@ def test_each_state_has_its_words() -> None:
     assert (running.hint, running.message, running.done, running.moving) == (hint, ACCOUNT.awaited, 0.3, True)
     assert words(JobState.RUNNING, account=Account("step 0 of 10", 0.0, "")).text == "Running: step 0 of 10"
     assert words(JobState.QUEUED, ready=False).message == "Starting"
-    assert words(JobState.QUEUED, position=1).text == "Waiting: 1 in line before this one"
+    assert words(JobState.QUEUED, position=1).text == "Waiting: 1 ahead of you"
     assert words(JobState.QUEUED).message == "Waiting"
     paused = words(JobState.PAUSED)
     assert (paused.text, paused.moving) == ("Paused at step 3 of 10", True)
@@ -141,7 +144,45 @@ def test_each_state_has_its_words() -> None:
 
 
 def test_before_the_host_has_loaded_nothing_is_next_in_line() -> None:
-    assert {queue_words(position, ready=False) for position in range(3)} == {LOADING}
+    assert {queue_words(status(JobState.QUEUED, position=place), ready=False) for place in range(3)} == {LOADING}
+
+
+@pytest.mark.parametrize(
+    ("position", "wait", "visitor", "words"),
+    [
+        (3, 40.0, "", "Waiting: 3 ahead of you, about 40 s"),
+        (30, 150.0, "", "Waiting: 30 ahead of you, about 2 min 30 s"),
+        (0, 10.0, "", "Waiting: next in line, about 10 s"),
+        (0, 0.0, "", "Waiting: next in line"),
+        (3, 40.0, SOMEBODY, "Waiting: 3 ahead of this run, about 40 s"),
+    ],
+)
+def test_who_waits_is_told_the_place_and_how_long(position: int, wait: float, visitor: str, words: str) -> None:
+    assert queue_words(status(JobState.QUEUED, position=position, wait=wait, visitor=visitor), ready=True) == words
+
+
+@pytest.mark.parametrize("page", START)
+def test_who_waits_sees_what_is_recorded_until_the_job_tells_something(engine: FakeEngine, page: str) -> None:
+    engine.queued, engine.tells = 3, dict.fromkeys(engine.tells, lambda spec: ())
+    test = started(page)
+    engine.last.wait = 33.3
+    test.run()
+    noun = {"race": "race", "rates": "run"}.get(page, "study")
+    assert "<b>Waiting: 3 ahead of you, about 40 s</b><span>" in standing(test)
+    assert f"Meanwhile the recorded {noun} is shown." in standing(test)
+    drawn = len(test.get("vega_lite_chart"))
+    engine.last.state = JobState.RUNNING
+    assert "Meanwhile" not in standing(test.run())
+    assert drawn >= len(test.get("vega_lite_chart")) > 0
+
+
+def test_a_race_that_waits_to_go_on_shows_itself(engine: FakeEngine) -> None:
+    test = press(open_page("race"), START["race"])
+    engine.advance(8)
+    test.run()
+    engine.last.state = JobState.QUEUED
+    assert "Waiting: next in line</b>" in standing(test.run())
+    assert "Meanwhile" not in standing(test)
 
 
 def test_the_bar_is_labelled_and_takes_no_markup() -> None:
@@ -158,14 +199,16 @@ def test_news_are_asked_for_at_the_pace_at_which_they_can_come(told: Callable[..
     assert poll_seconds(session) is None
     session.spec = RaceOptions().race()
     for state, position, seconds in (
-        (JobState.QUEUED, 2, IDLE_SECONDS),
+        (JobState.QUEUED, 1, IDLE_SECONDS),
+        (JobState.QUEUED, 2, 2 * IDLE_SECONDS),
+        (JobState.QUEUED, 29, FAR_SECONDS),
         (JobState.QUEUED, 0, NEXT_SECONDS),
         (JobState.RUNNING, 0, 0.2),
         (JobState.PAUSED, 0, IDLE_SECONDS),
         (JobState.FINISHED, 0, None),
     ):
         session.status = status(state, position=position)
-        assert polling_key(session) == (state, seconds)
+        assert poll_seconds(session) == seconds
     session.status, session.events = status(JobState.RUNNING), told(session.spec, 3)
     assert poll_seconds(session) == 0.5
 
@@ -191,15 +234,15 @@ def test_a_recording_is_read_once_and_again_when_it_changes(recordings: Path, en
     assert kind.events("race_digits") is first
     made = [recordings_of.made_once("race_digits", "key", lambda: object()) for _ in range(2)]
     assert made[0] is made[1]
-    path = recordings / "race_digits.jsonl"
-    path.write_text(path.read_text(encoding="utf-8").replace("CPU (test)", "CPU"), encoding="utf-8")
+    path = recordings / "race_digits.jsonl.gz"
+    write_recording(path, (to_line(event).replace("CPU (test)", "CPU") for event in first))
     assert kind.events("race_digits")[0].device == "CPU"
     assert len(reads) == 2
     assert recordings_of.made_once("race_digits", "key", lambda: object()) is not made[0]
     with pytest.raises(EventError, match=r"There is none\."):
         kind.events("race_of_nobody")
-    path.write_text("", encoding="utf-8")
-    with pytest.raises(EventError, match=r"race_digits\.jsonl holds no start of a race\."):
+    write_recording(path, [])
+    with pytest.raises(EventError, match=r"race_digits\.jsonl\.gz holds no start of a race\."):
         kind.events("race_digits")
 
 
@@ -220,3 +263,24 @@ def test_stop_keeps_what_is_there_on_the_pages_that_run_their_form(engine: FakeE
         assert "Stopped after" in standing(test)
         press(test, f"{page}.reset")
         assert "Recorded" in html(test)
+
+
+def test_a_look_draws_what_has_changed_and_of_the_pictures_the_one_that_waited_longest() -> None:
+    now = dict.fromkeys(("words", "tests", "steps", "rest"), 0)
+
+    def part(name: str, picture: bool = False) -> Part:
+        return Part(name, lambda: None, lambda: now[name], picture)
+
+    parts = [part("words"), part("tests", picture=True), part("steps", picture=True), part("rest")]
+    shown: dict[str, object] = dict(now)
+    assert stale(parts, shown) == []
+    for expected in (["words", "tests"], ["words", "steps"], ["words", "tests"]):
+        for name in ("words", "tests", "steps"):
+            now[name] += 1
+        drawn = stale(parts, shown)
+        assert [each.name for each in drawn] == expected
+        for each in drawn:
+            shown.pop(each.name)
+            shown[each.name] = each.shows()
+    assert [each.name for each in stale(parts, shown)] == ["steps"]
+    assert [each.name for each in stale(parts, {})] == ["words", "tests", "rest"]

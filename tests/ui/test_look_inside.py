@@ -46,6 +46,7 @@ def accuracy(data: bytes, folder: Path) -> float:
     return float(right.mean())
 
 
+@pytest.mark.slow
 def test_a_race_offers_an_adapter_a_run(tmp_path):
     spec = RaceOptions(task=TASK, methods=("head", "lora", "replora"), precision="float32", **SHARED).race()
     events = list(race(spec, snapshots=SnapshotWriter(tmp_path / "job", spec)))

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import streamlit as st
 from open_pages import html, open_page, query, said
 from PIL import Image
+from present import present
 from streamlit.testing.v1 import AppTest
 
 from replora.own_data.examples import choose_columns, guess_columns
@@ -22,6 +22,7 @@ from replora.own_data.split import SplitOptions, split_task
 from replora.own_data.store import is_kept, is_saved, keep_task, save_task
 from replora.own_data.table import Table
 from replora.own_data.upload import read_upload
+from replora.ui.visitor.lasting import close_all
 from replora.ui.visitor.own_data import Holder
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -35,12 +36,12 @@ def data(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
     folder = tmp_path / "data"
     monkeypatch.setenv("REPLORA_DATA", str(folder))
     yield folder
-    st.cache_resource.clear()  # while the folder is this one
+    close_all()  # while the folder is this one
 
 
 @pytest.fixture
 def app(engine: Any, recordings: Path) -> Callable[..., AppTest]:
-    def start(page: str = "your_data", **query: str) -> AppTest:
+    def start(page: str = "your_data", **query: Any) -> AppTest:
         return open_page(page, warm=True, **query)
 
     return start
@@ -101,13 +102,13 @@ def test_a_table_is_previewed_and_nothing_is_kept_before_it_is_used(app: Callabl
 def test_use_makes_a_task_once_a_choice(app: Callable[..., AppTest], data: Path) -> None:
     test = press(upload(app(), "topics.csv", CSV), "Use it")
     assert not test.exception
-    assert len(list((data / "tasks").iterdir())) == 1
+    assert len(list((data / "tasks").glob("*.parquet"))) == 1
     assert {"In your tasks, below", "Race with it", "Save", "Delete"} == set(labels(test))
     assert test.button(key="own.use").disabled
     test.number_input(key="own.split_seed").set_value(1).run()
     assert not test.button(key="own.use").disabled
     press(test, "Use it")
-    assert len(list((data / "tasks").iterdir())) == 2
+    assert len(list((data / "tasks").glob("*.parquet"))) == 2
 
 
 def test_other_columns_can_be_chosen_and_wrong_ones_are_a_sentence(app: Callable[..., AppTest]) -> None:
@@ -163,7 +164,7 @@ def test_a_wrong_setting_of_the_server_is_a_sentence(
 
 def test_race_with_it_opens_the_race_page_with_the_task(app: Callable[..., AppTest], engine: Any) -> None:
     test = press(upload(app(), "topics.csv", CSV), "Use it")
-    name = next(each.key for each in test.button if each.label == "Race with it").removeprefix("own.race.")
+    name = present(next(each.key for each in test.button if each.label == "Race with it")).removeprefix("own.race.")
     press(test, "Race with it")
     assert not test.exception
     assert test.selectbox(key="race.task").value == name
@@ -197,7 +198,7 @@ def test_a_link_to_data_that_are_gone_is_a_sentence_and_the_default(app: Callabl
 
 
 def test_data_that_go_while_they_are_chosen_leave_the_form_at_its_default(app: Callable[..., AppTest]) -> None:
-    test = AppTest.from_file(str(ROOT / "app.py"), default_timeout=20)
+    test = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
     test.session_state["race.task"] = GONE
     test.run()
     assert not test.exception
@@ -206,7 +207,7 @@ def test_data_that_go_while_they_are_chosen_leave_the_form_at_its_default(app: C
 
 def test_save_and_delete(app: Callable[..., AppTest], data: Path) -> None:
     test = press(press(upload(app(), "topics.csv", CSV), "Use it"), "Save")
-    name = next(each.key for each in test.button if each.label == "Race with it").removeprefix("own.race.")
+    name = present(next(each.key for each in test.button if each.label == "Race with it")).removeprefix("own.race.")
     assert is_saved(name)
     assert "saved: its links keep working" in html(test)
     assert test.button(key=f"own.save.{name}").disabled
@@ -220,7 +221,7 @@ def test_others_saved_data_are_listed_only_where_the_server_is_one_s_own(
     app: Callable[..., AppTest], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name = own_name()
-    save_task(name)
+    save_task(name, Limits())
     assert labels(app()) == []
     by_link = app("race", task=name)
     assert by_link.selectbox(key="race.task").value == name
@@ -242,6 +243,25 @@ def test_who_only_has_the_link_cannot_delete(app: Callable[..., AppTest]) -> Non
     assert is_kept(name)
 
 
+@pytest.mark.slow
+def test_the_room_is_that_of_a_browser_whatever_its_sessions(
+    app: Callable[..., AppTest], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REPLORA_MAX_VISITOR_TASKS", "1")
+    monkeypatch.setattr("replora.ui.visitor.own_data.visitor_name", lambda: "one browser")
+    press(upload(app(), "topics.csv", CSV), "Use it")
+    test = app()  # another tab, or the same after a reload
+    assert labels(test) == ["Race with it", "Save", "Delete"]
+    assert "You have 1 own data sets already" in said(press(upload(test, "topics.csv", CSV), "Use it"))[0]
+    monkeypatch.setattr("replora.ui.visitor.own_data.visitor_name", lambda: "another browser")
+    other = app()
+    assert labels(other) == []
+    assert not said(press(upload(other, "topics.csv", CSV), "Use it"))
+    monkeypatch.setattr("replora.ui.visitor.own_data.visitor_name", lambda: "one browser")
+    press(test, "Delete")
+    assert not said(press(test, "Use it"))
+
+
 def test_a_full_disk_is_a_sentence(app: Callable[..., AppTest], data: Path) -> None:
     data.write_text("no folder")
     test = press(upload(app(), "topics.csv", CSV), "Use it")
@@ -251,7 +271,7 @@ def test_a_full_disk_is_a_sentence(app: Callable[..., AppTest], data: Path) -> N
 
 def test_a_session_that_ends_lets_its_data_go(data: Path) -> None:
     name, saved = own_name(), own_name("kept")
-    save_task(saved)
+    save_task(saved, Limits())
     keeper = Keeper(grace=0.05)
     here, there = Holder(keeper), Holder(keeper)
     here.hold([name, saved])

@@ -11,7 +11,7 @@ from replora.ui.live.engine import Watch
 from replora.ui.parts.settings import unlike
 from replora.ui.parts.text import plain
 from replora.ui.race.session import EARLIER, RaceSession
-from replora.wording import count, duration, listing, signed
+from replora.wording import count, counted, duration, listing, scientific, signed
 
 RACE = RaceOptions(learning_rate=1e-3).race()
 
@@ -90,3 +90,8 @@ def test_words() -> None:
     assert listing(["a"]) == "a"
     assert listing(["a", "b", "c"]) == "a, b and c"
     assert plain("![x](http://y)") == r"\!\[x\]\(http\://y\)"
+
+
+def test_numbers_with_a_noun_and_numbers_with_a_power() -> None:
+    assert [counted(number, "thread") for number in (0, 1, 2)] == ["0 threads", "1 thread", "2 threads"]
+    assert (scientific(6.13e-6), scientific(2e7, 0)) == ("6.1\u00b710\u207b\u2076", "2\u00b710\u2077")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 from open_pages import html, open_page, query, said, standing
 from streamlit.testing.v1 import AppTest
+from synthetic_runs import write_recording
 
 from replora.config import RaceOptions
 from replora.events import RateChanged, to_line
@@ -19,7 +21,7 @@ Open = Callable[..., AppTest]
 
 @pytest.fixture
 def app(engine: Any, recordings: Path) -> Open:
-    def start(*, warm: bool = True, **query: str) -> AppTest:
+    def start(*, warm: bool = True, **query: Any) -> AppTest:
         return open_page("race", warm=warm, **query)
 
     return start
@@ -99,6 +101,7 @@ def test_a_link_sets_the_form_even_to_values_between_the_marks(app: Open) -> Non
         ("task", "cats"), ("methods", "sgd"), ("seeds", ""), ("seeds", "1,1"), ("steps", "1e9"), ("residual", "maybe"),
         ("rank", "\x00"), ("backbone", "local:/etc"),
         ("activation", "<script>"), ("warmup_fraction", "-1"), ("test_examples", "9" * 400),
+        ("seeds", "[" * 100_000), ("seeds", "1," * 5000), ("rank", "[[1]]"), ("projections", "[[query]]"),
     ],
 )  # fmt: skip
 def test_rubbish_in_a_link_is_a_sentence_and_a_default(app: Open, name: str, value: str) -> None:
@@ -227,7 +230,9 @@ def test_a_refusal_shows_its_sentence_and_changes_nothing(app: Open, engine: Any
 def test_the_place_in_the_queue_is_shown(app: Open, engine: Any) -> None:
     engine.queued = 2
     test = press(app(), "play")
-    assert "Waiting: 2 in line before this one" in standing(test)
+    assert "<b>Waiting: 2 ahead of you</b><span>Meanwhile the recorded race is shown.</span>" in standing(test)
+    assert "Recorded run: CPU (test)" in html(test)
+    assert len(test.get("vega_lite_chart")) == 4
 
 
 def test_seeds_that_cannot_be_read_are_a_sentence_and_stop_play(app: Open) -> None:
@@ -256,7 +261,7 @@ def test_a_task_without_a_recorded_race_says_so(app: Open) -> None:
 
 
 def test_a_corrupt_recording_is_a_sentence(app: Open, recordings: Path) -> None:
-    (recordings / "race_digits.jsonl").write_text("{}", encoding="utf-8")
+    write_recording(recordings / "race_digits.jsonl.gz", ["{}"])
     test = app()
     assert not test.exception
     assert "Not an event of a race" in standing(test)
@@ -284,10 +289,27 @@ def test_a_link_cannot_bring_markdown_with_it(app: Open) -> None:
     assert ":red[" not in test.warning[0].value
 
 
-def test_too_many_runs_are_a_sentence(app: Open) -> None:
-    test = app(seeds=",".join(map(str, range(600))))
-    assert "at most 1024 runs" in said(test)[0]
+def test_too_many_runs_are_a_sentence_in_a_link_and_in_the_form(app: Open) -> None:
+    test = app(seeds=",".join(map(str, range(512))))
+    assert said(test) == [
+        "seeds must list at most 16 values for methods lora,replora, since a race holds at most 32 runs, got 512. "
+        "The default is used instead."
+    ]
+    assert query(test) == {}
+    test.text_input(key="race.seeds").set_value(", ".join(map(str, range(17)))).run()
+    assert "a race holds at most 32 runs, got 17." in said(test)[0]
     assert enabled(test) == set()
+
+
+def test_a_race_that_takes_too_much_memory_is_a_sentence_and_cannot_be_played(
+    app: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REPLORA_MAX_JOB_MB", "2000")
+    test = app(batch_size="1024", seeds="0,1,2,3")
+    assert not test.exception
+    assert re.fullmatch(r"This race would take about .* GB of memory, .* Lower .* from .* to .*\.", said(test)[0])
+    assert enabled(test) == set()
+    assert "Press Play" not in standing(test)
 
 
 def test_events_that_cannot_be_read_are_a_sentence(app: Open, engine: Any) -> None:

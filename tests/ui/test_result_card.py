@@ -30,7 +30,8 @@ def codes(test: AppTest) -> list[str]:
 
 
 def buttons(test: AppTest) -> list[str]:
-    return [each.label for each in test.get("download_button")]
+    found: Any = test.get("download_button")
+    return [each.label for each in found]
 
 
 def test_a_finished_race_has_a_card_and_an_unfinished_one_none(engine: Any, recordings: Path) -> None:
@@ -147,7 +148,7 @@ def test_all_files_can_be_made_and_further_ones_are_offered(monkeypatch: pytest.
     figures = race_figures(PlottedRace(race, events))
     told_files = [Download("Events", lambda: "x", "events.jsonl", "application/jsonl")]
     module.result_card(
-        card, figures, told_files, "race", [Download("Adapter", lambda: b"zip", "a.zip", "application/zip")]
+        card, lambda: figures, told_files, "race", [Download("Adapter", lambda: b"zip", "a.zip", "application/zip")]
     )
     name = f"race_{card.spec_hash}"
     assert {label: each.file for label, each in offered.items()} == {
@@ -163,7 +164,9 @@ def test_all_files_can_be_made_and_further_ones_are_offered(monkeypatch: pytest.
     assert json.loads(offered["Card as JSON"].make()) == card.to_dict()
     assert json.loads(offered["Spec as JSON"].make()) == race.to_dict()
     assert "Training loss" in str(offered["SVG"].make())
-    assert bytes(offered["PNG"].make()).startswith(b"\x89PNG")
+    png = offered["PNG"].make()
+    assert isinstance(png, bytes)
+    assert png.startswith(b"\x89PNG")
 
 
 def test_a_spec_is_downloaded_under_the_name_that_the_command_has(told: Any) -> None:

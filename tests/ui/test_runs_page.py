@@ -12,11 +12,13 @@ from urllib.parse import parse_qsl
 
 import pytest
 from open_pages import html, open_page
+from present import present
 from streamlit.testing.v1 import AppTest
 
 from replora.config import Race, RaceOptions
 from replora.events import to_line
 from replora.jobs.engine import JobState, JobStatus, UnknownJob
+from replora.jobs.storage.budget import ALL_GONE, SNAPSHOTS_GONE
 from replora.jobs.storage.database import FILE
 from replora.jobs.storage.files import JobFiles
 from replora.jobs.storage.history import History
@@ -34,6 +36,7 @@ Open = Callable[..., AppTest]
 @pytest.fixture
 def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.setenv("REPLORA_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("REPLORA_DELETE_RUNS", "all")
     return tmp_path / "data"
 
 
@@ -66,7 +69,8 @@ def kept(folder: Path, engine: Any, told: Any) -> History:
 
 
 def table(test: AppTest) -> list[dict[str, Any]]:
-    return test.dataframe[0].value.to_dict("records")
+    rows: Any = test.dataframe[0].value.to_dict("records")
+    return list(rows)
 
 
 def runs(test: AppTest) -> list[str]:
@@ -75,7 +79,7 @@ def runs(test: AppTest) -> list[str]:
 
 def select(test: AppTest, *names: str) -> AppTest:
     places = [runs(test).index(name) for name in names]
-    test.session_state[test.dataframe[0].key] = {"selection": {"rows": places, "columns": [], "cells": []}}
+    test.session_state[present(test.dataframe[0].key)] = {"selection": {"rows": places, "columns": [], "cells": []}}
     return test.run()
 
 
@@ -109,6 +113,7 @@ def test_runs_are_listed_newest_first_with_their_results(app: Open, kept: Histor
         "Seeds": "0, 1, 2",
         "State": "Finished",
         "Result": kept.get("job0").verdict,
+        "Files": "",
         "Device": "CPU (test)",
         "Spec": kept.get("job0").spec_hash,
         "Run": "job0",
@@ -195,13 +200,68 @@ def test_delete_asks_and_says_how_many(app: Open, kept: History, folder: Path) -
     assert said(test) == []
 
 
+def test_runs_are_kept_and_let_go(app: Open, kept: History) -> None:
+    test = select(app(), "failed_run", "job0")
+    assert test.button(key="runs.keep").label == "Keep"
+    test.button(key="runs.keep").click().run()
+    assert said(test)[0] == "2 runs kept."
+    assert {row["Run"] for row in table(test) if row["Files"] == "Kept"} == {"failed_run", "job0"}
+    test = select(test, "failed_run", "job1")
+    assert test.button(key="runs.keep").label == "Keep"
+    test = select(test, "job0")
+    assert test.button(key="runs.keep").label == "Let go"
+    test.button(key="runs.keep").click().run()
+    assert said(test)[0] == "1 run let go."
+    assert kept.pinned() == {"failed_run"}
+
+
+def test_what_cannot_be_kept_is_a_sentence(
+    app: Open, kept: History, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    JobFiles(folder).append("failed_run", " " * 6 * 2**20)
+    monkeypatch.setenv("REPLORA_MAX_DATA_MB", "10")
+    test = select(app(), "failed_run")
+    test.button(key="runs.keep").click().run()
+    assert "Runs that are kept may take 5 MB" in said(test)[0]
+    assert not test.exception
+
+
+def test_the_page_says_what_was_removed(app: Open, kept: History) -> None:
+    kept.note(["job0", "failed_run"], SNAPSHOTS_GONE)
+    kept.note(["failed_run"], ALL_GONE, SNAPSHOTS_GONE)
+    kept.pin(["job0"], True)
+    test = select(app(), "failed_run")
+    assert {row["Run"]: row["Files"] for row in table(test)} == {
+        "theory_run": "", "failed_run": "Removed", "job1": "", "job0": "Curves only, kept"
+    }  # fmt: skip
+    assert ALL_GONE in html(test)
+
+
+@pytest.mark.parametrize(
+    ("page", "kind", "spec"),
+    [
+        ("race", "race", RaceOptions().race().to_dict()),
+        ("data_efficiency", "study", study_to_dict(DataStudy())),
+        ("rates", "theory", MonteCarlo().to_dict()),
+    ],
+)
+def test_a_run_without_its_events_opens_and_says_why(
+    engine: Any, folder: Path, page: str, kind: str, spec: dict[str, Any]
+) -> None:
+    job = engine.jobs[engine.submit(kind, spec)]
+    job.state, job.told, job.notice = JobState.FINISHED, 0, ALL_GONE
+    test = open_page(page, run="job0")
+    assert not test.exception
+    assert ALL_GONE in said(test)
+
+
 def test_a_server_may_forbid_to_delete(app: Open, kept: History, monkeypatch: pytest.MonkeyPatch) -> None:
-    for value, errors in (("false", 0), ("perhaps", 1)):
+    for value, errors in (("none", 0), ("perhaps", 1)):
         monkeypatch.setenv("REPLORA_DELETE_RUNS", value)
         test = select(app(), "failed_run")
         assert not test.exception
         assert len(test.error) == errors
-        assert not [each for each in test.button if each.key == "runs.delete.sure"]
+        assert not [each for each in test.button if each.key in ("runs.delete.sure", "runs.keep")]
 
 
 def test_what_is_on_is_not_deleted(app: Open, kept: History, engine: Any) -> None:
@@ -314,10 +374,10 @@ def test_own_data_are_not_named(app: Open, kept: History) -> None:
         )
     test = app()
     test.selectbox(key="runs.task").set_value("own").run()
-    assert [each["Task"] for each in table(test)] == ["Own data", "Own data"]
+    assert [each["Task"] for each in table(test)] == ["Private data", "Private data"]
     select(test, "own_run_0")
     assert opened(test).url == "race?run=own_run_0"
-    assert facts_of("race", kept.get("own_run_0").spec)["Task"] == "Own data"
+    assert facts_of("race", kept.get("own_run_0").spec)["Task"] == "Private data"
     select(test, "own_run_0", "own_run_1")
     assert not test.exception
     assert test.dataframe[1].value.to_dict("records") == [{"Setting": "Rank", "A": "4", "B": "8"}]

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 from open_pages import html, open_page, press, query, said, standing
+from present import present
 from streamlit.testing.v1 import AppTest
+from synthetic_runs import write_recording
 
 from replora.jobs.engine import JobState
 from replora.options import options
@@ -34,8 +36,7 @@ def recordings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, study_events: Ca
             tuned=True,
             steps=400,
         )
-        text = "".join(to_line(each) + "\n" for each in study_events(spec))
-        (tmp_path / f"study_{task}.jsonl").write_text(text, encoding="utf-8")
+        write_recording(tmp_path / f"study_{task}.jsonl.gz", map(to_line, study_events(spec)))
     monkeypatch.setattr(recorded, "FOLDER", tmp_path)
     return tmp_path
 
@@ -46,7 +47,7 @@ def app(engine: Any, recordings: Path) -> Open:
 
 
 def buttons(test: AppTest) -> set[str]:
-    return {each.key for each in test.button}
+    return {present(each.key) for each in test.button}
 
 
 @pytest.mark.parametrize("warm", [False, True])
@@ -88,7 +89,7 @@ def test_six_controls_are_in_sight_and_all_options_are_there(app: Open, page: st
         side.segmented_control,
         side.pills,
     )
-    keys = {each.key.removeprefix(f"{page}.") for kind in kinds for each in kind}
+    keys = {present(each.key).removeprefix(f"{page}.") for kind in kinds for each in kind}
     declared = set(options(DataStudy if page == DATA else RateStudy))
     assert keys == declared
     box = side.expander[0]
@@ -172,10 +173,10 @@ def test_a_missing_and_a_corrupt_recording_are_sentences(app: Open, recordings: 
     assert "There is no recorded study of this task yet; press Run live." in standing(test)
     assert len(test.get("vega_lite_chart")) == 3
     assert not test.exception
-    path = recordings / "study_digits.jsonl"
-    path.write_text("{}\n", encoding="utf-8")
+    path = recordings / "study_digits.jsonl.gz"
+    write_recording(path, ["{}"])
     assert "Not an event of a study" in standing(app(RATE, task="digits"))
-    path.write_text("", encoding="utf-8")
+    write_recording(path, [])
     assert "holds no start of a study" in standing(app(RATE, task="digits"))
 
 

@@ -17,16 +17,18 @@ import pytest
 from fake_engine import FakeJob, told_studies
 from open_pages import html, open_page, query, said
 from PIL import Image
+from present import present
 from streamlit.testing.v1 import AppTest
+from synthetic_runs import write_recording
 
 from replora.catalog import ASSETS
 from replora.figures.export import png_bytes, png_of_svg, svg_text
 from replora.figures.heatmaps import Column, heatmaps_html, heatmaps_svg, png, scale_of
-from replora.figures.studies.teacher import TeacherPicture, teacher_figures
+from replora.figures.studies.teacher import PlottedTeacherStudy, teacher_figures
 from replora.jobs.engine import JobState
 from replora.options import options
 from replora.studies.events import (
-    MethodFacts,
+    MethodSizes,
     Progress,
     Sketch,
     StudentFinished,
@@ -36,13 +38,13 @@ from replora.studies.events import (
     TeachersDrawn,
 )
 from replora.studies.lines import read_study_events, to_line
-from replora.studies.selection import only_students
+from replora.studies.selection import only
 from replora.studies.spec import TeacherStudy
 from replora.studies.teachers.summary import summarize_teacher
 from replora.ui.live import recordings
 from replora.ui.live.standing import Standing
 from replora.ui.studies.state import SelectedStudy, Selection, ShownStudy
-from replora.ui.studies.teacher_pictures import heatmap_columns, teacher_picture
+from replora.ui.studies.teacher_pictures import heatmap_columns, plotted_teacher_study
 
 PAGE = "recover_update"
 Open = Callable[..., AppTest]
@@ -59,7 +61,7 @@ def synthetic(spec: TeacherStudy) -> Iterator[StudyEvent]:
     """A plausible study: tied RepLoRA is best, and RepLoRA diverges at 0.03."""
     noise = random.Random(0)
     sketch = Sketch([[1.0, -2.0]], [[0.5], [0.25]], [[1.0, -2.0]], [[0.5], [0.25]])
-    sizes = tuple(MethodFacts(name, 1000, 100) for name in spec.students)
+    sizes = tuple(MethodSizes(name, 1000, 100) for name in spec.students)
     yield StudyStarted(
         spec, spec.count(), 2, sizes, 100, "dinov2_small_6", "CPU (test)", "float32", 2, {"replora": "0"}
     )
@@ -84,8 +86,8 @@ def synthetic(spec: TeacherStudy) -> Iterator[StudyEvent]:
 def app(engine: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Open:
     engine.tells["study"] = told_studies(synthetic)
     for teacher in ("tied", "untied"):
-        text = "".join(to_line(each) + "\n" for each in synthetic(dataclasses.replace(WHOLE, teacher=teacher)))
-        (tmp_path / f"teacher_{teacher}.jsonl").write_text(text, encoding="utf-8")
+        events = synthetic(dataclasses.replace(WHOLE, teacher=teacher))
+        write_recording(tmp_path / f"teacher_{teacher}.jsonl.gz", map(to_line, events))
     monkeypatch.setattr(recordings, "FOLDER", tmp_path)
     return partial(open_page, PAGE)
 
@@ -115,7 +117,7 @@ def test_six_controls_are_in_sight_and_all_options_are_there(app: Open) -> None:
         *(side.select_slider, side.selectbox, side.number_input, side.text_input, side.toggle),
         *(side.segmented_control, side.pills),
     )
-    keys = {each.key.removeprefix(f"{PAGE}.") for kind in kinds for each in kind}
+    keys = {present(each.key).removeprefix(f"{PAGE}.") for kind in kinds for each in kind}
     assert keys == set(options(TeacherStudy))
     box = side.expander[0]
     hidden = (box.select_slider, box.selectbox, box.number_input, box.text_input, box.toggle, box.pills)
@@ -220,7 +222,7 @@ def shown(events: list[StudyEvent], spec: TeacherStudy) -> ShownStudy[Any]:
 def test_figures_hold_from_the_empty_case_on_and_only_their_data_move(spec: TeacherStudy) -> None:
     events = list(synthetic(spec))
     counts = (0, 1, 12, len(events))
-    drawn = [teacher_figures(teacher_picture(shown(events[:count], spec), spec.examples[-1])) for count in counts]
+    drawn = [teacher_figures(plotted_teacher_study(shown(events[:count], spec), spec.examples[-1])) for count in counts]
     for several in zip(*drawn, strict=True):
         assert all(each.spec == several[0].spec for each in several)
         assert "Nothing measured yet" in svg_text(several[0])
@@ -234,7 +236,7 @@ def test_figures_hold_from_the_empty_case_on_and_only_their_data_move(spec: Teac
     ratios = [each["y"] for each in drawn[-1][1].data["points"] if each["role"] == "dot" and each["series"] == "tied"]
     assert len(ratios) == len(spec.examples)
     assert all(0.4 < each < 0.6 for each in ratios)
-    assert teacher_figures(TeacherPicture([1.0]))[0].data["lines"] == []
+    assert teacher_figures(PlottedTeacherStudy([1.0]))[0].data["lines"] == []
 
 
 def test_heat_maps_share_the_scale_of_the_hidden_update() -> None:
@@ -256,31 +258,34 @@ def test_heat_maps_share_the_scale_of_the_hidden_update() -> None:
 
 def test_fewer_students_are_a_study_of_their_own() -> None:
     events = list(synthetic(WHOLE))
-    part = only_students(events, ["tied", "lora"])
+    part = only(events, ["tied", "lora"])
     summary = summarize_teacher(part)
     assert summary is not None
     assert summary.spec.students == ("lora", "tied")
     assert summary.runs_done == summary.started.runs == 48
+    told = [(event.runs_done, event.runs) for event in part if isinstance(event, Progress)]
+    assert told
+    assert all(done <= runs == 48 for done, runs in told)
     assert summary.seconds == pytest.approx(40.0 * 48 / 120)
     with pytest.raises(ValueError, match="The study has none of head"):
-        only_students(events, ["head"])
+        only(events, ["head"])
 
 
 def test_the_recorded_studies_show_what_the_page_says_of_them() -> None:
     """Teacher tied, 64 images, rates tuned for both: tied RepLoRA's error is at most 0.7 of LoRA's."""
     found = {}
     for teacher in ("tied", "untied"):
-        summary = summarize_teacher(read_study_events(ASSETS / "recorded" / f"teacher_{teacher}.jsonl"))
+        summary = summarize_teacher(read_study_events(ASSETS / "recorded" / f"teacher_{teacher}.jsonl.gz"))
         assert summary is not None
         assert summary.finished
         assert summary.spec.teacher == teacher
         assert summary.spec.seeds == (0, 1, 2, 3, 4)
-        found[teacher] = {(each.student, each.examples): each.interval for each in summary.ratios}
+        found[teacher] = {(each.student, each.examples): present(each.interval) for each in summary.ratios}
         if teacher == "tied":
             off = {name: sum(summary.chosen(name, 64).delta_errors) for name in summary.spec.students}  # type: ignore
             assert min(off, key=lambda name: off[name]) == "tied"
     assert found["tied"]["tied", 64].mean <= 0.7
-    assert found["tied"]["tied", 64].high <= 0.7
+    assert present(found["tied"]["tied", 64].high) <= 0.7
     assert found["tied"]["tied", 64].mean < found["tied"]["lora_tied", 64].mean < 1
-    assert found["untied"]["tied", 256].low > 1
-    assert found["untied"]["trunk", 64].high < 1
+    assert present(found["untied"]["tied", 256].low) > 1
+    assert present(found["untied"]["trunk", 64].high) < 1

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from open_pages import html, open_page, query, said
 from streamlit.testing.v1 import AppTest
+from synthetic_runs import write_recording
 
 from replora.jobs.engine import JobState
 from replora.simulation.specs import MonteCarlo
@@ -113,7 +114,7 @@ def test_a_missing_recording_is_a_sentence(app: Open, monkeypatch: pytest.Monkey
     test = app("rates")
     assert not test.exception
     assert "No recorded run" in html(test)
-    (tmp_path / "rates_over.jsonl").write_text("{}\n", encoding="utf-8")
+    write_recording(tmp_path / "rates_over.jsonl.gz", ["{}"])
     assert "cannot be read" in html(app("rates"))
 
 

@@ -27,7 +27,7 @@ class RunParts:
 
 
 @dataclass(frozen=True)
-class ExpertsPicture:
+class PlottedExperts:
     """Layers (those with an update), layer, head and query count from 0."""
 
     layers: Sequence[int]
@@ -38,12 +38,12 @@ class ExpertsPicture:
     runs: Sequence[RunParts]
 
 
-def experts_figures(picture: ExpertsPicture) -> list[Figure]:
+def experts_figures(picture: PlottedExperts) -> list[Figure]:
     """Both."""
     return [parts_figure(picture), kl_figure(picture)]
 
 
-def parts_figure(picture: ExpertsPicture) -> Figure:
+def parts_figure(picture: PlottedExperts) -> Figure:
     """Routing part and expert part of the change of the output, layer by layer."""
     roles = ("thin", "main", "ring", "dot", "label", "message")
     layers = picture.layers
@@ -66,18 +66,16 @@ def parts_figure(picture: ExpertsPicture) -> Figure:
         plot.labels(wanted, last, gap=min(0.1, 0.94 / len(wanted)))
     else:
         plot.text("message", NOTHING, first, roof / 2)
-    return Figure(
+    return plot.figure(
         key="parts",
         title="Routing part and expert part",
         unit="size against the base output in %, mean over heads",
         description="Line chart over the layers that have an update: the thick line of a run is the part of the change "
         "that moved experts make, the thin one the part that moved gates make.",
-        spec=plot.spec(),
-        data=plot.data(),
     )
 
 
-def kl_figure(picture: ExpertsPicture) -> Figure:
+def kl_figure(picture: PlottedExperts) -> Figure:
     """How far the gates of each query moved, on the chosen head; a rule at the chosen query."""
     roles = ("x", "thin", "small", "dot", "label", "corner", "message")
     count = len(picture.tokens)
@@ -100,12 +98,10 @@ def kl_figure(picture: ExpertsPicture) -> Figure:
         plot.labels(wanted, count)
     else:
         plot.text("message", NOTHING, 1, roof / 2)
-    return Figure(
+    return plot.figure(
         key="kl",
         title="How far the gates moved",
         unit=f"KL(after \u2016 before) of each query in nats, layer {picture.layer + 1}, head {picture.head + 1}",
         description="Line chart over the tokens of the example: the divergence of each query's gates from those the "
         "head would have without its update; a dashed rule marks the chosen query.",
-        spec=plot.spec(),
-        data=plot.data(),
     )

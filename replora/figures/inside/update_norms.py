@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from replora.events import RateChanged
-from replora.figures.chart import Drawing, chart_spec
 from replora.figures.figure import Figure
+from replora.figures.plot import Plot
 from replora.figures.race.curves import Curve, Point, curves, delta_norms, mean_points, thinned
+from replora.figures.race.drawing import (
+    draw_earlier,
+    draw_mean,
+    draw_rate_changes,
+    name_ends,
+    step_plot,
+)
 from replora.figures.race.figures import HIGH, MESSAGE, PlottedRace, norm_figure
 from replora.figures.scales import format_rate, nice_ceiling
 from replora.figures.style import title_of
+from replora.methods import OURS, REFERENCE
 
 LEAST_RATIO = 2.0
 TIMES = "\u00d7"
@@ -27,24 +34,22 @@ def norm_ratio_figure(picture: PlottedRace) -> Figure:
     found = norm_ratios(curves(picture.events, delta_norms))
     mean = mean_points(found)
     roof = nice_ceiling(max([LEAST_RATIO, *(1.1 * value for _, value in mean)]), RATIO_STEPS)
-    drawing = Drawing(picture.spec.steps, 0.0, roof)
-    drawing.line("earlier", "equal", "replora", [(0, 1.0), (picture.spec.steps, 1.0)])
+    plot = step_plot(picture.spec.steps, 0.0, roof, {"ratio": f"{title_of(OURS)} / {title_of(REFERENCE)}"}, ".2f")
+    draw_earlier(plot, OURS, [(0, 1.0), (picture.spec.steps, 1.0)], "equal")
     if len(found) > 1:
         for curve in found:
-            drawing.line("run", f"seed {curve.seed}", "replora", thinned(curve.points))
-    drawing.line("mean", "mean", "replora", thinned(mean))
-    drawing.value_at("ratio", thinned(mean))
+            plot.line("faint", OURS, thinned(curve.points), f"seed {curve.seed}")
+    draw_mean(plot, OURS, thinned(mean), "mean", dots=False)
+    plot.value_at("ratio", thinned(mean))
     if mean:
-        drawing.labels({"replora": (mean[-1], f"{TIMES} {mean[-1][1]:.1f}")})
-    _annotate(drawing, picture, found)
-    return Figure(
+        name_ends(plot, {OURS: (mean[-1], f"{TIMES} {mean[-1][1]:.1f}")})
+    _annotate(plot, picture, found)
+    return plot.figure(
         "norm_ratio",
-        f"{title_of('replora')}'s norm over {title_of('lora')}'s",
+        f"{title_of(OURS)}'s norm over {title_of(REFERENCE)}'s",
         _unit(picture),
         "Line chart of the norm of RepLoRA's delta_weight divided by that of LoRA's against the training step, with a "
         "line at one: above it RepLoRA has moved further in as many steps.",
-        chart_spec(hover={"ratio": "RepLoRA / LoRA"}, value_format=".2f"),
-        drawing.data(),
     )
 
 
@@ -52,9 +57,9 @@ def norm_ratios(found: Sequence[Curve]) -> list[Curve]:
     """RepLoRA over LoRA for each seed of which both lived, at the steps at which LoRA has moved at all."""
     alive = {(each.method, each.seed): each for each in found if each.diverged is None}
     return [
-        Curve("replora", seed, _quotients(ours.points, alive["lora", seed].points))
+        Curve(OURS, seed, _quotients(ours.points, alive[REFERENCE, seed].points))
         for (method, seed), ours in alive.items()
-        if method == "replora" and ("lora", seed) in alive
+        if method == OURS and (REFERENCE, seed) in alive
     ]
 
 
@@ -63,27 +68,24 @@ def _quotients(ours: Sequence[Point], theirs: Sequence[Point]) -> tuple[Point, .
     return tuple((step, value / by_step[step]) for step, value in ours if by_step.get(step))
 
 
-def _annotate(drawing: Drawing, picture: PlottedRace, found: Sequence[Curve]) -> None:
+def _annotate(plot: Plot, picture: PlottedRace, found: Sequence[Curve]) -> None:
     """Where the rate changed, what is recorded, and what is missing."""
-    for event in picture.events:
-        if isinstance(event, RateChanged):
-            rates = ", ".join(format_rate(rate) for rate in dict.fromkeys(event.learning_rates))
-            drawing.rule("rate", event.step, f"rate {rates}", HIGH + 0.02)
+    draw_rate_changes(plot, picture.events, HIGH + 0.02)
     if picture.recorded:
-        drawing.text("stamp", "recorded", drawing.steps, HIGH)
-    if not any(each.points for each in found):
-        drawing.text("message", _missing(picture), drawing.steps / 2, MESSAGE)
+        plot.stamp(HIGH)
+    if not any(curve.points for curve in found):
+        plot.message(_missing(picture), MESSAGE)
 
 
 def _missing(picture: PlottedRace) -> str:
-    if not {"lora", "replora"} <= {run.method.name for run in picture.spec.runs}:
+    if not {OURS, REFERENCE} <= {run.method.name for run in picture.spec.runs}:
         return "Needs both methods"
     if any(each.diverged is not None for each in curves(picture.events, delta_norms)):
         return "No pair of runs is left"
-    return picture.message or "Nothing measured yet"
+    return picture.message
 
 
 def _unit(picture: PlottedRace) -> str:
     """Whether both had one learning rate, without which the ratio says little."""
-    rates = {run.learning_rate for run in picture.spec.runs if run.method.name in ("lora", "replora")}
+    rates = {run.learning_rate for run in picture.spec.runs if run.method.name in (OURS, REFERENCE)}
     return f"one learning rate, {format_rate(rates.pop())}" if len(rates) == 1 else "their learning rates differ"

@@ -8,6 +8,9 @@ from itertools import accumulate
 from statistics import fmean
 
 from replora.events import Diverged, Evaluated, Event, PerRun, Step, started_of
+from replora.methods import OURS, REFERENCE
+
+MOST_POINTS = 300  # of a curve
 
 Point = tuple[float, float]
 Reader = Callable[[Event], PerRun | None]
@@ -78,16 +81,16 @@ def mean_points(curves: Sequence[Curve]) -> list[Point]:
     return [(step, fmean(values[step])) for step in sorted(values)]
 
 
-def differences(curves: Sequence[Curve], method: str = "replora", reference: str = "lora") -> list[Curve]:
+def differences(curves: Sequence[Curve], method: str = OURS, reference: str = REFERENCE) -> list[Curve]:
     """`method` minus `reference` for each seed that has both and of which neither diverged, step by step."""
     found = {(each.method, each.seed): each for each in curves if each.diverged is None}
     pairs = [
-        (found[method, seed], found[reference, seed])
+        (found[method, seed], dict(found[reference, seed].points))
         for name, seed in found
         if name == method and (reference, seed) in found
     ]
     return [
-        Curve(method, ours.seed, tuple((step, value - dict(theirs.points)[step]) for step, value in ours.points))
+        Curve(method, ours.seed, tuple((step, value - theirs[step]) for step, value in ours.points))
         for ours, theirs in pairs
     ]
 
@@ -101,7 +104,7 @@ def trailing_mean(points: Sequence[Point], window: int) -> list[Point]:
     ]
 
 
-def thinned(points: Sequence[Point], limit: int = 300) -> list[Point]:
+def thinned(points: Sequence[Point], limit: int = MOST_POINTS) -> list[Point]:
     """At most about `limit` points, evenly chosen, the last one always among them."""
     stride = -(-len(points) // limit)
     if stride <= 1:

@@ -8,10 +8,11 @@ from itertools import pairwise
 from math import log
 
 from replora.config import Race
-from replora.events import Event, RateChanged, started_of
-from replora.figures.chart import Drawing, chart_spec
+from replora.events import Event, started_of
 from replora.figures.figure import Figure
+from replora.figures.plot import Plot
 from replora.figures.race.curves import (
+    MOST_POINTS,
     Curve,
     Point,
     Reader,
@@ -26,26 +27,41 @@ from replora.figures.race.curves import (
     trailing_mean,
     training_losses,
 )
-from replora.figures.scales import format_rate, nice_ceiling
-from replora.figures.style import STYLES, title_of
-from replora.wording import MINUS, signed
+from replora.figures.race.drawing import (
+    draw_earlier,
+    draw_lost_run,
+    draw_mean,
+    draw_rate_changes,
+    draw_rule,
+    name_ends,
+    step_plot,
+)
+from replora.figures.scales import nice_ceiling
+from replora.figures.style import PAIR_SERIES, STYLES, title_of
+from replora.methods import OURS, REFERENCE
+from replora.wording import MINUS, count, signed
 
 SMOOTHING = 10  # steps
 LEAST_DIFFERENCE = 10.0  # points either side of zero, so that noise is not blown up to fill the picture
 LOW, MESSAGE, HIGH = 0.06, 0.6, 0.94  # where texts keep clear of frame and zero line, as shares of the height
 LEAST_NORM = 0.5
 COARSE = (1.0, 2.0, 5.0, 10.0)
+POINTS, LEAST_POINTS = 600, 40  # of all curves of a picture together, and of each, while the race is on
 
 
 @dataclass(frozen=True)
 class PlottedRace:
-    """What the figures of a race show: it so far, earlier ones in grey, and what to say while there is nothing."""
+    """What the figures of a race show: it so far, earlier ones in grey, and what to say while there is nothing.
+
+    moving: it is on, and pictures follow each other; the more curves there are, the fewer points each then has.
+    """
 
     spec: Race
     events: Sequence[Event] = ()
     earlier: Sequence[Sequence[Event]] = ()
     recorded: bool = False
     message: str = ""
+    moving: bool = False
 
 
 def race_figures(picture: PlottedRace) -> list[Figure]:
@@ -61,17 +77,15 @@ def race_figures(picture: PlottedRace) -> list[Figure]:
 def accuracy_figure(picture: PlottedRace) -> Figure:
     """Test accuracy in per cent, at each evaluation."""
     found = curves(picture.events, accuracies)
-    drawing = Drawing(picture.spec.steps, 0.0, 100.0)
-    _draw_earlier(drawing, picture, accuracies)
-    _draw_methods(drawing, found, dots=True)
-    _annotate(drawing, picture, found, stamp=LOW)
-    return Figure(
+    plot = step_plot(picture.spec.steps, 0.0, 100.0, _hover_titles(picture), ".1f", "d")
+    _draw_earlier(plot, picture, accuracies)
+    _draw_methods(plot, picture, found, dots=True)
+    _annotate(plot, picture, found, stamp=LOW)
+    return plot.figure(
         "accuracy",
         "Test accuracy",
-        f"% of {_tested(picture)} test examples",
+        f"% of {count(_tested(picture))} test examples",
         "Line chart of test accuracy in per cent against the training step, one line for each method.",
-        chart_spec(hover=_hover_titles(picture), value_format=".1f", axis_format="d"),
-        drawing.data(),
     )
 
 
@@ -88,34 +102,30 @@ def difference_figure(picture: PlottedRace) -> Figure:
     earlier = [differences(curves(each, accuracies)) for each in picture.earlier]
     shown = [abs(value) for each in (found, *earlier) for curve in each for _, value in curve.points]
     bound = nice_ceiling(max([LEAST_DIFFERENCE, *(1.35 * each for each in shown)]))  # room for the corners
-    drawing = Drawing(picture.spec.steps, -bound, bound)
-    for number, each in enumerate(earlier):
-        drawing.line("earlier", f"earlier {number}", "replora", mean_points(each))
-    drawing.text("corner", f"{title_of('replora')} ahead", 0, HIGH, "replora")
-    drawing.text("corner", f"{title_of('lora')} ahead", 0, LOW, "lora")
-    mean = mean_points(found)
-    drawing.line("area", "above", "replora", [(step, max(0.0, value)) for step, value in with_crossings(mean)])
-    drawing.line("area", "below", "lora", [(step, min(0.0, value)) for step, value in with_crossings(mean)])
+    plot = step_plot(picture.spec.steps, -bound, bound, {"difference": "difference"}, "+.1f", "+d", ("band", "zero"))
+    limit = _limit(picture, len(found) + 3)
+    plot.rule("zero", 0.0)
+    for number, others in enumerate(earlier):
+        draw_earlier(plot, OURS, thinned(mean_points(others), limit), f"earlier {number}")
+    plot.text("corner", f"{title_of(OURS)} ahead", *plot.share(0, HIGH), OURS)
+    plot.text("corner", f"{title_of(REFERENCE)} ahead", *plot.share(0, LOW), REFERENCE)
+    mean = thinned(mean_points(found), limit)
+    plot.band(OURS, [(step, 0.0, max(0.0, value)) for step, value in with_crossings(mean)], "above")
+    plot.band(REFERENCE, [(step, min(0.0, value), 0.0) for step, value in with_crossings(mean)], "below")
     if len(found) > 1:
         for curve in found:
-            drawing.line("run", f"seed {curve.seed}", "replora", curve.points)
-    drawing.line("mean", "mean", "replora", mean)
-    drawing.line("dots", "mean", "replora", mean)
-    drawing.value_at("difference", mean)
+            plot.line("faint", PAIR_SERIES, thinned(curve.points, limit), f"seed {curve.seed}")
+    draw_mean(plot, PAIR_SERIES, mean, "mean")
+    plot.value_at("difference", mean)
     if mean:
-        step, value = mean[-1]
-        drawing.labels({"replora": ((step, value), signed(value))})
-    _annotate(drawing, picture, found, paired=True, stamp=LOW)
-    return Figure(
+        name_ends(plot, {PAIR_SERIES: (mean[-1], signed(mean[-1][1]))})
+    _annotate(plot, picture, found, paired=True, stamp=LOW)
+    return plot.figure(
         "difference",
-        f"{title_of('replora')} {MINUS} {title_of('lora')}",
+        f"{title_of(OURS)} {MINUS} {title_of(REFERENCE)}",
         "percentage points of test accuracy",
         "Line chart of the test accuracy of RepLoRA minus that of LoRA in percentage points against the training step, "
         "with a line at zero: above it RepLoRA is ahead, below it LoRA.",
-        chart_spec(
-            hover={"difference": "difference"}, value_format="+.1f", axis_format="+d", zero_line=True, areas=True
-        ),
-        drawing.data(),
     )
 
 
@@ -124,17 +134,15 @@ def loss_figure(picture: PlottedRace) -> Figure:
     found = curves(picture.events, training_losses)
     guess = log(_classes(picture))  # the loss of guessing
     roof = nice_ceiling(min(max(_largest(found), 1.1 * guess), 4 * guess))
-    drawing = Drawing(picture.spec.steps, 0.0, roof)
-    _draw_earlier(drawing, picture, training_losses, smoothing=SMOOTHING)
-    _draw_methods(drawing, found, smoothing=SMOOTHING)
-    _annotate(drawing, picture, found)
-    return Figure(
+    plot = step_plot(picture.spec.steps, 0.0, roof, _hover_titles(picture), ".4f")
+    _draw_earlier(plot, picture, training_losses, smoothing=SMOOTHING)
+    _draw_methods(plot, picture, found, smoothing=SMOOTHING)
+    _annotate(plot, picture, found)
+    return plot.figure(
         "loss",
         "Training loss",
         f"thin: each batch of {picture.spec.batch_size}; thick: mean of the last {SMOOTHING} steps",
         "Line chart of the training loss against the training step, one line for each method.",
-        chart_spec(hover=_hover_titles(picture), value_format=".4f"),
-        drawing.data(),
     )
 
 
@@ -146,17 +154,15 @@ def norm_figure(picture: PlottedRace) -> Figure:
     largest = _largest(found + earlier)
     sane = min(largest, 3 * _largest(alive)) if alive else largest  # a run that diverges may be anywhere
     roof = nice_ceiling(max(sane, LEAST_NORM), COARSE)
-    drawing = Drawing(picture.spec.steps, 0.0, roof)
-    _draw_earlier(drawing, picture, delta_norms)
-    _draw_methods(drawing, found)
-    _annotate(drawing, picture, found)
-    return Figure(
+    plot = step_plot(picture.spec.steps, 0.0, roof, _hover_titles(picture), ".3f")
+    _draw_earlier(plot, picture, delta_norms)
+    _draw_methods(plot, picture, found)
+    _annotate(plot, picture, found)
+    return plot.figure(
         "norm",
         "Norm of delta_weight",
         "Frobenius, all adapted matrices together",
         "Line chart of the norm of all delta_weight against the training step, one line for each method.",
-        chart_spec(hover=_hover_titles(picture), value_format=".3f"),
-        drawing.data(),
     )
 
 
@@ -184,61 +190,68 @@ def _hover_titles(picture: PlottedRace) -> dict[str, str]:
     return {method: title_of(method) for method in STYLES if method in raced}
 
 
-def _draw_methods(drawing: Drawing, found: Sequence[Curve], *, smoothing: int = 1, dots: bool = False) -> None:
+def _limit(picture: PlottedRace, curves: int) -> int:
+    """How many points a curve has, beside those of earlier races one of so many."""
+    if not picture.moving:
+        return MOST_POINTS
+    methods = len({run.method.name for run in picture.spec.runs})
+    return max(LEAST_POINTS, min(MOST_POINTS, POINTS // (curves + methods * len(picture.earlier))))
+
+
+def _draw_methods(
+    plot: Plot, picture: PlottedRace, found: Sequence[Curve], *, smoothing: int = 1, dots: bool = False
+) -> None:
     """The runs thin and their mean thick, with a name at its end; a single run that is not smoothed is its own mean."""
     ends = {}
+    limit = _limit(picture, len(found) + len(methods_of(found)) * (2 if dots else 1) or 1)
     for method in methods_of(found):
-        own = [each for each in found if each.method == method]
+        own = [curve for curve in found if curve.method == method]
         if len(own) > 1 or smoothing > 1:
             for curve in own:
-                drawing.line("run", f"{method} {curve.seed}", method, thinned(curve.points))
+                plot.line("faint", method, thinned(curve.points, limit), f"{method} {curve.seed}")
         exact = mean_points(counted(own, method))
         mean = trailing_mean(exact, smoothing)
-        drawing.line("mean", method, method, thinned(mean))
-        if dots:
-            drawing.line("dots", method, method, thinned(mean))
-        drawing.value_at(method, thinned(exact))
+        draw_mean(plot, method, thinned(mean, limit), method, dots)
+        plot.value_at(method, thinned(exact, limit))
         if mean:
-            gone = " diverged" if all(each.diverged is not None for each in own) else ""
+            gone = " diverged" if all(curve.diverged is not None for curve in own) else ""
             ends[method] = (mean[-1], title_of(method) + gone)
-    drawing.labels(ends)
+    name_ends(plot, ends)
 
 
-def _draw_earlier(drawing: Drawing, picture: PlottedRace, read: Reader, smoothing: int = 1) -> None:
+def _draw_earlier(plot: Plot, picture: PlottedRace, read: Reader, smoothing: int = 1) -> None:
+    limit = _limit(picture, 2 * len(picture.spec.runs))
     for number, events in enumerate(picture.earlier):
         found = curves(events, read)
         for method in methods_of(found):
             mean = trailing_mean(mean_points(counted(found, method)), smoothing)
-            drawing.line("earlier", f"earlier {number} {method}", method, thinned(mean))
+            draw_earlier(plot, method, thinned(mean, limit), f"earlier {number} {method}")
 
 
 def _annotate(
-    drawing: Drawing, picture: PlottedRace, found: Sequence[Curve], *, paired: bool = False, stamp: float = HIGH
+    plot: Plot, picture: PlottedRace, found: Sequence[Curve], *, paired: bool = False, stamp: float = HIGH
 ) -> None:
     """Where the learning rate changed, where a run diverged, what is recorded, and what is missing."""
     top = HIGH - 0.12 if paired else HIGH + 0.02  # the corner of the difference is taken
-    for event in picture.events:
-        if isinstance(event, RateChanged):
-            rates = ", ".join(format_rate(rate) for rate in dict.fromkeys(event.learning_rates))
-            drawing.rule("rate", event.step, f"rate {rates}", top)
-    lost = [each for each in curves(picture.events, delta_norms) if each.diverged is not None]
+    draw_rate_changes(plot, picture.events, top)
+    lost = [curve for curve in curves(picture.events, delta_norms) if curve.diverged is not None]
     several = len({run.seed for run in picture.spec.runs}) > 1
     for curve in lost:
         what = f"{title_of(curve.method)} diverged" + (f", seed {curve.seed}" if several else "")
-        drawing.rule("lost", curve.diverged or 0, what if paired else "", top)
+        draw_rule(plot, "x", curve.diverged or 0, what if paired else "", top)
     for curve in found:
         if curve.diverged is not None and curve.points:
-            drawing.cross(curve.method, curve.points[-1], f"seed {curve.seed} diverged" if several else "")
+            draw_lost_run(plot, curve.method, curve.points[-1], f"seed {curve.seed} diverged" if several else "")
     if picture.recorded:
-        drawing.text("stamp", "recorded", drawing.steps, stamp)
-    if not any(each.points for each in found):
-        drawing.text("message", _missing(picture, paired, bool(lost)), drawing.steps / 2, MESSAGE)
+        plot.stamp(stamp)
+    if not any(curve.points for curve in found):
+        plot.message(_missing(picture, paired, bool(lost)), MESSAGE)
 
 
 def _missing(picture: PlottedRace, paired: bool, lost: bool) -> str:
     raced = {run.method.name for run in picture.spec.runs}
-    if paired and not {"lora", "replora"} <= raced:
+    if paired and not {OURS, REFERENCE} <= raced:
         return "Needs both methods"
     if paired and lost:
         return "No pair of runs is left"
-    return picture.message or "Nothing measured yet"
+    return picture.message

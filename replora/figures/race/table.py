@@ -1,11 +1,10 @@
-"""The numbers behind the pictures, as rows for a table and as CSV."""
+"""The numbers behind the pictures, as rows of a table."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
 from replora.config import METHOD_TITLES
-from replora.csv_text import csv_text
 from replora.events import Evaluated, Event, PerRun, Step, started_of
 
 Row = dict[str, float | None]
@@ -39,14 +38,6 @@ def number_rows(events: Sequence[Event], *, evaluations_only: bool = False) -> l
             row.update(_columns(names, "learning rate", event.learning_rates))
     evaluated = {event.step for event in events if isinstance(event, Evaluated)}
     return [rows[step] for step in sorted(rows) if step in evaluated or not evaluations_only]
-
-
-def to_csv(rows: Sequence[Row]) -> str:
-    """The rows as CSV with a header line; empty text where there are none."""
-    if not rows:
-        return ""
-    names = list(rows[0])
-    return csv_text(names, ([row[name] for name in names] for row in rows))
 
 
 def _columns(names: Sequence[str], quantity: str, values: PerRun, change: Callable[[float], float] = float) -> Row:

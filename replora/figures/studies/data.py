@@ -25,8 +25,10 @@ from replora.figures.studies.estimates import (
     no_pair,
     percents,
 )
-from replora.figures.style import INK_SERIES, NEUTRAL_SERIES, OTHER_SERIES, title_of
-from replora.wording import signed
+from replora.figures.style import INK_SERIES, OTHER_SERIES, title_of
+from replora.methods import HEAD, OURS, REFERENCE
+from replora.statistics.data_needed import DataNeeded
+from replora.wording import count, signed
 
 ACCURACY_ROLES = (
     "band", "y", "x", "main", "reach", "dot", "cross", "label", "room", "note", "aside", "over", "stamp",
@@ -39,23 +41,7 @@ SHARED_ROLES = ("zero", "thin", "main", "small", "dot", "label", "room", "corner
 
 
 @dataclass(frozen=True)
-class Needed:
-    """The data fraction with which a method reaches `target`, the reference's accuracy (per cent) with the most data.
-
-    value: None where it does not. low, high: its interval, None where there is none or its end is not reached.
-    text: value and interval in words.
-    """
-
-    method: str
-    target: float
-    value: float | None = None
-    low: float | None = None
-    high: float | None = None
-    text: str = ""
-
-
-@dataclass(frozen=True)
-class DataPicture:
+class PlottedDataStudy:
     """What the figures show; accuracies in per cent, differences in points.
 
     chosen: the rate of each method by fraction. shared: by rate, differences with that one rate for both, empty where
@@ -67,7 +53,7 @@ class DataPicture:
     loss: Curves = field(default_factory=dict)
     pair: tuple[str, str] | None = None
     difference: Sequence[Estimate] = ()
-    needed: Needed | None = None
+    needed: DataNeeded | None = None
     chosen: Mapping[str, Mapping[float, float]] = field(default_factory=dict)
     rates: Sequence[float] = ()
     shared: Mapping[float, Sequence[Estimate]] = field(default_factory=dict)
@@ -77,7 +63,7 @@ class DataPicture:
     message: str = ""
 
 
-def data_figures(picture: DataPicture) -> list[Figure]:
+def data_figures(picture: PlottedDataStudy) -> list[Figure]:
     """Accuracy and difference; then the chosen rates where they are tuned, else what other shared rates would give,
     or, where only one rate was run, the loss.
     """
@@ -88,49 +74,51 @@ def data_figures(picture: DataPicture) -> list[Figure]:
     return [accuracy_figure(picture), difference_figure(picture), third]
 
 
-def accuracy_figure(picture: DataPicture) -> Figure:
+def accuracy_figure(picture: PlottedDataStudy) -> Figure:
     """Test accuracy against data fraction, and the data needed read off."""
     values = known(picture.accuracy)
     low, high = percents(values)
     rows = len(lost_methods(picture.accuracy))
     margin = (0.16 + 0.26 * rows) * (high - low) if rows else 0.0
     plot = _plot(picture, (low - margin, high), ACCURACY_ROLES, ACCURACY_AXIS)
-    if picture.needed and values:
+    if picture.needed and picture.needed.is_told and values:
         _read_off(plot, picture.needed)
     draw_curves(plot, picture.accuracy)
     draw_lost(plot, picture.accuracy, 0.15)
-    _room(plot)
+    plot.keep_room(title_of(HEAD))
     finish(plot, empty=not values, recorded=picture.recorded, message=picture.message, low=True)
-    tested = f"% of {picture.test_examples:,} test examples" if picture.test_examples else "% of the test examples"
-    return Figure(
+    tested = f"% of {count(picture.test_examples)} test examples" if picture.test_examples else "% of the test examples"
+    return plot.figure(
         "accuracy",
         "Test accuracy",
         f"{tested}; bands: 95 % over seeds",
         "Line chart of test accuracy in per cent against the fraction of the training data on a logarithmic axis, one "
         "line for each method with a 95 % band over seeds. A level line marks the accuracy that the reference has with "
         "the most data, an upright one the fraction with which the other method reaches it.",
-        plot.spec(),
-        plot.data(),
     )
 
 
-def _read_off(plot: Plot, needed: Needed) -> None:
+def _read_off(plot: Plot, needed: DataNeeded) -> None:
     """The reference's accuracy as a level rule, where it is reached as an upright one, the interval along the first."""
+    if needed.target is None:
+        return
     left, right = plot.x
-    plot.rule("y", needed.target)
+    target = 100 * needed.target
+    plot.rule("y", target)
     if needed.value is None:
-        share = plot.share_of_y(needed.target)
+        share = plot.share_of_y(target)
         y = plot.share(0, share + (0.06 if share < 0.85 else -0.06))[1]
         plot.text("note", f"not reached by {title_of(needed.method)}", left, y, needed.method)
         return
     plot.rule("x", needed.value, needed.method)
     if needed.low is not None:
-        plot.span("reach", needed.method, needed.target, needed.low, needed.high or right, needed.text)
+        high = right if needed.open_high or needed.high is None else needed.high
+        plot.span("reach", needed.method, target, needed.low, high, needed.text())
     role = "aside" if needed.value > 0.2 else "note"
-    plot.text(role, needed.text, needed.value, plot.share(0, 0.17)[1], needed.method)
+    plot.text(role, needed.text(), needed.value, plot.share(0, 0.17)[1], needed.method)
 
 
-def difference_figure(picture: DataPicture) -> Figure:
+def difference_figure(picture: PlottedDataStudy) -> Figure:
     """Paired difference against data fraction."""
     ends = difference_ends(picture.difference)
     plot = _plot(picture, ends, DIFFERENCE_ROLES, Axis(format="+~f"))
@@ -139,18 +127,16 @@ def difference_figure(picture: DataPicture) -> Figure:
     empty = not any(each.mean is not None for each in picture.difference)
     message = no_pair(picture.pair, picture.message)
     finish(plot, empty=empty, recorded=picture.recorded, message=message, low=True)
-    return Figure(
+    return plot.figure(
         "difference",
         difference_title(picture.pair),
         "points; bars: 95 %, small: single seeds",
         "Points with 95 % intervals of the paired difference of test accuracy against the fraction of the training "
         "data, single seeds as small points, with a line at zero: above it the first method is ahead.",
-        plot.spec(),
-        plot.data(),
     )
 
 
-def chosen_figure(picture: DataPicture) -> Figure:
+def chosen_figure(picture: PlottedDataStudy) -> Figure:
     """The rate that validation chose for each method at each fraction."""
     rates = picture.rates or (1e-4, 1e-1)
     plot = Plot(
@@ -163,7 +149,7 @@ def chosen_figure(picture: DataPicture) -> Figure:
         plot.line("main", method, points)
         for fraction, rate in points:
             name = f"{title_of(method)}: rate {rate:g} with {100 * fraction:g} % of the data"
-            plot.point("ring" if method == "lora" else "dot", method, fraction, rate, name)
+            plot.point("ring" if method == REFERENCE else "dot", method, fraction, rate, name)
         if points:
             ends.append((method, title_of(method), points[-1][1]))
     if ends:
@@ -171,20 +157,18 @@ def chosen_figure(picture: DataPicture) -> Figure:
         for rate in (rates[0], rates[-1]):
             plot.rule("y", rate)
         plot.text("note", "end of the grid", plot.x[0], plot.share(0, plot.share_of_y(rates[-1]) - 0.06)[1])
-    _room(plot)
+    plot.keep_room(title_of(HEAD))
     finish(plot, empty=not ends, recorded=picture.recorded, message=picture.message, low=True)
-    return Figure(
+    return plot.figure(
         "chosen",
         "Learning rate chosen",
         "by accuracy on held-out examples",
         "Line chart of the learning rate that was best on held-out examples against the fraction of the training data, "
         "both on logarithmic axes, one line for each method, with lines at both ends of the grid.",
-        plot.spec(),
-        plot.data(),
     )
 
 
-def shared_figure(picture: DataPicture) -> Figure:
+def shared_figure(picture: PlottedDataStudy) -> Figure:
     """The paired difference with each rate of the grid as the one rate for both."""
     estimates = [each for curve in picture.shared.values() for each in curve]
     means = [Estimate(each.x, each.mean) for each in estimates]
@@ -192,7 +176,7 @@ def shared_figure(picture: DataPicture) -> Figure:
     cut = f"; cut off at {roof:g}" if difference_ends(means)[1] > roof else ""
     plot = _plot(picture, (-roof, roof), SHARED_ROLES, Axis(format="+~f"))
     plot.rule("zero", 0.0)
-    ours, theirs = picture.pair or ("replora", "lora")
+    ours, theirs = picture.pair or (OURS, REFERENCE)
     ends = []
     for rate, curve in picture.shared.items():
         points = [(each.x, each.mean) for each in curve if each.mean is not None]
@@ -208,36 +192,34 @@ def shared_figure(picture: DataPicture) -> Figure:
     plot.text("corner", f"\u2191 {title_of(ours)} ahead", *plot.share(0, 0.95), ours)
     plot.text("corner", f"\u2193 {title_of(theirs)} ahead", *plot.share(0, 0.06), theirs)
     finish(plot, empty=not means, recorded=picture.recorded, message=picture.message, low=True)
-    return Figure(
+    return plot.figure(
         "shared",
         f"{difference_title(picture.pair)}, rate by rate",
         f"points; thick: the rate shown{cut}",
         "Line chart of the paired difference of test accuracy against the fraction of the training data, one line for "
         "each learning rate that both methods might share; the one that is shown is thick.",
-        plot.spec(),
-        plot.data(),
     )
 
 
-def loss_figure(picture: DataPicture) -> Figure:
+def loss_figure(picture: PlottedDataStudy) -> Figure:
     """Test loss against data fraction."""
     values = known(picture.loss)
     plot = _plot(picture, (0.0, max([1.0, *(1.08 * each for each in values)])), LOSS_ROLES)
     draw_curves(plot, picture.loss, decimals=2)
-    _room(plot)
+    plot.keep_room(title_of(HEAD))
     finish(plot, empty=not values, recorded=picture.recorded, message=picture.message, low=True)
-    return Figure(
+    return plot.figure(
         "loss",
         "Test loss",
         "mean cross-entropy after the last step",
         "Line chart of the mean test loss against the fraction of the training data on a logarithmic axis, one line "
         "for each method.",
-        plot.spec(),
-        plot.data(),
     )
 
 
-def _plot(picture: DataPicture, ends: tuple[float, float], roles: tuple[str, ...], y_axis: Axis | None = None) -> Plot:
+def _plot(
+    picture: PlottedDataStudy, ends: tuple[float, float], roles: tuple[str, ...], y_axis: Axis | None = None
+) -> Plot:
     return Plot(
         stretched(picture.fractions),
         ends,
@@ -246,8 +228,3 @@ def _plot(picture: DataPicture, ends: tuple[float, float], roles: tuple[str, ...
         y_axis or Axis(),
         x_ticks=tuple(picture.fractions),
     )
-
-
-def _room(plot: Plot) -> None:
-    """Unseen, so that the picture does not shift when names come."""
-    plot.text("room", title_of("head"), plot.x[1], plot.y[0], NEUTRAL_SERIES)

@@ -18,7 +18,6 @@ DIFFERENCE_ROLES = (
     "message",
 )  # fmt: skip
 LEAST_DIFFERENCE = 5.0  # points either side of zero, so that noise is not blown up to fill the picture
-NOTHING = "Nothing measured yet"
 
 
 @dataclass(frozen=True)
@@ -63,9 +62,9 @@ def draw_curves(plot: Plot, curves: Curves, decimals: int = 1) -> None:
         band = [(each.x, each.low, each.high) for each in curve if each.low is not None and each.high is not None]
         plot.band(method, band)
         plot.line("main", method, points)
-        for each in curve:
-            if each.mean is not None:
-                plot.point("dot", method, each.x, each.mean, tip(method, each, decimals))
+        for estimate in curve:
+            if estimate.mean is not None:
+                plot.point("dot", method, estimate.x, estimate.mean, tip(method, estimate, decimals))
         if points:
             x, y = points[-1]
             ends.setdefault(x, []).append((method, title_of(method), y))
@@ -77,13 +76,13 @@ def draw_single(plot: Plot, curves: Curves, decimals: int = 1) -> None:
     """Points alone, large, each with its interval and value: one place of a sweep."""
     ends = []
     for method, curve in curves.items():
-        for each in curve:
-            if each.mean is None:
+        for estimate in curve:
+            if estimate.mean is None:
                 continue
-            if each.low is not None and each.high is not None:
-                plot.span("error", method, each.x, each.low, each.high)
-            plot.point("now", method, each.x, each.mean, tip(method, each, decimals))
-            ends.append((method, f"{title_of(method)} {each.mean:.{decimals}f}", each.mean, each.x))
+            if estimate.low is not None and estimate.high is not None:
+                plot.span("error", method, estimate.x, estimate.low, estimate.high)
+            plot.point("now", method, estimate.x, estimate.mean, tip(method, estimate, decimals))
+            ends.append((method, f"{title_of(method)} {estimate.mean:.{decimals}f}", estimate.mean, estimate.x))
     if ends:
         plot.labels([each[:3] for each in ends], max(each[3] for each in ends), gap=0.12)
 
@@ -98,11 +97,11 @@ def draw_lost(plot: Plot, curves: Curves, base: float) -> None:
     for place, method in enumerate(lost_methods(curves)):
         hit = [each for each in curves[method] if each.diverged]
         y = plot.share(0, base + 0.15 * place)[1]
-        for each in hit:
-            said = f"{each.diverged} of {each.n + each.diverged}"
-            plot.point("cross", method, each.x, y, f"{title_of(method)}: {said} diverged")
+        for estimate in hit:
+            said = f"{estimate.diverged} of {estimate.n + estimate.diverged}"
+            plot.point("cross", method, estimate.x, y, f"{title_of(method)}: {said} diverged")
             if len(hit) > 1:
-                plot.text("over", said, each.x, y, method)
+                plot.text("over", said, estimate.x, y, method)
         said = "diverged" if len(hit) > 1 else f"{hit[0].diverged} of {hit[0].n + hit[0].diverged} diverged"
         left = hit[0].x ** 2 > plot.x[0] * plot.x[1]
         plot.text(
@@ -116,15 +115,15 @@ def draw_difference(plot: Plot, estimates: Sequence[Estimate], pair: tuple[str, 
     plot.rule("zero", 0.0)
     if not alone:
         plot.line("thin", ours, [(each.x, each.mean) for each in estimates if each.mean is not None])
-    for each in estimates:
-        for seed, value in each.seeds.items():
-            plot.point("small", NEUTRAL_SERIES, each.x, value, f"seed {seed}: {signed(value)} points")
-        if each.low is not None and each.high is not None:
-            plot.span("error", ours, each.x, each.low, each.high)
-        if each.mean is not None:
-            plot.point("now" if alone else "dot", ours, each.x, each.mean, tip("", each, 1, "points"))
+    for estimate in estimates:
+        for seed, value in estimate.seeds.items():
+            plot.point("small", NEUTRAL_SERIES, estimate.x, value, f"seed {seed}: {signed(value)} points")
+        if estimate.low is not None and estimate.high is not None:
+            plot.span("error", ours, estimate.x, estimate.low, estimate.high)
+        if estimate.mean is not None:
+            plot.point("now" if alone else "dot", ours, estimate.x, estimate.mean, tip("", estimate, 1, "points"))
             if alone:
-                plot.text("label", f"{signed(each.mean)} points", each.x, each.mean, INK_SERIES)
+                plot.text("label", f"{signed(estimate.mean)} points", estimate.x, estimate.mean, INK_SERIES)
     plot.text("corner", f"\u2191 {title_of(ours)} ahead", *plot.share(0, 0.95), ours)
     plot.text("corner", f"\u2193 {title_of(theirs)} ahead", *plot.share(0, 0.06), theirs)
 
@@ -133,8 +132,8 @@ def difference_ends(estimates: Iterable[Estimate]) -> tuple[float, float]:
     """An axis with zero in the middle that holds all intervals and seeds."""
     values = [
         value
-        for each in estimates
-        for value in (each.mean, each.low, each.high, *each.seeds.values())
+        for estimate in estimates
+        for value in (estimate.mean, estimate.low, estimate.high, *estimate.seeds.values())
         if value is not None
     ]
     most = max([LEAST_DIFFERENCE, *(abs(value) for value in values)])
@@ -144,15 +143,15 @@ def difference_ends(estimates: Iterable[Estimate]) -> tuple[float, float]:
 
 def no_pair(pair: tuple[str, str] | None, message: str) -> str:
     """Why there is no difference to draw."""
-    return "Needs two methods" if pair is None else message or NOTHING
+    return "Needs two methods" if pair is None else message
 
 
 def finish(plot: Plot, *, empty: bool, recorded: bool, message: str, low: bool = False) -> None:
     """The words over a picture: what is missing, and that it is recorded; `low`: at the bottom."""
     if empty:
-        plot.text("message", message or NOTHING, *plot.share(0.5, 0.62))
+        plot.message(message, 0.62)
     if recorded:
-        plot.text("stamp", "recorded", *plot.share(1, 0.05 if low else 0.955))
+        plot.stamp(0.05 if low else 0.955)
 
 
 def tip(method: str, each: Estimate, decimals: int, unit: str = "") -> str:

@@ -26,7 +26,9 @@ from replora.figures.studies.estimates import (
     no_pair,
     percents,
 )
-from replora.figures.style import INK_SERIES, NEUTRAL_SERIES, title_of
+from replora.figures.style import INK_SERIES, title_of
+from replora.methods import HEAD
+from replora.statistics.good_region import GoodRegion
 from replora.wording import signed
 
 ACCURACY_ROLES = (
@@ -39,16 +41,7 @@ HIDDEN = "the other rates are hidden"
 
 
 @dataclass(frozen=True)
-class Region:
-    """The rates with which a method does nearly as well as with its best; open ends go on beyond the grid."""
-
-    low: float
-    high: float
-    text: str = ""
-
-
-@dataclass(frozen=True)
-class RatePicture:
+class PlottedSweep:
     """What the figures show; accuracies in per cent, differences in points.
 
     head: the accuracy without any adapter, which no rate moves. marks: upright rules by their text. only: all but this
@@ -62,19 +55,19 @@ class RatePicture:
     difference: Sequence[Estimate] = ()
     tuned: float | None = None
     head: float | None = None
-    regions: Mapping[str, Region] = field(default_factory=dict)
+    regions: Mapping[str, GoodRegion] = field(default_factory=dict)
     marks: Mapping[str, float] = field(default_factory=dict)
     only: float | None = None
     recorded: bool = False
     message: str = ""
 
 
-def rate_figures(picture: RatePicture) -> list[Figure]:
+def rate_figures(picture: PlottedSweep) -> list[Figure]:
     """All three, in the order in which they are read."""
     return [accuracy_figure(picture), difference_figure(picture), loss_figure(picture)]
 
 
-def accuracy_figure(picture: RatePicture) -> Figure:
+def accuracy_figure(picture: PlottedSweep) -> Figure:
     """Test accuracy against the learning rate, with the good region of each method."""
     values = known(picture.accuracy) + ([] if picture.head is None else [picture.head])
     low, high = percents(values)
@@ -83,33 +76,32 @@ def accuracy_figure(picture: RatePicture) -> Figure:
     plot = Plot(stretched(picture.rates), ends, ACCURACY_ROLES, RATE_AXIS, ACCURACY_AXIS)
     _marks(plot, picture)
     if picture.head is not None:
-        plot.rule("y", picture.head, "head")
+        plot.rule("y", picture.head, HEAD)
         at = plot.share(0, plot.share_of_y(picture.head) + 0.055)[1]
-        plot.text("aside", f"{title_of('head')} {picture.head:.1f}", plot.x[1], at, "head")
+        plot.text("aside", f"{title_of(HEAD)} {picture.head:.1f}", plot.x[1], at, HEAD)
     if picture.only is None:
         draw_curves(plot, picture.accuracy)
         draw_lost(plot, picture.accuracy, CROSSES)
         for place, (method, region) in enumerate(picture.regions.items()):
             y = plot.share(0, 0.035 + 0.05 * place)[1]
-            plot.span("region", method, y, region.low, region.high, f"{title_of(method)}: {region.text}")
+            said = f"{title_of(method)}: {region.width()}, {region.text()}"
+            plot.span("region", method, y, region.low, region.high, said)
     else:
         draw_single(plot, _at(picture.accuracy, picture.only))
         draw_lost(plot, _at(picture.accuracy, picture.only), CROSSES)
     _finish(plot, picture, known(picture.accuracy))
     what = "thick bars: good rates" if picture.only is None else HIDDEN
-    return Figure(
+    return plot.figure(
         "accuracy",
         "Test accuracy",
         f"%, bands: 95 %; {what}",
         "Line chart of test accuracy in per cent against the learning rate on a logarithmic axis, one line for each "
         "method with a 95 % band over seeds; a thick bar below marks the rates with which a method does nearly as well "
         "as with its best, an upright line where the race stands, crosses where runs diverged.",
-        plot.spec(),
-        plot.data(),
     )
 
 
-def loss_figure(picture: RatePicture) -> Figure:
+def loss_figure(picture: PlottedSweep) -> Figure:
     """Test loss against the learning rate."""
     values = [each.mean for curve in picture.loss.values() for each in curve if each.mean is not None]
     roof = 1.16 * max([1.0, *values])
@@ -120,18 +112,16 @@ def loss_figure(picture: RatePicture) -> Figure:
     else:
         draw_single(plot, _at(picture.loss, picture.only), decimals=2)
     _finish(plot, picture, values)
-    return Figure(
+    return plot.figure(
         "loss",
         "Test loss",
         "mean cross-entropy after the last step" + ("" if picture.only is None else f"; {HIDDEN}"),
         "Line chart of the mean test loss against the learning rate on a logarithmic axis, one line for each method; "
         "an upright line marks where the race stands.",
-        plot.spec(),
-        plot.data(),
     )
 
 
-def difference_figure(picture: RatePicture) -> Figure:
+def difference_figure(picture: PlottedSweep) -> Figure:
     """Paired difference with one rate for both, against that rate."""
     tuned = [] if picture.tuned is None else [Estimate(picture.rates[0], picture.tuned)]
     plot = Plot(
@@ -152,15 +142,13 @@ def difference_figure(picture: RatePicture) -> Figure:
     empty = not any(each.mean is not None for each in picture.difference)
     message = no_pair(picture.pair, picture.message)
     finish(plot, empty=empty, recorded=picture.recorded, message=message, low=True)
-    return Figure(
+    return plot.figure(
         "difference",
         difference_title(picture.pair),
         "points, one rate for both; bars: 95 %" + ("" if picture.only is None else f"; {HIDDEN}"),
         "Points with 95 % intervals of the paired difference of test accuracy when both methods have one learning "
         "rate, against that rate on a logarithmic axis, single seeds as small points, with a line at zero and one at "
         "the difference with each method at its own tuned rate.",
-        plot.spec(),
-        plot.data(),
     )
 
 
@@ -168,7 +156,7 @@ def _at(curves: Curves, rate: float) -> Curves:
     return {method: [each for each in curve if each.x == rate] for method, curve in curves.items()}
 
 
-def _marks(plot: Plot, picture: RatePicture, named: bool = True) -> None:
+def _marks(plot: Plot, picture: PlottedSweep, named: bool = True) -> None:
     """Upright rules, named at the top, a line lower for each."""
     left, right = plot.x
     for place, (text, rate) in enumerate(picture.marks.items()):
@@ -180,6 +168,6 @@ def _marks(plot: Plot, picture: RatePicture, named: bool = True) -> None:
             plot.text(role, text, rate, plot.share(0, 0.955 - 0.1 * place)[1])
 
 
-def _finish(plot: Plot, picture: RatePicture, values: Sequence[float]) -> None:
-    plot.text("room", title_of("head"), plot.x[1], plot.y[0], NEUTRAL_SERIES)
+def _finish(plot: Plot, picture: PlottedSweep, values: Sequence[float]) -> None:
+    plot.keep_room(title_of(HEAD))
     finish(plot, empty=not values, recorded=picture.recorded, message=picture.message, low=True)

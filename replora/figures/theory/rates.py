@@ -33,7 +33,7 @@ class Errors:
 
 
 @dataclass(frozen=True)
-class RatesPicture:
+class PlottedRates:
     """What the four figures show, by way of sharing; clouds: all replicates at `shown_n`."""
 
     n_range: tuple[int, int]
@@ -48,7 +48,7 @@ class RatesPicture:
     message: str = ""
 
 
-def rates_figures(picture: RatesPicture) -> list[Figure]:
+def rates_figures(picture: PlottedRates) -> list[Figure]:
     """All four, in the order in which they are read."""
     return [
         _errors_figure(
@@ -83,37 +83,37 @@ def theory_text(slope: float) -> str:
 
 
 def _errors_figure(
-    picture: RatesPicture, errors: Mapping[str, Errors], key: str, title: str, description: str
+    picture: PlottedRates, errors: Mapping[str, Errors], key: str, title: str, description: str
 ) -> Figure:
     first, last = picture.n_range
     stretch = (last / first) ** 0.04 if last > first else 2.0
     plot = Plot((first / stretch, last * stretch), _ends(errors), ERROR_ROLES, N_AXIS, Axis(log=True))
     ends: list[tuple[str, str, float]] = []
-    for sharing, each in errors.items():
-        points = [(float(n), max(mean, plot.y[0])) for n, (mean, _, _) in sorted(each.bands.items())]
-        low_high = [(float(n), max(low, plot.y[0]), high) for n, (_, low, high) in sorted(each.bands.items())]
+    for sharing, found in errors.items():
+        points = [(float(n), max(mean, plot.y[0])) for n, (mean, _, _) in sorted(found.bands.items())]
+        low_high = [(float(n), max(low, plot.y[0]), high) for n, (_, low, high) in sorted(found.bands.items())]
         plot.band(sharing, low_high)
         plot.line("main", sharing, points)
         for n, mean in points:
             tip = f"{SHARING_NAMES[sharing]}, n = {n:g}: {mean:.3g}"
             plot.point("ring" if sharing == "tanh" else "dot", sharing, n, mean, tip)
         if points:
-            slope = f" {slope_text(each.slope[0])}" if each.slope else ""
+            slope = f" {slope_text(found.slope[0])}" if found.slope else ""
             ends.append((sharing, SHARING_NAMES[sharing] + slope, points[-1][1]))
-        if each.floor:
-            plot.rule("y", each.floor, sharing)
+        if found.floor:
+            plot.rule("y", found.floor, sharing)
             where = plot.share(0.02, 0)[0]
-            plot.text("note", "floor: fitted without noise", where, each.floor * _lift(plot), sharing)
+            plot.text("note", "floor: fitted without noise", where, found.floor * _lift(plot), sharing)
     _theory_lines(plot, errors)
     if ends:
         plot.labels(ends, max(max(each.bands) for each in errors.values() if each.bands), gap=0.11)
-        plot.text("room", f"{SHARING_NAMES['shared']} {MINUS}0.00", plot.x[1], plot.y[0])
+        plot.keep_room(f"{SHARING_NAMES['shared']} {MINUS}0.00")
     else:
-        plot.text("message", picture.message or "Nothing measured yet", *plot.share(0.5, 0.55))
+        plot.message(picture.message, 0.55)
     if picture.recorded:
-        plot.text("stamp", "recorded", *plot.share(1, 0.955))
-    unit = "mean, 95 % bootstrap bands; dotted: theory"
-    return Figure(key, title, unit, description, plot.spec(), plot.data())
+        plot.stamp(0.955)
+    unit = "mean, 95 % bands; dotted: theory"
+    return plot.figure(key, title, unit, description)
 
 
 def _ends(errors: Mapping[str, Errors]) -> Point:
@@ -134,11 +134,11 @@ def _lift(plot: Plot) -> float:
 def _theory_lines(plot: Plot, errors: Mapping[str, Errors]) -> None:
     """A dotted line a way of sharing through the middle of what was measured; one name for lines that coincide."""
     named: list[tuple[float, float]] = []  # slope and height of those that have a name
-    for sharing, each in errors.items():
-        if each.theory is None or not each.bands:
+    for sharing, found in errors.items():
+        if found.theory is None or not found.bands:
             continue
-        slope = each.theory
-        logs = [(math.log10(n), math.log10(mean)) for n, (mean, _, _) in each.bands.items() if mean > 0]
+        slope = found.theory
+        logs = [(math.log10(n), math.log10(mean)) for n, (mean, _, _) in found.bands.items() if mean > 0]
         if not logs:
             continue
         middle, height = (sum(values) / len(logs) for values in zip(*logs, strict=True))
@@ -160,7 +160,7 @@ def _steps(left: float, right: float, count: int = 60) -> list[float]:
     return [left + (right - left) * place / (count - 1) for place in range(count)]
 
 
-def histogram_figure(picture: RatesPicture) -> Figure:
+def histogram_figure(picture: PlottedRates) -> Figure:
     """D_1 of the replicates at one n, in bins of equal width on a log axis."""
     values = [value for each in picture.clouds.values() for value in each.d1 if value > 0]
     low, high = (math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))) if values else (-4, 1)
@@ -193,18 +193,16 @@ def histogram_figure(picture: RatesPicture) -> Figure:
         plot.text("above", text, x, share + 0.01 * roof, names[0])
     _stamp(plot, picture)
     at = f", n = {short_count(picture.shown_n)}" if picture.shown_n else ""
-    return Figure(
+    return plot.figure(
         "histogram",
         "Distribution of D\u2081",
         f"% of replicates{at}",
         "Histogram of the Voronoi loss of all replicates at the chosen sample size; plain and over-specified it has "
         "two humps, one near the truth and one far from it.",
-        plot.spec(),
-        plot.data(),
     )
 
 
-def plane_figure(picture: RatesPicture) -> Figure:
+def plane_figure(picture: PlottedRates) -> Figure:
     """Where all replicates' experts lie at one n, between the true ones' Voronoi cells, within the box."""
     box = picture.box
     plot = Plot(
@@ -225,22 +223,20 @@ def plane_figure(picture: RatesPicture) -> Figure:
     plot.text("note", "box", box, -0.9 * box, NEUTRAL_SERIES)
     _stamp(plot, picture)
     at = f", n = {short_count(picture.shown_n)}" if picture.shown_n else ""
-    return Figure(
+    return plot.figure(
         "plane",
         "Voronoi plane",
         f"value parts of all fitted experts{at}",
         "Scatter plot of the value parts of all fitted experts in the plane, with the true experts as crosses, the "
         "border between their Voronoi cells and the box that bounds the fit.",
-        plot.spec(),
-        plot.data(),
     )
 
 
-def _stamp(plot: Plot, picture: RatesPicture) -> None:
+def _stamp(plot: Plot, picture: PlottedRates) -> None:
     if not any(each.d1 for each in picture.clouds.values()):
-        plot.text("message", picture.message or "Nothing measured yet", *plot.share(0.5, 0.55))
+        plot.message(picture.message, 0.55)
     if picture.recorded:
-        plot.text("stamp", "recorded", plot.share(1, 0)[0], plot.share(0, 0.955)[1])
+        plot.stamp(0.955)
 
 
 def _pairs(truth: Sequence[Sequence[float]]) -> list[tuple[Sequence[float], Sequence[float]]]:

@@ -58,8 +58,7 @@ def bowl_figure(curves: SplitCurves, state: Moment) -> Figure:
     plot.text("above", SHARING_NAMES["plain"], -0.62 * wide, 0, "plain")
     far = curves.bowl[tied][round(0.55 * (len(curves.bowl_deltas) - 1))]
     plot.text("left", SHARING_NAMES[tied], -0.55 * wide, far, tied)
-    return _figure(
-        plot,
+    return plot.figure(
         "bowl",
         "Excess loss",
         "\u2016f \u2212 f*\u2016\u00b2, linear axes",
@@ -82,8 +81,7 @@ def exponent_figure(curves: SplitCurves, state: Moment) -> Figure:
     plot.text("note", f"{SHARING_NAMES['plain']}: rounding level, no exponent", x, 1e-28, "plain")
     words = f"{SHARING_NAMES[tied]}: exponent {curves.exponent:.2f}, of the loss {2 * curves.exponent:.2f}"
     plot.text("note", words, x, 1e-18, tied)
-    return _figure(
-        plot,
+    return plot.figure(
         "exponent",
         "The same, logarithmic",
         "exponent of \u2016f \u2212 f*\u2016, fitted for \u03b4 up to 0.03",
@@ -113,8 +111,7 @@ def atoms_figure(curves: SplitCurves, state: Moment, side: str) -> Figure:
         plot.text("above", "query stays", x, y, side)
     title = "Atoms, plain" if side == "plain" else f"Atoms, {SHARING_NAMES[side].lower()}"
     unit = "only the value parts move" if side == "plain" else "query and value parts move together"
-    return _figure(
-        plot,
+    return plot.figure(
         "atoms_plain" if side == "plain" else "atoms_tied",
         title,
         unit,
@@ -145,8 +142,7 @@ def gates_figure(curves: SplitCurves, state: Moment, side: str) -> Figure:
         abs(one - other) for row, old in zip(after, before, strict=True) for one, other in zip(row, old, strict=True)
     )
     title = "Gates, plain" if side == "plain" else f"Gates, {SHARING_NAMES[side].lower()}"
-    return _figure(
-        plot,
+    return plot.figure(
         "gates_plain" if side == "plain" else "gates_tied",
         title,
         f"after the split; dots: before; largest change {_short(moved)}",
@@ -168,8 +164,7 @@ def fisher_figure(curves: SplitCurves, state: Moment) -> Figure:
     x, _ = plot.share(0.03, 0)
     plot.text("note", f"{SHARING_NAMES['plain']}: two directions stay at zero", x, 60 * LEAST_EIGENVALUE, "plain")
     plot.text("note", f"{SHARING_NAMES[curves.tied]}: none, once \u03b4 > 0", x, 1e-9, curves.tied)
-    return _figure(
-        plot,
+    return plot.figure(
         "fisher",
         "Fisher spectrum",
         "eigenvalues of one observation; thick: the two smallest",
@@ -199,18 +194,13 @@ def samples_figure(curves: SplitCurves, state: Moment) -> Figure:
     if state.delta >= low and math.isfinite(state.samples[tied]):
         plot.point("now", tied, state.delta, max(1.0, state.samples[tied]), _tip(tied, state))
         plot.point("now", "plain", state.delta, never, "plain: no number of samples is enough")
-    return _figure(
-        plot,
+    return plot.figure(
         "samples",
         "Samples to tell the split",
         "n at 5 % errors both ways; r = 3, 5, 8",
         "Line chart of the samples needed to tell a split from none against delta on logarithmic axes: a power of "
         "delta for the shared model; for plain LoRA a line at the top says that no finite number is enough.",
     )
-
-
-def _figure(plot: Plot, key: str, title: str, unit: str, description: str) -> Figure:
-    return Figure(key, title, unit, description, plot.spec(), plot.data())
 
 
 def _tip(side: str, state: Moment) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 
 from replora.jobs.engine import JobState
@@ -13,7 +13,7 @@ from replora.jobs.storage.files import reason
 from replora.options import UserError
 
 FILE = "history.sqlite"
-VERSION = 2  # of the table, in the file's user_version
+VERSION = 4  # of the table, in the file's user_version
 BUSY_SECONDS = 10.0  # how long one writer waits for another
 RETRY_SECONDS = 0.01
 
@@ -23,13 +23,17 @@ TABLE = """
         id TEXT PRIMARY KEY, kind TEXT NOT NULL, state TEXT NOT NULL, created TEXT NOT NULL, ended TEXT NOT NULL,
         task TEXT NOT NULL, methods TEXT NOT NULL, seeds TEXT NOT NULL, device TEXT NOT NULL,
         spec_hash TEXT NOT NULL, verdict TEXT NOT NULL, message TEXT NOT NULL, summary TEXT NOT NULL, spec TEXT NOT NULL
-    )"""  # of version 1, to which COLUMNS were added since
-COLUMNS = (
-    "events INTEGER NOT NULL DEFAULT 0",
-    "notice TEXT NOT NULL DEFAULT ''",
-    "owner TEXT NOT NULL DEFAULT ''",
-    "listed INTEGER NOT NULL DEFAULT 1",
-)
+    )"""  # of version 1
+ADDED = {  # columns, by the version that added them
+    2: (
+        "events INTEGER NOT NULL DEFAULT 0",
+        "notice TEXT NOT NULL DEFAULT ''",
+        "owner TEXT NOT NULL DEFAULT ''",
+        "listed INTEGER NOT NULL DEFAULT 1",
+    ),
+    3: ("visitor TEXT NOT NULL DEFAULT ''",),
+    4: ("pinned INTEGER NOT NULL DEFAULT 0",),
+}
 INDEX = "CREATE INDEX listed_by_time ON runs (listed, created)"
 
 
@@ -43,12 +47,12 @@ def opened(
 ) -> Iterator[sqlite3.Connection]:
     """A connection to a file of our version; what SQLite or the disk complain of becomes a `HistoryError`.
 
-    fill: called within the transaction that makes the table, or brings an older one to this version; filled: after it.
+    fill: called within the transaction that makes the table, or brings one of version 1 to this; filled: after it.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with closing(sqlite3.connect(folder / FILE, timeout=BUSY_SECONDS, isolation_level=None)) as database:
-            if _prepare(database, fill):
+        with _connected(folder / FILE) as database:
+            if _prepare(folder / FILE, database, fill):
                 filled()
             yield database
     except sqlite3.Error as error:
@@ -57,24 +61,24 @@ def opened(
         raise HistoryError(f"The run history cannot be opened: {reason(error)}.") from error
 
 
-def _prepare(database: sqlite3.Connection, fill: Callable[[sqlite3.Connection], None]) -> bool:
-    """Makes the table of this version; whether it was not there. Every commit is on disk before it is acknowledged."""
+def _prepare(file: Path, database: sqlite3.Connection, fill: Callable[[sqlite3.Connection], None]) -> bool:
+    """Makes the table of this version; whether it was filled. Every commit is on disk before it is acknowledged."""
     version = _version(database)
     database.execute("PRAGMA synchronous = FULL")
     if version == VERSION:
         return False
-    _write_ahead(database)
+    _set_journal(file)
     with transaction(database):
-        if _version(database) == VERSION:  # another process was faster
-            return False
+        version = _version(database)  # another process may have been faster
         database.execute(TABLE)
-        database.execute("DROP INDEX IF EXISTS by_time")
-        for column in COLUMNS:
+        for column in (each for since, columns in ADDED.items() if since > version for each in columns):
             database.execute(f"ALTER TABLE runs ADD COLUMN {column}")
-        database.execute(INDEX)
-        fill(database)
+        if version < 2:
+            database.execute("DROP INDEX IF EXISTS by_time")
+            database.execute(INDEX)
+            fill(database)
         database.execute(f"PRAGMA user_version = {VERSION}")
-    return True
+    return version < 2
 
 
 def _version(database: sqlite3.Connection) -> int:
@@ -87,17 +91,33 @@ def _version(database: sqlite3.Connection) -> int:
     return version
 
 
-def _write_ahead(database: sqlite3.Connection) -> None:
-    """The journal is a write-ahead log from now on. SQLite itself does not wait for a lock here."""
+def _set_journal(file: Path) -> None:
+    """The journal is a write-ahead log from now on, or one that is deleted where the disk cannot have the other."""
     end = time.monotonic() + BUSY_SECONDS
     while True:
         try:
-            database.execute("PRAGMA journal_mode = WAL")
-            return
+            with _connected(file) as database:
+                database.execute("PRAGMA journal_mode = WAL")
+                with transaction(database):  # only this asks for memory that processes share; some mounts have none
+                    return
         except sqlite3.OperationalError as error:
-            if not error.sqlite_errorname.startswith("SQLITE_BUSY") or time.monotonic() > end:
+            if not error.sqlite_errorname.startswith("SQLITE_BUSY"):
+                _without_shared_memory(file)
+                return
+            if time.monotonic() > end:  # SQLite itself does not wait for a lock here
                 raise
             time.sleep(RETRY_SECONDS)
+
+
+def _without_shared_memory(file: Path) -> None:
+    """Only who has the file for itself can take it out of a mode that needs shared memory where there is none."""
+    with _connected(file) as database:
+        database.execute("PRAGMA locking_mode = EXCLUSIVE")
+        database.execute("PRAGMA journal_mode = DELETE")
+
+
+def _connected(file: Path) -> AbstractContextManager[sqlite3.Connection]:
+    return closing(sqlite3.connect(file, timeout=BUSY_SECONDS, isolation_level=None))
 
 
 @contextmanager

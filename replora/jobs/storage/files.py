@@ -4,14 +4,15 @@ what it leaves beside its lines (the snapshots of a race)."""
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from replora.jobs.engine import UnknownJob
 
-KEPT_FOLDERS = 200  # of a few megabytes each
 JOB_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
 
 
@@ -23,6 +24,17 @@ def unknown(job: object) -> UnknownJob:
 def reason(error: OSError) -> str:
     """Why the system refused, in its words."""
     return error.strerror or type(error).__name__
+
+
+def size_of(folder: Path) -> int:
+    """The bytes of all files below a folder; what goes meanwhile counts nothing. OSError where it cannot be read."""
+    total = 0
+    with suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder) as entries:
+        for entry in entries:
+            with suppress(FileNotFoundError):
+                inner = entry.is_dir(follow_symlinks=False)
+                total += size_of(Path(entry.path)) if inner else entry.stat(follow_symlinks=False).st_size
+    return total
 
 
 class JobFiles:
@@ -64,22 +76,32 @@ class JobFiles:
             lines.append(line)
         return lines, ""
 
-    def trim(self, keep: int = KEPT_FOLDERS) -> None:
-        """Removes what jobs left beside their lines, the `keep` latest aside; OSError where the disk refuses."""
-        found: list[tuple[float, Path]] = []
+    def size(self, job: str) -> int:
+        """The bytes of all files of a job."""
+        try:
+            lines = self._path(job).lstat().st_size
+        except (FileNotFoundError, NotADirectoryError):
+            lines = 0
+        return lines + size_of(self.folder(job))
+
+    def jobs(self, before: float) -> Sequence[str]:
+        """The jobs that have files here, none of them changed after a time (seconds since the epoch)."""
+        latest: dict[str, float] = {}
         with suppress(FileNotFoundError, NotADirectoryError):  # no job has told anything yet
             for path in self._folder.iterdir():
-                with suppress(FileNotFoundError):  # it is being deleted
-                    if path.is_dir():
-                        found.append((path.stat().st_mtime, path))
-        for _, path in sorted(found, reverse=True)[keep:]:
-            with suppress(FileNotFoundError):
-                shutil.rmtree(path)
+                if JOB_ID.fullmatch(path.stem) and path.suffix in ("", ".jsonl"):
+                    with suppress(FileNotFoundError):  # it is being deleted
+                        latest[path.stem] = max(latest.get(path.stem, 0.0), path.stat().st_mtime)
+        return [job for job, changed in latest.items() if changed < before]
+
+    def empty(self, job: str) -> None:
+        """Removes what a job left beside its lines, if anything; OSError where the disk does not allow it."""
+        with suppress(FileNotFoundError, NotADirectoryError):
+            shutil.rmtree(self.folder(job))
 
     def delete(self, job: str) -> None:
         """Removes all files of a job, if there are any; OSError where the disk does not allow it."""
-        with suppress(FileNotFoundError, NotADirectoryError):
-            shutil.rmtree(self.folder(job))
+        self.empty(job)
         with suppress(FileNotFoundError, NotADirectoryError):
             self._path(job).unlink()
 

@@ -7,14 +7,14 @@ log, and what a call has written is on disk when it returns.
 
 from __future__ import annotations
 
-import re
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any
 
-from replora.catalog import OWN_PREFIX, OWN_TASK
+from replora.catalog import unnamed
 from replora.csv_text import csv_text
 from replora.jobs.engine import UnknownJob
 from replora.jobs.storage.database import FILE, FINAL, HistoryError, opened, transaction
@@ -98,10 +98,44 @@ class History:
         found = self._ask(f"SELECT {', '.join((*NAMES, *FACTS))} FROM runs WHERE id = ?", [storable(job)])
         if not found:
             raise UnknownJob(f"No run {job[:64]!r} is in the history.")
-        events, notice, owner, listed = found[0][len(NAMES) :]
+        events, notice, owner, listed, visitor = found[0][len(NAMES) :]
         return row_from(found[0][: len(NAMES)]), JobFacts(
-            events=int(events), notice=str(notice), owner=str(owner), listed=bool(listed)
+            events=int(events), notice=str(notice), owner=str(owner), listed=bool(listed), visitor=str(visitor)
         )
+
+    def ids(self) -> AbstractSet[str]:
+        """All jobs that have a row."""
+        return {job for (job,) in self._ask("SELECT id FROM runs", ())}
+
+    def removable(self) -> Sequence[str]:
+        """The jobs that have ended and are not pinned, the oldest first."""
+        found = self._ask(f"SELECT id FROM runs WHERE NOT ({ON}) AND pinned = 0 ORDER BY created, rowid", ())
+        return [job for (job,) in found]
+
+    def pinned(self) -> AbstractSet[str]:
+        """The jobs whose files must stay."""
+        return {job for (job,) in self._ask("SELECT id FROM runs WHERE pinned = 1", ())}
+
+    def pin(self, jobs: Sequence[str], pinned: bool) -> None:
+        """The files of these jobs must stay, or need not any more; `HistoryError`."""
+        with self._open() as database, transaction(database):
+            database.executemany("UPDATE runs SET pinned = ? WHERE id = ?", [(int(pinned), job) for job in jobs])
+
+    def note(self, jobs: Sequence[str], sentence: str, instead: str = "") -> None:
+        """Adds a sentence to the notice of jobs, in the place of an earlier one where that stands there."""
+        if not jobs:
+            return
+        with self._open() as database, transaction(database):
+            database.executemany(
+                "UPDATE runs SET notice = trim(replace(notice, ?, '') || ' ' || ?) WHERE id = ?",
+                [(instead, sentence, job) for job in jobs],
+            )
+
+    def notices(self, jobs: Sequence[str]) -> Mapping[str, str]:
+        """What there is to say of stored jobs, see `JobStatus`; of those only that have such a notice."""
+        marks = ", ".join("?" * len(jobs))
+        found = self._ask(f"SELECT id, notice FROM runs WHERE notice != '' AND id IN ({marks})", jobs)
+        return {job: unnamed(notice) for job, notice in found}
 
     def choices(self) -> dict[str, tuple[str, ...]]:
         """The values that occur, for filters: of kind, task, state and method."""
@@ -134,7 +168,7 @@ class History:
 
     def to_csv(self, wanted: HistoryFilter = ALL) -> str:
         """All rows that a filter leaves, with a header line."""
-        return csv_text(NAMES, ([_masked(cell) for cell in row] for row in self._plain_rows(wanted, -1, 0)))
+        return csv_text(NAMES, ([unnamed(cell) for cell in row] for row in self._plain_rows(wanted, -1, 0)))
 
     def _plain_rows(self, wanted: HistoryFilter, limit: int, offset: int) -> Sequence[tuple[Any, ...]]:
         """Rows as the table holds them; a negative limit is none."""
@@ -161,8 +195,3 @@ class History:
 
     def _open(self) -> AbstractContextManager[sqlite3.Connection]:
         return opened(self._folder, self._old.take_in, self._old.remove)
-
-
-def _masked(cell: str) -> str:
-    """The cell without the names of own data, which open them."""
-    return re.sub(OWN_TASK, f"{OWN_PREFIX}\u2026", cell)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from statistics import fmean
 from typing import Any
 
-from replora.catalog import OWN_PREFIX
+from replora.catalog import OWN_PREFIX, unnamed
 from replora.events import from_line
 from replora.jobs.engine import JobStatus
 from replora.jobs.storage.rows import RunRow
@@ -59,8 +59,8 @@ def row_of(
         seeds=_seeds(status.kind, spec),
         device=result.device,
         spec_hash=spec_hash(spec),
-        verdict=result.verdict,
-        message=status.message,
+        verdict=unnamed(result.verdict),
+        message=unnamed(status.message, _text(spec.get("task"))),
         summary=result.summary,
         spec=spec,
     )
@@ -108,7 +108,8 @@ def theory_result(lines: Iterable[str]) -> Result:
         if isinstance(event, Estimated):
             last[event.sharing] = event
     slopes = {
-        name: {quantity: band and list(band) for quantity, band in each.slopes.items()} for name, each in last.items()
+        name: {quantity: band and list(band) for quantity, band in estimated.slopes.items()}
+        for name, estimated in last.items()
     }
     powers = [(each.slopes.get("D_1"), SHARING_TITLES[name]) for name, each in last.items()]
     said = ", ".join(f"{band[0]:+.2f} ({title})" for band, title in powers if band)

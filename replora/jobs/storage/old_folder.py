@@ -7,7 +7,6 @@ import logging
 import sqlite3
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,8 @@ from replora.jobs.kinds import NO_RUNS
 from replora.jobs.storage.files import JOB_ID, JobFiles
 from replora.jobs.storage.history_rows import row_of
 from replora.jobs.storage.rows import JobFacts, upsert
+
+FIELDS = {"job", "kind", "state", "spec", "events", "position", "message", "notice"}  # of a status file
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +77,7 @@ def _status(path: Path) -> JobStatus | None:
     """The status in a file; None where it is damaged or none of a job."""
     try:
         values: Any = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(values, Mapping) or set(values) != {field.name for field in fields(JobStatus)}:
+        if not isinstance(values, Mapping) or set(values) != FIELDS:
             return None
         status = JobStatus(**{**values, "state": JobState(values["state"])})
     except (ValueError, TypeError, RecursionError):  # no UTF-8, no JSON, or not a status

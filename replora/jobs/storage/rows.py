@@ -8,11 +8,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from replora.catalog import OWN_PREFIX, unnamed
 from replora.jobs.engine import JobState
 from replora.jobs.storage.database import HistoryError
 
+# Rows of older versions may name own data in their message, where a search would find the name letter by letter.
+NAMES_DATA = f"message GLOB '*{OWN_PREFIX}{22 * '[A-Za-z0-9_-]'}*' OR message LIKE '%.parquet%'"
 SEARCHED = "lower({})".format(
-    " || ' ' || ".join(("id", "kind", "task", "methods", "device", "spec_hash", "verdict", "message"))
+    " || ' ' || ".join(
+        (
+            *("id", "kind", "task", "methods", "device", "spec_hash", "verdict"),
+            f"CASE WHEN {NAMES_DATA} THEN '' ELSE message END",
+        )
+    )
 )
 
 
@@ -47,13 +55,15 @@ class JobFacts:
     """What a row holds beside what the history shows.
 
     events: how many there were when the row was written; notice: see `JobStatus`; owner: who runs the job, '' once it
-    has ended (`replora.jobs.storage.owner`); listed: whether it is a run, with a place in the history.
+    has ended (`replora.jobs.storage.owner`); listed: whether it is a run, with a place in the history; visitor: see
+    `JobStatus`.
     """
 
     events: int = 0
     notice: str = ""
     owner: str = ""
     listed: bool = True
+    visitor: str = ""
 
 
 NAMES = tuple(RunRow.__dataclass_fields__)
@@ -63,20 +73,24 @@ FACTS = tuple(JobFacts.__dataclass_fields__)
 
 @dataclass(frozen=True, kw_only=True)
 class HistoryFilter:
-    """Which rows, and in which order; '' stands for all. `text`: words to be found in a row, its spec left out."""
+    """Which rows, and in which order; '' stands for all.
+
+    text: words to be found in a row, its spec left out; visitor: see `JobStatus`.
+    """
 
     kind: str = ""
     task: str = ""
     state: str = ""
     method: str = ""
     text: str = ""
+    visitor: str = ""
     oldest_first: bool = False
 
     @property
     def where(self) -> tuple[str, list[str]]:
         """The condition in SQL and its values."""
         parts, values = ["listed = 1"], list[str]()
-        for name in ("kind", "task", "state"):
+        for name in ("kind", "task", "state", "visitor"):
             if wanted := getattr(self, name):
                 parts.append(f"{name} = ?")
                 values.append(wanted)
@@ -115,6 +129,7 @@ def row_from(values: Sequence[Any]) -> RunRow:
         plain["methods"] = tuple(each for each in plain["methods"].split(",") if each)
         plain["seeds"] = tuple(int(each) for each in plain["seeds"].split(",") if each)
         plain["summary"], plain["spec"] = json.loads(plain["summary"]), json.loads(plain["spec"])
+        plain["message"] = unnamed(plain["message"], str(plain["spec"].get("task", "")))
     except (AttributeError, TypeError, ValueError, RecursionError):
         raise HistoryError(f"The run history is damaged: the row of {str(plain['id'])[:64]} cannot be read.") from None
     return RunRow(**plain)
@@ -133,5 +148,5 @@ def upsert(database: sqlite3.Connection, rows: Iterable[RunRow], facts: JobFacts
         f"INSERT INTO runs ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))}) "
         f"ON CONFLICT (id) DO UPDATE SET {changes}"
     )
-    beside = (facts.events, storable(facts.notice), facts.owner, int(facts.listed))
+    beside = (facts.events, storable(facts.notice), facts.owner, int(facts.listed), facts.visitor)
     database.executemany(statement, ((*values_of(row), *beside) for row in rows))

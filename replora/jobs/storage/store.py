@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from replora.jobs.storage.history_rows import row_of
 from replora.jobs.storage.rows import JobFacts
 from replora.settings import data_folder
 
+log = logging.getLogger(__name__)
+
 
 class Store:
     """Jobs in a folder, by default `data_folder()`; nothing is created before the first job is saved."""
@@ -23,6 +26,13 @@ class Store:
         self.data = data_folder() if folder is None else Path(folder).absolute()
         self.files = JobFiles(self.data)
         self.history = History(self.data)
+
+    def settle(self) -> None:
+        """Jobs of processes that are gone have failed; where the history cannot be used, its readers are told."""
+        try:
+            self.history.settle()
+        except HistoryError as error:
+            log.warning("%s", error)
 
     def save(self, status: JobStatus, lines: Sequence[str] = (), owner: str = "") -> None:
         """Notes how a job stands, with its result so far where `lines` are given; `HistoryError`.
@@ -35,6 +45,7 @@ class Store:
             notice=status.notice,
             owner="" if status.state.final else owner,
             listed=status.kind not in NO_RUNS,
+            visitor=status.visitor,
         )
         self.history.record(row_of(status, lines), facts=facts)
 
@@ -67,5 +78,6 @@ class Store:
             events=len(lines),
             message=row.message,
             notice=notice,
+            visitor=facts.visitor,
         )
         return dataclasses.replace(status, state=JobState.FAILED, message=damage) if damage else status, lines

@@ -5,14 +5,16 @@ Updates are numpy arrays: A (layers, rank, in_features) and B (layers, out_featu
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import linalg  # type: ignore[import-untyped]
+from scipy import linalg
 
-from replora.studies.events import Sketch
+from replora.methods import Projection
+from replora.studies.events import Rows, Sketch
 
 Array = npt.NDArray[np.float64]
 
@@ -32,6 +34,9 @@ class Update:
         """delta_weight layer by layer, (layers, out_features, in_features)."""
         product: Array = self.b @ self.a
         return product
+
+
+Updates = Mapping[Projection, Update]  # of every projection, in the order of PROJECTIONS
 
 
 def relative_error(found: Update, hidden: Update) -> float:
@@ -61,17 +66,18 @@ def _angles(found: Array, hidden: Array) -> list[float]:
     return [*known, *[RIGHT_ANGLE] * (expected - len(known))]
 
 
-def sketches(query: Update, value: Update) -> tuple[Sketch, ...]:
+def sketches(updates: Updates) -> tuple[Sketch, ...]:
     """Each layer's factors at about SHOWN evenly spaced rows and columns."""
+    layers = len(next(iter(updates.values())).a)
     return tuple(
-        Sketch(
-            a_query=_short(query.a[layer][:, _spaced(query.a.shape[2])]),
-            b_query=_short(query.b[layer][_spaced(query.b.shape[1])]),
-            a_value=_short(value.a[layer][:, _spaced(value.a.shape[2])]),
-            b_value=_short(value.b[layer][_spaced(value.b.shape[1])]),
-        )
-        for layer in range(len(query.a))
+        Sketch.of({projection: _sketched(update, layer) for projection, update in updates.items()})
+        for layer in range(layers)
     )
+
+
+def _sketched(update: Update, layer: int) -> tuple[Rows, Rows]:
+    a, b = update.a[layer], update.b[layer]
+    return _short(a[:, _spaced(a.shape[1])]), _short(b[_spaced(b.shape[0])])
 
 
 def _spaced(features: int) -> npt.NDArray[np.int64]:

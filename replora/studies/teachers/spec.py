@@ -38,6 +38,7 @@ class TeacherStudy(Study):
     """
 
     name = "teacher"
+    compares = "students"
 
     task: str = dataclasses.field(default="fashion", metadata=same_as(Training, "task").metadata)
     steps: int = dataclasses.field(default=100, metadata=same_as(Training, "steps").metadata)
@@ -100,6 +101,13 @@ class TeacherStudy(Study):
 
     def amount_in_words(self, amount: float) -> str:
         return f"{amount:,.0f} example" + ("s" if amount != 1 else "")
+
+    @property
+    def all_methods(self) -> tuple[Method, ...]:
+        return tuple(self.method(name) for name in self.students)
+
+    def used_examples(self, examples: int) -> int:
+        return len(self.seeds) * max(self.examples)
 
     def count(self) -> int:
         return len(self.seeds) * len(self.examples) * len(self.rates) * len(self.students)

@@ -9,11 +9,12 @@ import torch
 from torch import Tensor
 
 from replora.events import Diverged, Step
+from replora.methods import PROJECTIONS
 from replora.studies.events import StudentFinished
 from replora.studies.teachers.recovery import mean_angle, relative_error, sketches
 from replora.studies.teachers.spec import Student
 from replora.studies.teachers.teacher import Teachers, updates_of
-from replora.tasks import Indices, batches
+from replora.tasks import Indices, batches_of_runs
 from replora.training.cache import CHUNK
 from replora.training.stack import RunStack
 
@@ -31,17 +32,15 @@ class StudentBatch:
         self.seeds = torch.tensor(seeds, device=device)  # (students,)
         self.subsets = teachers.subsets[seeds]  # (students, examples)
         counts = [min(each.examples, self.subsets.shape[1]) for each in students]
-        orders = [
-            batches(count, spec.batch_size, spec.steps, each.seed) for each, count in zip(students, counts, strict=True)
-        ]
-        self.orders = np.stack(orders, axis=1)  # (steps, students, batch_size)
+        self.orders = batches_of_runs(counts, spec.batch_size, spec.steps, [each.seed for each in students])
 
     def events(self) -> Iterator[Step | Diverged | StudentFinished]:
         """The steps, and at the end what each student has found."""
         spec, levels = self.teachers.spec, set(self.teachers.spec.levels())
         curves: list[list[tuple[int, float]]] = [[] for _ in self.students]
         for step in range(spec.steps):
-            yield from self.stack.step(step, lambda order=self.orders[step]: self._losses(order))  # type: ignore[misc]
+            order = next(self.orders)
+            yield from self.stack.step(step, lambda order=order: self._losses(order))  # type: ignore[misc]
             if step + 1 in levels:
                 for curve, error in zip(curves, self._errors("test"), strict=True):
                     if error is not None:
@@ -78,15 +77,13 @@ class StudentBatch:
         if validation is None or self.stack.factors is None or not curve or curve[-1][0] != self.stack.spec.steps:
             return StudentFinished(*facts, None, None, None, None, tuple(curve), diverged=True)
         found, hidden = updates_of(self.stack.factors, place), self.teachers.hidden(int(self.seeds[place]))
-        errors = [relative_error(own, target) for own, target in zip(found, hidden, strict=True)]
-        angles = [mean_angle(own, target) for own, target in zip(found, hidden, strict=True)]
         return StudentFinished(
             *facts,
             error=curve[-1][1],
             validation_error=validation,
-            delta_errors=(errors[0], errors[1]),
-            angles=(angles[0], angles[1]),
+            delta_errors=tuple(relative_error(found[name], hidden[name]) for name in PROJECTIONS),
+            angles=tuple(mean_angle(found[name], hidden[name]) for name in PROJECTIONS),
             curve=tuple(curve),
             diverged=False,
-            sketches=sketches(*found) if student.seed == self.teachers.spec.seeds[0] else (),
+            sketches=sketches(found) if student.seed == self.teachers.spec.seeds[0] else (),
         )

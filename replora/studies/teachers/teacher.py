@@ -11,10 +11,10 @@ from replora.adapters.direct import DirectFactors
 from replora.adapters.factors import Factors
 from replora.backbones import Backbone
 from replora.config import Method
-from replora.methods import PROJECTIONS, REFERENCE, Projection
+from replora.methods import DIRECT, PROJECTIONS, Projection
 from replora.seeding import stream_seed
 from replora.studies.events import TeachersDrawn
-from replora.studies.teachers.recovery import Update, sketches
+from replora.studies.teachers.recovery import Update, Updates, sketches
 from replora.studies.teachers.spec import TeacherStudy
 from replora.tasks import Indices, Split, load_task, nested_order, nested_subset
 from replora.training.cache import CHUNK, PrefixCache, autocast
@@ -70,15 +70,15 @@ class Teachers:
         targets = self.targets[name][seeds[:, None], places]  # (runs, batch, width)
         return ((features - targets) / self.spreads[seeds][:, None]).square().mean(dim=-1)
 
-    def hidden(self, seed: int) -> tuple[Update, Update]:
-        """The hidden update of query and of value of a seed's teacher, the seed by its place."""
+    def hidden(self, seed: int) -> Updates:
+        """The hidden updates of a seed's teacher, the seed by its place."""
         return updates_of(self.factors, seed)
 
     def drawn(self) -> TeachersDrawn:
         """What is told of the teachers."""
         seeds = self.spec.seeds
         errors = {str(seed): error for seed, error in zip(seeds, self.base_errors["test"].tolist(), strict=True)}
-        return TeachersDrawn(seeds[0], errors, sketches(*self.hidden(0)))
+        return TeachersDrawn(seeds[0], errors, sketches(self.hidden(0)))
 
     def _cache(self, split: Split) -> PrefixCache:
         return PrefixCache(self.plain, split, self.first, self.dtype)
@@ -117,7 +117,7 @@ def draw_updates(spec: TeacherStudy, backbone: Backbone) -> DirectFactors:
     """
     sites = find_attention(backbone.model)[-spec.adapted_blocks :]
     method = Method(
-        name=REFERENCE,
+        name=DIRECT,
         rank=spec.teacher_rank,
         alpha=float(spec.teacher_rank),
         sharing="tied" if spec.teacher == "tied" else "separate",
@@ -137,8 +137,8 @@ def draw_updates(spec: TeacherStudy, backbone: Backbone) -> DirectFactors:
 
 
 @torch.no_grad()
-def updates_of(factors: Factors, run: int) -> tuple[Update, Update]:
-    """The updates of query and of value that a run's factors make; one that is not adapted has zero factors."""
+def updates_of(factors: Factors, run: int) -> Updates:
+    """The update of every projection that a run's factors make; one that is not adapted has zero factors."""
     pairs, shape = factors.generate(), factors.shape
     scaling = float(factors.scaling[run])
 
@@ -149,12 +149,12 @@ def updates_of(factors: Factors, run: int) -> tuple[Update, Update]:
         a, b = pairs[projection]
         return Update(a[run].double().cpu().numpy(), scaling * b[run].double().cpu().numpy())
 
-    return update("query"), update("value")
+    return {projection: update(projection) for projection in PROJECTIONS}
 
 
 def _projection_norm(backbone: Backbone, site: AttentionSite) -> float:
-    """Geometric mean of the Frobenius norms of a layer's query and value weights."""
+    """Geometric mean of the Frobenius norms of the weights of a layer's projections."""
     attention = backbone.model.get_submodule(site.path)
-    places = (site.place(each) for each in PROJECTIONS)
-    query, value = (getattr(attention, name).weight[rows.start : rows.stop] for name, rows in places)
-    return float((query.norm() * value.norm()).sqrt())
+    places = (site.place(projection) for projection in PROJECTIONS)
+    norms = [getattr(attention, name).weight[rows.start : rows.stop].norm() for name, rows in places]
+    return float(torch.stack(norms).prod() ** (1 / len(norms)))

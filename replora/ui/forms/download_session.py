@@ -29,7 +29,7 @@ class DownloadSession(JobSession[Download, DownloadEvent]):
         """How far it is, from 0 to 1, and in words; `ready`: whether the engine's host has loaded."""
         last = next((each for each in reversed(self.events) if isinstance(each, Downloading)), None)
         if self.status is not None and self.status.state is JobState.QUEUED:
-            return 0.0, queue_words(self.status.position, ready)
+            return 0.0, queue_words(self.status, ready)
         if last is None or not last.total:
             return 0.0, "Asking the hub"
         done, total = (max(1, round(each / MEGABYTE)) for each in (last.done, last.total))

@@ -6,11 +6,11 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any, TypeVar, cast
 
-from replora.catalog import BACKBONES, OWN_PREFIX
+from replora.catalog import BACKBONES, OWN_PREFIX, PRIVATE_TASK
 from replora.config import AUTO
 from replora.hub.names import is_downloaded
 from replora.options import Linked, default_of
-from replora.ui.visitor.own_data import adopt
+from replora.ui.visitor.own_data import adopt, own_tasks
 
 Opened = TypeVar("Opened", bound=Linked)
 
@@ -34,7 +34,12 @@ def _backbone_problem(backbone: str) -> str:
 
 
 def _task_problem(task: str) -> str:
-    """Own data that are here join this session's list of tasks."""
-    if not task.startswith(OWN_PREFIX) or adopt(task):
+    """Own data that are here join this session's list of tasks; of private data the form says what they are."""
+    if task == PRIVATE_TASK or not task.startswith(OWN_PREFIX) or adopt(task):
         return ""
     return f"task {task} is not kept here: own data last for a session unless they are saved."
+
+
+def task_names(opened: str) -> Sequence[str]:
+    """The tasks beside those of the catalog that a form offers; `opened`: the one that it was opened with."""
+    return [*own_tasks(), *([PRIVATE_TASK] if opened == PRIVATE_TASK else [])]

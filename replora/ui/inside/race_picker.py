@@ -9,25 +9,28 @@ from typing import Any
 
 import streamlit as st
 
-from replora.catalog import ASSETS, TASKS
+from replora.catalog import ASSETS, OWN_PREFIX, PRIVATE_TASK, TASKS
 from replora.config import METHOD_TITLES, Race, Run
 from replora.events import Event, EventError, from_line, read_events
 from replora.jobs.engine import Engine, NoAnswer, UnknownJob
 from replora.lens.questions import Question
 from replora.options import SpecError, UserError
+from replora.own_data.private import PRIVATE
 from replora.ui.parts.settings import kept_task_title
 from replora.ui.parts.text import plain
 from replora.ui.race.session import RaceSession
+from replora.ui.visitor.own_data import present
 
 RECORDED = "recorded:"
 RACE_SESSION = "race.session"  # of the Race page
 LINKED = "lens.linked"  # what the link said when it was last looked at
 LAST = "lens.race"  # the race that was looked into last
 RUN = "run"  # in the query string: a job, or recorded:TASK
+TASK = "task"  # beside it: own data by name, which open the runs on them
 
 
 @dataclass(frozen=True)
-class LensSource:
+class PickedRace:
     """A race to look into: `key` names it in a link, `folder` holds its snapshots, `events` what it has told so far."""
 
     key: str
@@ -36,6 +39,12 @@ class LensSource:
     spec: Race
     events: tuple[Event, ...]
     recorded: bool
+
+    @property
+    def link(self) -> dict[str, str]:
+        """The query string that opens it again."""
+        own = {TASK: self.spec.task} if self.spec.task.startswith(OWN_PREFIX) else {}
+        return {RUN: self.key, **own}
 
     def runs(self, method: str) -> list[int]:
         """The places of the runs of a method."""
@@ -48,18 +57,23 @@ class LensSource:
         return METHOD_TITLES[run.method.name] + "".join(f", {part}" for part in _unlike(run, others))
 
 
-def lens_source(engine: Engine, *, key: str) -> LensSource | None:
+def pick_race(engine: Engine, *, key: str) -> PickedRace | None:
     """A select box of the races at hand and the one chosen; None, with a warning, where it cannot be read.
 
     At first the race of the link (`?run=`), else the one that was looked into last, on whichever page, else the one on
     the Race page, else the first recorded one.
     """
     choices = _choices(engine)
+    present(st.query_params.get(TASK, ""))
     asked, last = st.query_params.get(RUN, ""), str(st.session_state.get(LAST, ""))
     for name in (last, asked):
         if name and name not in choices:
             try:
-                choices = {name: f"Run {name[:8]}: {_about(engine.status(name).spec)}", **choices}
+                task = Race.from_dict(engine.status(name).spec).task
+                if task != PRIVATE_TASK:
+                    choices = {name: f"Run {name[:8]}: {kept_task_title(task)}", **choices}
+                elif name == asked:
+                    st.warning(plain(f"{PRIVATE} Another one is shown instead."))
             except (UnknownJob, UserError):
                 if name == asked:
                     said = f"run must be a race known here, got {asked[:40]!r}. Another one is shown instead."
@@ -79,7 +93,7 @@ def lens_source(engine: Engine, *, key: str) -> LensSource | None:
     )
     st.session_state[LAST] = chosen
     try:
-        return _recorded(chosen) if chosen.startswith(RECORDED) else _of_job(engine, chosen, choices[chosen])
+        return _recorded(chosen) if chosen.startswith(RECORDED) else source_of_job(engine, chosen, choices[chosen])
     except (UnknownJob, UserError) as error:
         st.warning(plain(str(error)))
     return None
@@ -97,22 +111,23 @@ def _choices(engine: Engine) -> dict[str, str]:
     """What there is to choose from, by key: the race of the Race page first."""
     found: dict[str, str] = {}
     session: RaceSession | None = st.session_state.get(RACE_SESSION)
-    if session is not None and session.job is not None and session.spec is not None:
-        found[session.job] = f"Your race: {kept_task_title(session.spec.task)}"
+    job, shown = (session.job, session.spec) if session is not None else (None, None)
+    if job is not None and shown is not None and shown.task != PRIVATE_TASK:
+        found[job] = f"Your race: {kept_task_title(shown.task)}"
     for task in TASKS:
         if _folder(task).is_dir():
             found[RECORDED + task] = f"Recorded: {kept_task_title(task)}"
     return found
 
 
-def _recorded(key: str) -> LensSource:
+def _recorded(key: str) -> PickedRace:
     task = key.removeprefix(RECORDED)
     folder = _folder(task)
-    events = _read(folder / "events.jsonl")
-    return LensSource(key, f"Recorded: {kept_task_title(task)}", str(folder), _spec(events), events, recorded=True)
+    events = _read(folder / "events.jsonl.gz")
+    return PickedRace(key, f"Recorded: {kept_task_title(task)}", str(folder), _spec(events), events, recorded=True)
 
 
-def _of_job(engine: Engine, job: str, title: str) -> LensSource:
+def source_of_job(engine: Engine, job: str, title: str) -> PickedRace:
     status = engine.status(job)
     if status.kind != "race":
         raise SpecError(f"run must be a race, got {status.kind or 'nothing'}.")
@@ -120,7 +135,7 @@ def _of_job(engine: Engine, job: str, title: str) -> LensSource:
     spec, folder = Race.from_dict(status.spec), engine.folder(job)
     if status.state.final and not folder.is_dir():
         raise SpecError("This run has nothing left to look into: it was deleted, or is one of many older ones.")
-    return LensSource(job, title, str(folder), spec, events, recorded=False)
+    return PickedRace(job, title, str(folder), spec, events, recorded=False)
 
 
 def _folder(task: str) -> Path:
@@ -137,10 +152,6 @@ def _spec(events: tuple[Event, ...]) -> Race:
         raise EventError("The recorded race does not begin with its start.")
     spec: Race = events[0].spec
     return spec
-
-
-def _about(spec: Mapping[str, Any]) -> str:
-    return kept_task_title(Race.from_dict(spec).task)
 
 
 def _unlike(run: Run, others: list[Run]) -> list[str]:

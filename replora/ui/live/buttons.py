@@ -9,6 +9,7 @@ import streamlit as st
 from replora.options import Spec
 from replora.ui.live.engine import WatchedEngine
 from replora.ui.live.session import JobSession
+from replora.ui.live.standing import LEAVE, WATCHED
 
 
 def run_buttons(
@@ -25,13 +26,14 @@ def run_buttons(
     recorded: the label of the way back to the recording, and its help. size: how much Run live would run.
     """
     label, about = recorded
+    watched = session.active and not session.steered
     with st.container(horizontal=True, key=f"{page}.buttons", gap="small", vertical_alignment="center"):
         st.button(
             "Run live",
             key=f"{page}.run",
             icon=":material/play_arrow:",
             type="primary",
-            disabled=spec is None or (session.active and session.spec == spec),
+            disabled=spec is None or (session.steered and session.spec == spec),
             on_click=session.run,
             args=(engine, spec),
         )
@@ -39,10 +41,10 @@ def run_buttons(
             "Stop",
             key=f"{page}.stop",
             icon=":material/stop:",
-            disabled=not session.active,
+            disabled=not session.steered,
             on_click=session.cancel,
             args=(engine,),
-            help="What is finished stays.",
+            help=WATCHED if watched else "What is finished stays.",
         )
         st.button(
             label,
@@ -51,7 +53,7 @@ def run_buttons(
             disabled=session.job is None,
             on_click=session.reset,
             args=(engine,),
-            help=about,
+            help=f"{LEAVE} {about}" if watched else about,
         )
         if size:
             st.html(f'<p class="size">{size}</p>', width="content")

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import secrets
+from ipaddress import ip_address
 from typing import Protocol
 
 import streamlit as st
 
-from replora.jobs.engine import Engine, UnknownJob
+from replora.jobs.engine import Engine, Submitter, UnknownJob
 from replora.jobs.local import LocalEngine
+from replora.jobs.turns.limits import PUBLIC_SECONDS, JobSettings, Waiting
+from replora.ui.live.private import PrivateEngine
+from replora.ui.visitor.lasting import OfProcess, OfSession
+from replora.ui.visitor.own_data import holds
+from replora.ui.visitor.owner import holds_key
+from replora.ui.visitor.who import visitor_address, visitor_name
+
+TASKS = "live.tasks"  # which own data the runs are on that this session has asked for
 
 
 class WatchedEngine(Engine, Protocol):
@@ -16,6 +25,9 @@ class WatchedEngine(Engine, Protocol):
 
     @property
     def ready(self) -> bool: ...
+
+    @property
+    def healthy(self) -> bool: ...
 
     def watch(self, job: str, viewer: str) -> None: ...
 
@@ -53,17 +65,49 @@ class Watch:
 
 
 def connect() -> WatchedEngine:
-    """The engine behind this app: the local one."""
-    return LocalEngine()
+    """The engine behind this app: the local one, as the environment sets it; `SpecError` where it is set wrongly."""
+    settings, waiting = job_settings()
+    return LocalEngine(
+        slots=settings.slots,
+        max_paused=settings.max_paused,
+        waiting=waiting,
+        time_limit=settings.job_seconds,
+        orphan_seconds=settings.orphan_seconds,
+    )
 
 
-@st.cache_resource(show_spinner=False, on_release=lambda engine: engine.close())
+def job_settings() -> tuple[JobSettings, Waiting]:
+    """What the environment says of jobs; where others than this machine reach the server, a job may take less time."""
+    shorter = {} if is_local(st.get_option("server.address")) else {"job_seconds": PUBLIC_SECONDS}
+    return JobSettings.from_environment(**shorter), Waiting.from_environment()
+
+
+def is_local(address: str | None) -> bool:
+    """Whether a server that is bound to an address can be reached from its own machine only; None is any address."""
+    if address is None:
+        return False
+    try:
+        return ip_address(address.strip("[]")).is_loopback
+    except ValueError:
+        return address == "localhost"
+
+
+# all sessions share it; it returns at once, while its host loads the models
+shared_engine: OfProcess[WatchedEngine] = OfProcess(lambda: connect(), lambda shared: shared.close())
+
+
+def healthy() -> bool:
+    """Whether jobs come to be run here; nothing speaks against it before the first one."""
+    made = shared_engine.made
+    return made is None or made.healthy
+
+
 def engine() -> WatchedEngine:
-    """The engine that all sessions share; returns at once, while its host loads the models."""
-    return connect()
+    """The engine as this session may use it."""
+    tasks: dict[str, str] = st.session_state.setdefault(TASKS, {})
+    by = Submitter(visitor_name(), visitor_address(), first=holds_key())
+    return PrivateEngine(shared_engine(), by, holds, tasks)
 
 
-@st.cache_resource(show_spinner=False, scope="session", on_release=Watch.close)
-def watch() -> Watch:
-    """This session's watch; Streamlit releases it when the tab closes."""
-    return Watch(engine())
+# a session's watch, which leaves its job when the tab closes or loses its connection
+watch: OfSession[Watch] = OfSession(lambda: Watch(engine()), Watch.close)

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import streamlit as st
 
+from replora.jobs.engine import JobState
+from replora.ui.components.ticker import ticker
 from replora.ui.live.engine import engine, watch
 from replora.ui.live.form import Form
-from replora.ui.live.polling import PollingKey, poll_seconds, polling_key
+from replora.ui.live.polling import poll_seconds
 from replora.ui.live.session import JobSession
 from replora.ui.parts.address import write_query
 from replora.ui.parts.text import plain
+from replora.ui.visitor.own_data import present
 
 RUN = "run"  # the key of the run id in the query string
+TASK = "task"  # that of the task
 
 SessionOf = TypeVar("SessionOf", bound=JobSession[Any, Any])
 
@@ -24,6 +29,7 @@ def page_session(page: str, make: Callable[[], SessionOf]) -> SessionOf:
     key, run = f"{page}.session", st.query_params.get(RUN)
     if key not in st.session_state:
         st.session_state[key] = make()
+        present(st.query_params.get(TASK, ""))  # a run on own data opens to who names the data
         if run:
             st.session_state[key].attach(engine(), run)
         st.session_state[_linked(page)] = st.session_state[key].job
@@ -46,19 +52,79 @@ def follow(page: str, session: JobSession[Any, Any], form: Form[Any], problems: 
             st.warning(plain(problem))
 
 
+@dataclass(frozen=True)
+class Part:
+    """A piece of a live page that is drawn by itself, anew once what it `shows` has changed.
+
+    picture: a large one; a look draws one of them, that which has waited longest, so that none sends much.
+    """
+
+    name: str
+    draw: Callable[[], None]
+    shows: Callable[[], object]
+    picture: bool = False
+
+
 def live_part(page: str, session: JobSession[Any, Any], draw: Callable[[], None]) -> None:
-    """Everything below the buttons, drawn by `draw`: again and again while the job is on."""
-    fragment = st.fragment(_redraw, run_every=poll_seconds(session), key=f"{page}.live")
-    fragment(session, polling_key(session), draw)
+    """Everything below the buttons, drawn by `draw`: again whenever the job has something new to tell."""
+    live_parts(page, session, [Part("live", draw, lambda: news(session))])
 
 
-def _redraw(session: JobSession[Any, Any], drawn: PollingKey, draw: Callable[[], None]) -> None:
-    """`drawn` is the key the buttons were drawn with, which must not lag behind."""
-    session.poll(engine())
-    if polling_key(session) != drawn:
-        st.rerun()
+def live_parts(page: str, session: JobSession[Any, Any], parts: Sequence[Part]) -> None:
+    """Everything below the buttons, piece by piece."""
     watch().show(session.job if session.active else None)
-    draw()
+    for part in parts:
+        st.fragment(_show, key=f"{page}.{part.name}")(page, part)
+    if session.active:
+        st.fragment(_ask, key=_asking(page))(page, session, parts, session.state)
+
+
+def news(session: JobSession[Any, Any]) -> tuple[object, ...]:
+    """All that a job tells and can change by itself."""
+    return session.status, len(session.events), engine().ready
+
+
+def stale(parts: Sequence[Part], shown: Mapping[str, object]) -> list[Part]:
+    """Those to draw now. shown: what each part showed when it was last drawn, in that order."""
+    changed = [part for part in parts if part.name not in shown or shown[part.name] != part.shows()]
+    order = list(shown)
+    pictures = [part for part in changed if part.picture]
+    pictures.sort(key=lambda part: order.index(part.name) if part.name in order else -1)
+    return [part for part in changed if not part.picture or part is pictures[0]]
+
+
+def _show(page: str, part: Part) -> None:
+    shown = _shown(page)
+    shown.pop(part.name, None)
+    shown[part.name] = part.shows()
+    part.draw()
+
+
+def _ask(page: str, session: JobSession[Any, Any], parts: Sequence[Part], drawn: JobState | None) -> None:
+    """Nothing but the clock, so that little is sent while nothing is new. `drawn` is the state of the buttons."""
+    seconds = poll_seconds(session)
+    if seconds is not None:
+        ticker(seconds, key=f"{page}.ticker", on_tick=lambda: _look(page, session, parts, drawn))
+
+
+def _look(page: str, session: JobSession[Any, Any], parts: Sequence[Part], drawn: JobState | None) -> None:
+    """Take in what is new, and have what shows it drawn again: all where the buttons change."""
+    session.poll(engine())
+    watch().show(session.job if session.active else None)
+    if session.state != drawn:
+        st.rerun()
+    if late := stale(parts, _shown(page)):
+        st.rerun([*(f"{page}.{part.name}" for part in late), _asking(page)])
+
+
+def _asking(page: str) -> str:
+    return f"{page}.news"
+
+
+def _shown(page: str) -> dict[str, object]:
+    """What each part showed when it was last drawn, the latest last."""
+    shown: dict[str, object] = st.session_state.setdefault(f"{page}.shown", {})
+    return shown
 
 
 def _linked(page: str) -> str:

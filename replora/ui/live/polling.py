@@ -7,10 +7,9 @@ from typing import Any
 from replora.jobs.engine import JobState
 from replora.ui.live.session import JobSession
 
-IDLE_SECONDS = 1.0  # paused, or with others before it in the queue
+IDLE_SECONDS = 1.0  # paused, or for each job before it in the queue
+FAR_SECONDS = 4.0  # the most: a class that waits must not take the processor from the race that is on
 NEXT_SECONDS = 0.5  # next in line
-
-PollingKey = tuple[JobState | None, float | None]
 
 
 def poll_seconds(session: JobSession[Any, Any]) -> float | None:
@@ -19,10 +18,5 @@ def poll_seconds(session: JobSession[Any, Any]) -> float | None:
     if status is None or status.state.final:
         return None
     if status.state is JobState.PAUSED or status.position:
-        return IDLE_SECONDS
+        return min(IDLE_SECONDS * max(status.position, 1), FAR_SECONDS)
     return NEXT_SECONDS if status.state is JobState.QUEUED else session.running_seconds()
-
-
-def polling_key(session: JobSession[Any, Any]) -> PollingKey:
-    """What buttons and polling depend on: when it changes, the whole page runs again."""
-    return session.state, poll_seconds(session)

@@ -54,7 +54,7 @@ def made_once(name: str, key: str, make: Callable[[], Any]) -> Any:
 
 
 def _path(name: str) -> Path:
-    return FOLDER / f"{name}.jsonl"
+    return FOLDER / f"{name}.jsonl.gz"
 
 
 @st.cache_resource(show_spinner=False, max_entries=48)

@@ -62,6 +62,11 @@ class JobSession(Generic[SpecOf, EventOf]):
         """Whether the job can still change."""
         return self.status is not None and not self.status.state.final
 
+    @property
+    def steered(self) -> bool:
+        """Whether the job can still change and is this visitor's: somebody else's is only watched."""
+        return self.status is not None and self.active and not self.status.visitor
+
     def running_seconds(self) -> float:
         """How often to ask for news of a job that runs."""
         return 0.5
@@ -98,21 +103,24 @@ class JobSession(Generic[SpecOf, EventOf]):
             self.poll(engine)
 
     def run(self, engine: Engine, spec: SpecOf, *, paused: bool = False) -> None:
-        """A new job in place of the one at hand; submitted before that is ended, so that a refusal changes nothing."""
+        """A new job in place of the one at hand; submitted before that is ended, so that a refusal changes nothing.
+
+        Somebody else's is left, and goes on.
+        """
         try:
             job = engine.submit(self.kind, self.plain(spec), paused=paused)
         except JobRefused as refusal:
             self.problem = str(refusal)
             return
-        if self.active and self.job is not None:
+        if self.steered and self.job is not None:
             engine.cancel(self.job)
         self._archive(spec)
         self.spec, self.events, self.problem = spec, [], ""
         self.status = engine.status(job)
 
     def cancel(self, engine: Engine) -> None:
-        """End the job; what it has told stays."""
-        if self.active and self.job is not None:
+        """End the job, if it is this visitor's; what it has told stays."""
+        if self.steered and self.job is not None:
             engine.cancel(self.job)
             self.poll(engine)
 

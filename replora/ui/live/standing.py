@@ -13,6 +13,9 @@ from replora.wording import duration
 
 LOADING = "Loading the models, a few seconds the first time"
 STARTING = "Starting"
+WATCHED = "Somebody else's run: you watch it, its owner steers."
+
+LEAVE = "Leave this run, which goes on."
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,8 @@ class Account:
 
     at: how far it is, 'step 3 of 100', and `done` from 0 to 1. finished: the sentence once it is. seconds_left: None
     where nobody knows. awaited: what figures say while it runs and has told nothing to draw. ended: the word for a job
-    that was ended, and the one that joins it to `at`. failed: the sentence for one that failed.
+    that was ended, and the one that joins it to `at`. failed: the sentence for one that failed. noun: what the page has
+    a recording of. start: the button that runs one's own.
     """
 
     at: str
@@ -47,27 +51,38 @@ class Account:
     awaited: str = STARTING
     ended: tuple[str, str] = ("Stopped", "after")
     failed: str = ""
+    noun: str = "run"
+    start: str = "Run live"
 
 
-def queue_words(position: int, ready: bool) -> str:
-    """What a queued job waits for. position: jobs ahead of it in the queue, of which the one that is on is no part.
+def queue_words(status: JobStatus, ready: bool) -> str:
+    """What a queued job waits for, and how long. ready: whether the engine's host has loaded, before which none begins.
 
-    ready: whether the engine's host has loaded, before which no job begins.
+    Ahead of it are those in the queue, of which the one that is on is no part.
     """
     if not ready:
         return LOADING
-    if position == 0:
-        return "Waiting: next in line, after the job that is on"
-    return f"Waiting: {position} in line before this one"
+    behind = "this run" if status.visitor else "you"
+    place = f"{status.position} ahead of {behind}" if status.position else "next in line"
+    return f"Waiting: {place}" + (f", about {duration(status.wait)}" if status.wait else "")
 
 
-def standing_of(status: JobStatus, ready: bool, account: Account, hint: str = "") -> Standing:
-    """Where a job stands; `hint` is told unless the job was ended for a reason."""
+def standing_of(
+    status: JobStatus, ready: bool, account: Account, hint: str = "", *, recorded: bool = False
+) -> Standing:
+    """Where a job stands; `hint` is told unless the job was ended for a reason, or is somebody else's.
+
+    recorded: whether a recording is shown until the job begins.
+    """
     text, message, done, failure = "", STARTING, account.done, ""
+    if status.visitor and not status.state.final:
+        hint = f"{WATCHED} Press {account.start} for one of your own."
     match status.state:
         case JobState.QUEUED:
-            text = queue_words(status.position, ready)
+            text = queue_words(status, ready)
             message = "Waiting" if ready else STARTING
+            if recorded:
+                hint = f"Meanwhile the recorded {account.noun} is shown. {hint}".rstrip()
         case JobState.RUNNING:
             left = account.seconds_left
             text = f"Running: {account.at}" + (f", about {duration(left)} left" if left is not None else "")

@@ -7,19 +7,20 @@ from html import escape
 
 import streamlit as st
 
-from replora.own_data.limits import OwnError
+from replora.own_data.limits import Limits, OwnError
 from replora.own_data.store import delete_task, is_saved, save_task
 from replora.tasks import TaskError, task_card
 from replora.ui.own_data.preview import KINDS
 from replora.ui.parts.text import plain
 from replora.ui.race.form import ask_for_task
 from replora.ui.visitor.own_data import forget, made_here, own_tasks
+from replora.wording import count
 
 USED = "own.used"  # the choice last put to use on this page, so that it is not kept twice
 
 
-def own_list() -> None:
-    """A row a task; nothing where there is none."""
+def own_list(taken: Limits) -> None:
+    """A row a task; nothing where there is none. taken: what this server takes."""
     names = own_tasks()
     if not names:
         return
@@ -30,19 +31,22 @@ def own_list() -> None:
         except TaskError as error:
             st.warning(plain(str(error)))
             continue
-        _row(name, card.title.removeprefix("Yours: "), f"{KINDS[card.modality]} in {card.classes} classes")
+        _row(taken, name, card.title.removeprefix("Yours: "), f"{KINDS[card.modality]} in {card.classes} classes")
 
 
-def _row(name: str, title: str, about: str) -> None:
+def _row(taken: Limits, name: str, title: str, about: str) -> None:
     saved, made = is_saved(name), made_here(name)
-    kept = "saved: its links keep working" if saved else "kept for this session"
+    until = f"until nobody has used it for {count(taken.saved_days)} days"
+    kept = f"saved: its links keep working {until}" if saved else "kept for this session"
     with st.container(horizontal=True, vertical_alignment="center", key=f"own.row.{name}"):
         st.html(f'<p class="own"><b>{escape(title)}</b><span>{escape(about)}, {kept}</span></p>')
         if st.button("Race with it", key=f"own.race.{name}"):
             ask_for_task(name)
             st.switch_page("pages/race.py")
-        if st.button("Saved" if saved else "Save", disabled=saved or not made, key=f"own.save.{name}"):
-            _try(lambda: save_task(name))
+        if (saved or taken.save_data) and st.button(
+            "Saved" if saved else "Save", disabled=saved or not made, key=f"own.save.{name}"
+        ):
+            _try(lambda: save_task(name, taken))
         if st.button("Delete" if made else "Take off the list", key=f"own.delete.{name}"):
             _try(lambda: _delete(name, made))
 

@@ -5,37 +5,35 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import streamlit as st
+from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from replora.options import SpecError
 from replora.options import options as config_options
-from replora.own_data.examples import Examples, choose_columns, guess_columns
+from replora.own_data.apart import Reading, keep_apart, read_apart
 from replora.own_data.limits import Limits, OwnError
-from replora.own_data.split import LONGEST_TITLE, OwnTask, SplitOptions, split_task
-from replora.own_data.store import keep_task
-from replora.own_data.table import Table
-from replora.own_data.upload import SUFFIXES, read_upload
+from replora.own_data.split import LONGEST_TITLE, SplitOptions, tested_places
+from replora.own_data.upload import SUFFIXES
 from replora.ui.forms.controls import control
 from replora.ui.own_data.kept import USED, own_list
 from replora.ui.own_data.preview import preview
 from replora.ui.parts.text import plain
 from replora.ui.shell.style import STYLE
-from replora.ui.visitor.own_data import limits, note_made
+from replora.ui.visitor.own_data import limits, note_made, room_of
 from replora.wording import count
 
 Choice = tuple[object, ...]  # a file and all that the controls say of it
 
 READ = "own.read"  # the file at hand, read once
-MADE = "own.task"  # what was last made of it, and by which choice
 
 
 @dataclass(frozen=True)
 class Read:
-    """A file of this session: what is in it, or the sentence that says why it is not taken."""
+    """A file of this session as it was read last: by which columns, and what was in it."""
 
     file: str
     name: str
-    found: Table | Examples | None = None
-    problem: str = ""
+    asked: tuple[str, str] | None
+    found: Reading
 
 
 def own_page() -> None:
@@ -47,65 +45,65 @@ def own_page() -> None:
     except SpecError as error:
         st.error(plain(f"This server is set up wrongly: {error}"))
         return
-    read = _read(taken)
-    if read is None:
+    file = _upload(taken)
+    if file is None:
         st.session_state.pop(READ, None)
-    elif read.problem:
-        st.error(plain(read.problem))
-    elif read.found is not None:
-        _form(read, read.found, taken)
-    own_list()
+    else:
+        _form(file, taken)
+    own_list(taken)
 
 
-def _read(taken: Limits) -> Read | None:
-    """The file in the uploader; it is read when it is new."""
-    file = st.file_uploader(
+def _upload(taken: Limits) -> UploadedFile | None:
+    """The file in the uploader."""
+    file: UploadedFile | None = st.file_uploader(
         f"A table of texts or a zip of pictures, with labels: at most {count(taken.max_examples)} examples",
         type=SUFFIXES,
         key="own.file",
         max_upload_size=taken.max_upload_mb,
     )
-    if file is None:
-        return None
+    return file
+
+
+def _read(file: UploadedFile, taken: Limits, columns: tuple[str, str] | None = None) -> Read:
+    """What is in the file, of a table by these columns; it is read when it is new, or they are others."""
     kept: Read | None = st.session_state.get(READ)
-    if kept is None or kept.file != file.file_id:
-        name = file.name.rpartition(".")[0]
+    if kept is None or kept.file != file.file_id or columns not in (None, kept.asked, kept.found.chosen):
         with st.spinner("Reading the file"):
-            try:
-                kept = Read(file.file_id, name, read_upload(file.getvalue(), file.name, taken))
-            except OwnError as error:
-                kept = Read(file.file_id, name, problem=str(error))
+            found = read_apart(file.getvalue(), file.name, taken, columns)
+        kept = Read(file.file_id, file.name.rpartition(".")[0], columns, found)
         st.session_state[READ] = kept
     return kept
 
 
-def _form(read: Read, found: Table | Examples, taken: Limits) -> None:
+def _form(file: UploadedFile, taken: Limits) -> None:
     """Columns and split on the left, what comes of them on the right."""
+    read = _read(file, taken)
+    if read.found.problem and not read.found.columns:
+        st.error(plain(read.found.problem))
+        return
     left, right = st.columns([1, 2.2], gap="large")
-    task, choice, problem = None, None, ""
     with left, st.container(key="own.form"):
-        columns = _columns(read, found) if isinstance(found, Table) else None
-        options, problem = _split_options(read)
-        if options is not None:
-            choice = (read.file, columns, options)
-            try:
-                task = _task(found, columns, options, taken, choice)
-            except OwnError as error:
-                problem = str(error)
+        columns = _columns(read) if read.found.columns else None
+        read = _read(file, taken, columns)
+        outline, problem = read.found.outline, read.found.problem
+        options, wrong = _split_options(read)
+        problem = problem or wrong
         if problem:
             st.error(plain(problem))
-        _use(task, choice, taken)
+        ready = None if problem or outline is None else options
+        _use(file, columns, ready, taken)
     with right:
-        if task is not None:
-            preview(task)
+        if outline is not None and ready is not None:
+            preview(outline, tested_places(outline.labels, len(outline.classes), ready))
 
 
-def _columns(read: Read, table: Table) -> tuple[str, str]:
+def _columns(read: Read) -> tuple[str, str]:
     """The columns of texts and labels, guessed at first."""
-    names = list(table.columns)
+    names = list(read.found.columns)
+    guessed = read.found.chosen or (names[0], names[-1])
     text, label = (
         st.selectbox(title, names, names.index(guess), key=f"own.{title}.{read.file}", persist_state="session") or guess
-        for title, guess in zip(("Text column", "Label column"), guess_columns(table), strict=True)
+        for title, guess in zip(("Text column", "Label column"), guessed, strict=True)
     )
     return text, label
 
@@ -125,28 +123,17 @@ def _split_options(read: Read) -> tuple[SplitOptions | None, str]:
         return None, str(error)
 
 
-def _task(
-    found: Table | Examples, columns: tuple[str, str] | None, options: SplitOptions, taken: Limits, choice: Choice
-) -> OwnTask:
-    """What the controls make of the file, made once a choice; `OwnError`."""
-    kept: tuple[Choice, OwnTask] | None = st.session_state.get(MADE)
-    if kept is None or kept[0] != choice:
-        if isinstance(found, Table):
-            found = choose_columns(found, *(columns or guess_columns(found)), taken)
-        kept = (choice, split_task(found, options))
-        st.session_state[MADE] = kept
-    return kept[1]
-
-
-def _use(task: OwnTask | None, choice: Choice | None, taken: Limits) -> None:
+def _use(file: UploadedFile, columns: tuple[str, str] | None, options: SplitOptions | None, taken: Limits) -> None:
     """The button that makes a task of what is seen, once a choice."""
-    same = task is not None and st.session_state.get(USED) == choice
+    choice: Choice = (file.file_id, columns, options)
+    same = options is not None and st.session_state.get(USED) == choice
     label = "In your tasks, below" if same else "Use it"
-    pressed = st.button(label, type="primary", disabled=task is None or same, key="own.use", width="stretch")
-    if not pressed or task is None:
+    pressed = st.button(label, type="primary", disabled=options is None or same, key="own.use", width="stretch")
+    if not pressed or options is None:
         return
     try:
-        note_made(keep_task(task, taken))
+        with st.spinner("Keeping the data"):
+            note_made(keep_apart(file.getvalue(), file.name, taken, columns, options, *room_of()))
     except OwnError as error:
         st.error(plain(str(error)))
         return

@@ -5,30 +5,31 @@ from __future__ import annotations
 import base64
 from html import escape
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import streamlit as st
 
 from replora.figures.balance import TEST, TRAIN, balance_figure, balance_height
-from replora.own_data.split import OwnTask
+from replora.own_data.apart import Outline
+from replora.own_data.split import class_counts
 from replora.ui.parts.figure import show_figure
 from replora.ui.parts.text import plain
 from replora.wording import count
 
 KINDS = {"text": "texts", "image": "pictures"}
-ROWS = 50  # texts to look through
-PICTURES = 24
 MOST_BARS = 14  # more classes scroll
 
 
-def preview(task: OwnTask) -> None:
-    """A sentence, notes, the classes and the examples."""
-    train, test = task.counts()
-    kind = KINDS[task.examples.modality]
+def preview(task: Outline, tested: npt.NDArray[np.bool_]) -> None:
+    """A sentence, notes, the classes and the examples; tested: which are in the test split, (examples,)."""
+    train, test = class_counts(task.labels, tested, len(task.classes))
+    kind = KINDS[task.modality]
     st.html(
         f'<p class="verdict">{count(len(task.labels))} {kind} in {len(task.classes)} classes</p>'
         f'<p class="footnote">{count(sum(train))} to train on, {count(sum(test))} to test on</p>'
     )
-    for note in task.examples.notes:
+    for note in task.notes:
         st.caption(plain(note))
     figure, height = balance_figure(task.classes, train, test), balance_height(len(task.classes))
     with st.container(height=balance_height(MOST_BARS) + 60 if len(task.classes) > MOST_BARS else "content"):
@@ -39,18 +40,17 @@ def preview(task: OwnTask) -> None:
             hide_index=True,
         )
     st.html(f'<h2 class="figure">First {kind}<span>as they were read</span></h2>')
-    if task.examples.modality == "text":
-        _texts(task)
+    if task.modality == "text":
+        _texts(task, tested)
     else:
         st.html(_pictures(task))
 
 
-def _texts(task: OwnTask) -> None:
-    rows = range(min(ROWS, len(task.labels)))
+def _texts(task: Outline, tested: npt.NDArray[np.bool_]) -> None:
     columns = {
-        "text": [str(task.examples.examples[row]) for row in rows],
-        "class": [task.classes[task.labels[row]] for row in rows],
-        "split": [TEST if task.tested[row] else TRAIN for row in rows],
+        "text": [str(text) for text in task.shown.values()],
+        "class": [task.classes[task.labels[row]] for row in task.shown],
+        "split": [TEST if tested[row] else TRAIN for row in task.shown],
     }
     st.dataframe(
         pa.table(columns),
@@ -60,13 +60,9 @@ def _texts(task: OwnTask) -> None:
     )
 
 
-def _pictures(task: OwnTask) -> str:
-    """A few pictures of each class, class after class."""
-    each = max(1, PICTURES // len(task.classes))
-    shown = []
-    for number, label in enumerate(task.classes[:PICTURES]):
-        places = [place for place, found in enumerate(task.labels) if found == number][:each]
-        shown += [_picture(task.examples.examples[place], label) for place in places]
+def _pictures(task: Outline) -> str:
+    """The pictures that are shown, class after class."""
+    shown = [_picture(encoded, task.classes[task.labels[place]]) for place, encoded in task.shown.items()]
     return f'<div class="pictures">{"".join(shown)}</div>'
 
 

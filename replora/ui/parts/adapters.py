@@ -11,8 +11,10 @@ from replora.config import METHOD_TITLES, Race, Run
 from replora.jobs.engine import Engine
 from replora.lens.answers import AdapterAnswer
 from replora.lens.questions import AdapterQuestion
+from replora.methods import HEAD
 from replora.studies.events import CellFinished
 from replora.ui.parts.numbers import Download
+from replora.ui.parts.text import file_word
 
 MOST_ADAPTERS = 6
 
@@ -20,7 +22,7 @@ MOST_ADAPTERS = 6
 def adapter_downloads(engine: Engine, job: str, spec: Race) -> Sequence[Download]:
     """A PEFT folder, zipped, for each run with an adapter, the first few of them; made by the job host when asked."""
     folder = engine.folder(job)
-    runs = [place for place, run in enumerate(spec.runs) if run.method.name != "head"][:MOST_ADAPTERS]
+    runs = [place for place, run in enumerate(spec.runs) if run.method.has_adapter][:MOST_ADAPTERS]
     several = len({each.seed for each in spec.runs}) > 1
     return [_download(engine, folder, spec, run, f", seed {spec.runs[run].seed}" if several else "") for run in runs]
 
@@ -29,7 +31,7 @@ def study_adapters(engine: Engine, job: str, events: Iterable[object]) -> Sequen
     """The same for the run of each method with the best test accuracy in a study that ran here."""
     best: dict[str, CellFinished] = {}
     for cell in events:
-        if isinstance(cell, CellFinished) and cell.accuracy is not None and cell.method != "head":
+        if isinstance(cell, CellFinished) and cell.accuracy is not None and cell.method != HEAD:
             known = best.get(cell.method)
             if known is None or known.accuracy is None or cell.accuracy > known.accuracy:
                 best[cell.method] = cell
@@ -53,7 +55,7 @@ def _is(run: Run, cell: CellFinished) -> bool:
 
 def _download(engine: Engine, folder: Path, spec: Race, place: int, what: str) -> Download:
     run = spec.runs[place]
-    name = f"{run.method.name}_{spec.task.replace(':', '_')}_seed{run.seed}_peft.zip"
+    name = f"{run.method.name}_{file_word(spec.task)}_seed{run.seed}_peft.zip"
 
     def made() -> bytes:
         answer = AdapterAnswer.from_dict(engine.ask(AdapterQuestion(folder=str(folder), run=place).to_dict()))

@@ -19,4 +19,4 @@ def card(kind: str, title: str, value: str, caption: str, notes: Sequence[str]) 
 
 def row_of(cards: Sequence[str], kind: str = "") -> str:
     """Cards side by side where there is room; `kind` is a further class, which says for how many."""
-    return f'<div class="{escape(f"board {kind}".strip())}">{"".join(cards)}</div>'
+    return f'<div class="{escape(f"cards {kind}".strip())}">{"".join(cards)}</div>'

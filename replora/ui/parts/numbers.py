@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import streamlit as st
 
+from replora.csv_text import rows_csv
 from replora.figures.export import png_bytes, svg_text
 from replora.figures.figure import Figure
-from replora.figures.plot_table import plot_csv, plot_rows
+from replora.figures.plot_table import plot_rows
 
 
 @dataclass(frozen=True)
@@ -38,11 +39,15 @@ def plot_numbers(figures: Sequence[Figure], page: str, more: Sequence[Download] 
         st.dataframe(rows, hide_index=True, height=280)
         name = f"{page}_{figure.key}"
         own = [
-            Download("This figure as CSV", lambda: plot_csv(rows), f"{name}.csv", "text/csv"),
+            Download("This figure as CSV", lambda: rows_csv(rows), f"{name}.csv", "text/csv"),
             Download("SVG", lambda: svg_text(figure), f"{name}.svg", "image/svg+xml"),
             Download("PNG", lambda: png_bytes(figure), f"{name}.png", "image/png"),
         ]
         with st.container(horizontal=True, gap="small"):
-            for each in (*own, *more):
-                kind = each.file.rsplit(".", 1)[-1] if each in own else f"all.{each.file.rsplit('.', 1)[-1]}"
-                st.download_button(each.label, each.make, each.file, each.mime, on_click="ignore", key=f"{page}.{kind}")
+            for download in (*own, *more):
+                kind = (
+                    download.file.rsplit(".", 1)[-1] if download in own else f"all.{download.file.rsplit('.', 1)[-1]}"
+                )
+                st.download_button(
+                    download.label, download.make, download.file, download.mime, on_click="ignore", key=f"{page}.{kind}"
+                )

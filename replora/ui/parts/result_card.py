@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from html import escape
 
 import streamlit as st
@@ -21,7 +21,7 @@ JSON = "application/json"
 
 def result_card(
     card: ResultCard | None,
-    figures: Sequence[Figure],
+    figures: Callable[[], Sequence[Figure]],
     told: Sequence[Download],
     page: str,
     more: Sequence[Download] = (),
@@ -44,15 +44,15 @@ def result_card(
         st.html('<h3 class="field">Run it again</h3>')
         st.code(card.command, language=None, wrap_lines=True)
         st.caption(plain(f"{card.note} {card.promise}".strip()))
-        _downloads(card, figures, told, page, more)
+        _downloads(card, figures(), told, page, more)
 
 
 def card_html(card: ResultCard) -> str:
     """Title, verdict, those compared, and the facts."""
     rows = "".join(
-        f"<tr><th scope='row'>{escape(each.name)}</th><td>{count(each.trained_parameters)}</td>"
-        f"<td>{count(each.deployed_parameters)}</td><td>{escape(each.result)}</td></tr>"
-        for each in card.compared
+        f"<tr><th scope='row'>{escape(method.name)}</th><td>{count(method.trained_parameters)}</td>"
+        f"<td>{count(method.deployed_parameters)}</td><td>{escape(method.result)}</td></tr>"
+        for method in card.compared
     )
     facts = "".join(f"<dt>{escape(label)}</dt><dd>{escape(text)}</dd>" for label, text in card.facts().items())
     return (

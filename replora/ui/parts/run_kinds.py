@@ -23,7 +23,7 @@ PAGE_OF: dict[str, str] = {
     "study teacher": "recover_update",
     "theory": "rates",
 }
-OWN_TITLE = "Own data"
+OWN_TITLE = "Private data"
 WHO_TITLES: dict[str, str] = {**METHOD_TITLES, **STUDENT_TITLES, **SHARING_TITLES}
 
 
@@ -32,12 +32,15 @@ def kind_title(kind: str) -> str:
     return PAGES[PAGE_OF[kind]] if kind in PAGE_OF else kind
 
 
-def link_to(kind: str, spec: Mapping[str, Any], job: str = "") -> str:
-    """The link, seen from another page, that opens a run with the form as it was; '' where no page shows its kind."""
+def link_to(kind: str, spec: Mapping[str, Any], job: str = "", *, named: bool = False) -> str:
+    """The link, seen from another page, that opens a run with the form as it was; '' where no page shows its kind.
+
+    named: own data stand in it by their name, which opens them; for the eyes of those who hold them.
+    """
     if kind not in PAGE_OF:
         return ""
     try:
-        query = None if is_own(spec) else _linked(kind, spec)
+        query = None if is_own(spec) and not named else _linked(kind, spec)
     except SpecError:
         query = None  # the page says what is wrong with it
     values = {**(query.to_query() if query else {}), **({"run": job} if job else {})}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from replora.catalog import PRIVATE_TASK
 from replora.config import METHOD_TITLES, Race, RaceOptions
 from replora.options import Option, format_value, options
 from replora.tasks import TaskError, task_card
@@ -13,6 +14,8 @@ from replora.wording import listing, task_title
 
 def kept_task_title(name: str) -> str:
     """The title of a task, of own data the one they were given; they may be gone while a run on them is still shown."""
+    if name == PRIVATE_TASK:
+        return "Private data"
     try:
         return task_card(name).title
     except TaskError:

@@ -7,12 +7,14 @@ import streamlit as st
 from replora.config import Race
 from replora.jobs.engine import JobState
 from replora.ui.live.engine import WatchedEngine
+from replora.ui.live.standing import LEAVE, WATCHED
 from replora.ui.race.session import RaceSession
 
 
 def transport(session: RaceSession, engine: WatchedEngine, form: Race | None) -> None:
     """The buttons, each enabled only where it would do something; `form` is None where there is nothing to play."""
-    playing = session.state in (JobState.QUEUED, JobState.RUNNING)
+    playing = session.steered and session.state is not JobState.PAUSED
+    watched = WATCHED if session.active and not session.steered else None
     anew = form is not None and session.changed(form)
     race = form or Race()
     with st.container(horizontal=True, key="race.transport", gap="small"):
@@ -32,15 +34,16 @@ def transport(session: RaceSession, engine: WatchedEngine, form: Race | None) ->
             disabled=not playing,
             on_click=session.pause,
             args=(engine,),
+            help=watched,
         )
         st.button(
             "Step",
             key="race.step",
             icon=":material/skip_next:",
-            disabled=form is None,
+            disabled=form is None or watched is not None,
             on_click=session.step,
             args=(engine, race),
-            help="One optimizer step, then pause.",
+            help=watched or "One optimizer step, then pause.",
         )
         st.button(
             "Reset",
@@ -49,13 +52,14 @@ def transport(session: RaceSession, engine: WatchedEngine, form: Race | None) ->
             disabled=session.job is None,
             on_click=session.reset,
             args=(engine,),
-            help="Back to the start: the same seed gives the same weights.",
+            help=LEAVE if watched else "Back to the start: the same seed gives the same weights.",
         )
         st.button(
             "Cancel",
             key="race.cancel",
             icon=":material/stop:",
-            disabled=not session.active,
+            disabled=not session.steered,
             on_click=session.cancel,
             args=(engine,),
+            help=watched,
         )

@@ -10,7 +10,7 @@ from replora.events import Event, started_of
 from replora.methods import METHOD_TITLES, OURS, REFERENCE, has_adapter
 from replora.summary import RaceSummary, RunSummary, paired_differences, race_verdict, summarize
 from replora.ui.parts.cards import BLANK, card, row_of
-from replora.wording import MINUS, count, duration, signed
+from replora.wording import MINUS, count, counted, duration, signed
 
 
 def race_cards(spec: Race, events: Sequence[Event]) -> str:
@@ -45,7 +45,7 @@ def machine_line(events: Sequence[Event]) -> str:
     parts = [
         started.device,
         started.precision,
-        f"{started.threads} thread" + ("s" if started.threads != 1 else ""),
+        counted(started.threads, "thread"),
         started.backbone,
         f"{' or '.join(count(each) for each in examples)} training examples",
         *versions,

@@ -12,17 +12,19 @@ from typing import Any
 
 import streamlit as st
 
+from replora.catalog import PRIVATE_TASK
 from replora.config import Race, RaceOptions
+from replora.memory.admission import check_race
 from replora.methods import HEAD, METHOD_TITLES, OURS, REFERENCE, has_adapter, idle_knobs
 from replora.options import SpecError, UserError
+from replora.own_data.private import CHOOSE
 from replora.ui.forms.backbone import backbone_control
 from replora.ui.forms.controls import control
-from replora.ui.forms.links import servable
+from replora.ui.forms.links import servable, task_names
 from replora.ui.forms.spec_form import open_spec
 from replora.ui.live.form import Form
 from replora.ui.live.page import RUN
 from replora.ui.parts.settings import value_text
-from replora.ui.visitor.own_data import own_tasks
 
 PAGE = "race"
 WISH = f"{PAGE}.task.wish"  # the task another page has chosen
@@ -72,7 +74,7 @@ def race_form(opened: RaceOptions, on_rate: Callable[[], None]) -> Form[RaceOpti
             problems.append(str(error))
 
     values["methods"] = _methods(opened.methods)
-    place("task", more=own_tasks())
+    place("task", more=task_names(opened.task))
     for name in ("rank", "mlp_width", "data_fraction"):
         place(name)
     place("learning_rate", on_change=on_rate)
@@ -86,12 +88,14 @@ def race_form(opened: RaceOptions, on_rate: Callable[[], None]) -> Form[RaceOpti
         for group in MORE:
             for name in group:
                 place(name)
+    if values.get("task") == PRIVATE_TASK:
+        problems.insert(0, CHOOSE)
     if problems:
         return Form(opened, problem=problems[0])
     try:
         chosen = RaceOptions(**values)
-        chosen.race()
-    except SpecError as error:
+        check_race(chosen.race())
+    except UserError as error:
         return Form(opened, problem=str(error))
     return Form(opened, chosen)
 

@@ -29,26 +29,24 @@ class RaceSession(JobSession[Race, Event]):
         return 0.5 if any(isinstance(event, Step) for event in self.events) else 0.2
 
     def play(self, engine: Engine, race: Race) -> None:
-        """Go on with a paused race of this structure, else start anew."""
-        if self.state is JobState.PAUSED and not self.changed(race):
+        """Go on with one's own paused race of this structure, else start anew."""
+        if self.steered and self.state is JobState.PAUSED and not self.changed(race):
             self._control(engine, Action.RESUME)
         else:
             self.run(engine, race)
 
     def step(self, engine: Engine, race: Race) -> None:
-        """One step of the race at hand, or of a new one that then stays paused."""
-        if not self.active or self.changed(race):
+        """One step of one's own race at hand, or of a new one that then stays paused."""
+        if not self.steered or self.changed(race):
             self.run(engine, race, paused=True)
-        if self.active:
-            self._control(engine, Action.STEP)
+        self._control(engine, Action.STEP)
 
     def pause(self, engine: Engine) -> None:
         self._control(engine, Action.PAUSE)
 
     def set_rate(self, engine: Engine, rate: float) -> None:
         """A new learning rate for the race that is on."""
-        if self.active:
-            self._control(engine, Action.LEARNING_RATE, rate)
+        self._control(engine, Action.LEARNING_RATE, rate)
 
     def changed(self, race: Race) -> bool:
         """Whether `race` differs from the one at hand in more than the learning rate."""
@@ -69,7 +67,7 @@ class RaceSession(JobSession[Race, Event]):
         self.earlier = [events for events in kept if _task(events) == following.task][:EARLIER]
 
     def _control(self, engine: Engine, action: Action, value: float | None = None) -> None:
-        if self.job is None:
+        if self.job is None or not self.steered:
             return
         try:
             engine.control(self.job, action, value)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from replora.config import Race
-from replora.events import Event, EventError, Started, Step
+from replora.events import Event, EventError, Step, started_of
 from replora.figures.race.figures import PlottedRace
 from replora.figures.scales import format_rate
-from replora.jobs.engine import JobStatus
+from replora.jobs.engine import JobState, JobStatus
 from replora.summary import summarize
 from replora.ui.live.recordings import RACES
 from replora.ui.live.standing import Account, Standing, standing_of
@@ -33,25 +34,32 @@ def shown_race(session: RaceSession, ready: bool, form: Race | None) -> ShownRac
     spec, status = session.spec, session.status
     elsewhere = spec is not None and not session.active and form is not None and form.task != spec.task
     if spec is None or status is None or elsewhere:
-        return _recorded(form or spec or Race())
+        return _recorded(form or spec or Race(), playable=form is not None)
     return _live(session, spec, status, ready, form)
 
 
-def _recorded(form: Race) -> ShownRace:
+def _recording(task: str) -> PlottedRace:
+    """The recorded race of a task; `EventError` where there is none."""
+    events = RACES.events(f"race_{task}")
+    started = started_of(events)
+    assert started, "Recordings have a start."
+    return PlottedRace(started.spec, events, recorded=True)
+
+
+def _recorded(form: Race, *, playable: bool) -> ShownRace:
     try:
-        events = RACES.events(f"race_{form.task}")
+        race = _recording(form.task)
     except EventError as error:
         return ShownRace(
             PlottedRace(form, message="Press Play"), Standing("No recorded run", str(error), "Press Play", done=0.0)
         )
-    spec = next(each.spec for each in events if isinstance(each, Started))
-    summary = summarize(events)
+    spec, summary = race.spec, summarize(race.events)
     seconds = f" in {duration(summary.seconds)}" if summary else ""
     others = unlike(spec, form, without=("device", "precision"))
     hint = f"Recorded with: {listing(others)}. Play runs your settings." if others else "Press Play to run it yourself."
-    return ShownRace(
-        PlottedRace(spec, events, recorded=True), Standing(f"Recorded run: {spec.steps} steps{seconds}", hint)
-    )
+    if not playable:
+        hint = "Yours cannot run as it is set."
+    return ShownRace(race, Standing(f"Recorded run: {spec.steps} steps{seconds}", hint))
 
 
 def _live(session: RaceSession, spec: Race, status: JobStatus, ready: bool, form: Race | None) -> ShownRace:
@@ -66,9 +74,17 @@ def _live(session: RaceSession, spec: Race, status: JobStatus, ready: bool, form
         f"First evaluation after step {min(spec.evaluate_every, spec.steps)}",
         ended=("Cancelled", "at"),
         failed=f"Failed at {at}" if step else "Failed",
+        noun="race",
+        start="Play",
     )
-    standing = standing_of(status, ready, account, _hint(session, spec, form))
-    return ShownRace(PlottedRace(spec, session.events, tuple(session.earlier), message=standing.message), standing)
+    hint = _hint(session, spec, form)
+    if status.state is JobState.QUEUED and not (session.events or session.earlier):
+        with suppress(EventError):  # no recording: the empty figures say what is waited for
+            return ShownRace(_recording(spec.task), standing_of(status, ready, account, hint, recorded=True))
+    standing = standing_of(status, ready, account, hint)
+    earlier = tuple(session.earlier)
+    race = PlottedRace(spec, session.events, earlier, message=standing.message, moving=standing.moving)
+    return ShownRace(race, standing)
 
 
 def seconds_left(events: Sequence[Event], steps: int) -> float | None:
@@ -95,6 +111,6 @@ def _hint(session: RaceSession, spec: Race, form: Race | None) -> str:
 
 def grey_curves(earlier: Sequence[Sequence[Event]], spec: Race) -> str:
     """What the grey curves are, the latest first, by what they have otherwise than `spec`."""
-    specs = [each.spec for events in earlier for each in events if isinstance(each, Started)]
-    names = [listing(unlike(each, spec)) or "the same settings at the start" for each in specs]
+    specs = [started.spec for events in earlier if (started := started_of(events))]
+    names = [listing(unlike(other, spec)) or "the same settings at the start" for other in specs]
     return f"Grey: {'; '.join(names)}" if names else ""

@@ -2,50 +2,101 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from html import escape
 
 import streamlit as st
 
+from replora.catalog import PRIVATE_TASK
 from replora.config import Race
-from replora.events import Event, to_line
+from replora.csv_text import rows_csv
+from replora.events import Diverged, Evaluated, Event, RateChanged, Started, Step, to_line
 from replora.figures.figure import Figure
-from replora.figures.race.figures import PlottedRace, race_figures
-from replora.figures.race.table import number_rows, to_csv
+from replora.figures.race.figures import (
+    PlottedRace,
+    accuracy_figure,
+    difference_figure,
+    loss_figure,
+    norm_figure,
+)
+from replora.figures.race.table import number_rows
+from replora.own_data.private import PRIVATE, nameless_line, own_task
 from replora.ui.live.engine import WatchedEngine
+from replora.ui.live.page import Part, news
 from replora.ui.live.standing import show_standing
 from replora.ui.parts.adapters import adapter_downloads
-from replora.ui.parts.figure import show_figure
+from replora.ui.parts.figure import Sheet, sheet_of, show_figure
 from replora.ui.parts.look_inside import inside_links
+from replora.ui.parts.once import Once
+from replora.ui.parts.text import file_word, plain
 from replora.ui.race.cards import machine_line, race_cards, verdict_line
 from replora.ui.race.result_card import race_result
 from replora.ui.race.session import RaceSession
-from replora.ui.race.state import grey_curves, shown_race
+from replora.ui.race.state import ShownRace, grey_curves, shown_race
+
+Drawn = Callable[[PlottedRace], Figure]
+TESTED: tuple[Drawn, ...] = (accuracy_figure, difference_figure)  # changed by evaluations only
+STEPPED: tuple[Drawn, ...] = (loss_figure, norm_figure)
+MARKS = (RateChanged, Diverged)
+SHEETS: Once[list[Sheet]] = Once(64)  # some 60 kB each
 
 
-def race_view(session: RaceSession, engine: WatchedEngine, form: Race | None) -> None:
-    """All of it; `form` is None while its controls hold nonsense."""
-    shown = shown_race(session, engine.ready, form)
+def race_parts(session: RaceSession, engine: WatchedEngine, form: Race | None) -> list[Part]:
+    """All of it, what is told at each step apart from the rest; `form` is None while its controls hold nonsense."""
+
+    def shown() -> ShownRace:
+        return shown_race(session, engine.ready, form)
+
+    def told(*kinds: type[Event]) -> tuple[object, ...]:
+        return session.state, engine.ready, sum(isinstance(event, kinds) for event in session.events)
+
+    return [
+        Part("standing", lambda: _standing(session, shown()), lambda: news(session)),
+        Part("tests", lambda: _figures(session, shown().race, TESTED), lambda: told(Evaluated, *MARKS), picture=True),
+        Part("steps", lambda: _figures(session, shown().race, STEPPED), lambda: told(Step, *MARKS), picture=True),
+        Part("rest", lambda: _rest(session, engine, shown().race), lambda: told(Evaluated, Started)),
+    ]
+
+
+def _standing(session: RaceSession, shown: ShownRace) -> None:
     show_standing(shown.standing, "race", session.status)
     race = shown.race
+    if race.spec.task == PRIVATE_TASK:
+        st.info(plain(PRIVATE))
     st.html(race_cards(race.spec, race.events))
     st.html(f'<p class="verdict">{escape(verdict_line(race.events))}</p>')
-    figures = race_figures(race)
-    _figures(figures)
+
+
+def _figures(session: RaceSession, race: PlottedRace, drawn: Sequence[Drawn]) -> None:
+    """Side by side where there is room."""
+    sheets = _sheets(session, race, drawn)
+    for column, sheet in zip(st.columns(len(drawn), gap="medium"), sheets, strict=True):
+        with column:
+            show_figure(sheet, "race")
+
+
+def _sheets(session: RaceSession, race: PlottedRace, drawn: Sequence[Drawn]) -> list[Sheet]:
+    """The figures, drawn once for all who look at a run, unless they are on own data or beside one's earlier races."""
+
+    def draw() -> list[Sheet]:
+        return [sheet_of(each(race)) for each in drawn]
+
+    task = race.spec.task
+    if race.recorded or race.earlier or task == PRIVATE_TASK or own_task({"task": task}):
+        return draw()
+    return SHEETS((session.job, drawn, len(race.events), race.moving, race.message), draw)
+
+
+def _rest(session: RaceSession, engine: WatchedEngine, race: PlottedRace) -> None:
+    """What is below the figures."""
     st.html(f'<p class="footnote">{escape(_footnote(race))}</p>')
     _numbers(race)
+    if race.spec.task == PRIVATE_TASK:
+        return
     own = session.job if session.job and not race.recorded else ""
     inside_links(race.spec.task, own, page="race")
     adapters = adapter_downloads(engine, own, race.spec) if own else ()
-    race_result(race, figures, own, adapters)
-
-
-def _figures(figures: Sequence[Figure]) -> None:
-    """Two by two, side by side where there is room."""
-    for row in (figures[:2], figures[2:]):
-        for column, figure in zip(st.columns(2, gap="medium"), row, strict=True):
-            with column:
-                show_figure(figure, "race")
+    race_result(race, own, adapters)
 
 
 def _footnote(race: PlottedRace) -> str:
@@ -71,16 +122,16 @@ def _numbers(race: PlottedRace) -> None:
             task = race.spec.task
             st.download_button(
                 "All steps as CSV",
-                lambda: to_csv(number_rows(events)),
-                f"race_{task}.csv",
+                lambda: rows_csv(number_rows(events)),
+                f"race_{file_word(task)}.csv",
                 "text/csv",
                 on_click="ignore",
                 key="race.csv",
             )
             st.download_button(
                 "Events as JSON lines",
-                lambda: "".join(to_line(each) + "\n" for each in events),
-                f"race_{task}.jsonl",
+                lambda: "".join(nameless_line(to_line(each)) + "\n" for each in events),
+                f"race_{file_word(task)}.jsonl",
                 "application/jsonl",
                 on_click="ignore",
                 key="race.jsonl",

@@ -3,36 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import streamlit as st
 
 from replora.jobs.storage.database import HistoryError
 from replora.jobs.storage.history import History
 from replora.jobs.storage.rows import HistoryFilter, RunRow
-from replora.options import SpecError, option
-from replora.settings import Settings
+from replora.options import SpecError
+from replora.own_data.private import own_task
 from replora.ui.parts.run_kinds import link_to
 from replora.ui.parts.text import plain
-from replora.wording import count
+from replora.ui.runs.keep import Files, keep_button
+from replora.ui.runs.rights import deletable, deletable_of
+from replora.ui.runs.said import runs_in_words, say
+from replora.ui.visitor.own_data import holds
 
-SAID = "runs.said"  # what the last action did, and whether it could not
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunSettings(Settings):
-    """What visitors may do with the runs of others."""
-
-    delete_runs: bool = option(True, "Delete runs", "Whether visitors may delete runs: not where strangers share them.")
+NOT_OWN = "Only the browser in which a run was started can keep or delete it."
 
 
-def runs_actions(history: History, selected: Sequence[RunRow], wanted: HistoryFilter, listed: int) -> None:
+def runs_actions(
+    history: History, files: Files, selected: Sequence[RunRow], wanted: HistoryFilter, listed: int
+) -> None:
     """The buttons; each enabled only where it would do something."""
-    link = link_to(selected[0].kind, selected[0].spec, selected[0].id) if len(selected) == 1 else ""
+    link = _link(selected[0]) if len(selected) == 1 else ""
     with st.container(horizontal=True, key="runs.actions", gap="small", vertical_alignment="center"):
         st.link_button("Open", link or "#", icon=":material/open_in_new:", disabled=not link)
         if _may_delete():
-            _delete(history, selected)
+            own = deletable_of(history, selected)
+            refusal = NOT_OWN if selected and not own else None
+            keep_button(files, own, refusal)
+            _delete(history, selected, own, refusal)
         st.download_button(
             "Download CSV",
             lambda: history.to_csv(wanted),
@@ -47,15 +47,9 @@ def runs_actions(history: History, selected: Sequence[RunRow], wanted: HistoryFi
         st.html(f'<p class="size">{_hint(selected)}</p>', width="content")
 
 
-def said() -> tuple[str, bool]:
-    """The sentence about the last action and whether it failed; it is told once."""
-    sentence: tuple[str, bool] = st.session_state.pop(SAID, ("", False))
-    return sentence
-
-
-def runs_in_words(number: int) -> str:
-    """'1 run', '12 runs'."""
-    return f"{count(number)} run" + ("s" if number != 1 else "")
+def _link(row: RunRow) -> str:
+    """What opens a run; own data of this visitor with the run, those of others never."""
+    return link_to(row.kind, row.spec, row.id, named=holds(own_task(row.spec)))
 
 
 def _hint(selected: Sequence[RunRow]) -> str:
@@ -69,17 +63,29 @@ def _hint(selected: Sequence[RunRow]) -> str:
 def _may_delete() -> bool:
     """Whether this server lets visitors delete; no, and a sentence, where its setting cannot be read."""
     try:
-        return RunSettings.from_environment().delete_runs
+        return deletable() != "none"
     except SpecError as error:
         st.error(plain(str(error)))
         return False
 
 
-def _delete(history: History, selected: Sequence[RunRow]) -> None:
-    """A button that asks once more, and says of how many runs."""
-    ended = [each.id for each in selected if each.state.final]
-    with st.popover("Delete", icon=":material/delete:", disabled=not selected, key="runs.delete"):
-        on = len(selected) - len(ended)
+def _delete(history: History, selected: Sequence[RunRow], own: Sequence[RunRow], refusal: str | None) -> None:
+    """A button that asks once more, and says of how many runs.
+
+    own: those that this visitor may delete. refusal: why none.
+    """
+    ended = [each.id for each in own if each.state.final]
+    foreign = len(selected) - len(own)
+    with st.popover(
+        "Delete",
+        icon=":material/delete:",
+        disabled=not own,
+        key="runs.delete",
+        help=refusal,
+    ):
+        on = len(own) - len(ended)
+        if foreign:
+            st.markdown(f"{runs_in_words(foreign)} of others will stay.")
         if on:
             verb = "is" if on == 1 else "are"
             st.markdown(f"{runs_in_words(on)} {verb} still on and will stay; cancel first.")
@@ -96,6 +102,6 @@ def _delete(history: History, selected: Sequence[RunRow]) -> None:
 
 def _deleted(history: History, jobs: Sequence[str]) -> None:
     try:
-        st.session_state[SAID] = (f"{runs_in_words(history.delete(jobs))} deleted.", False)
+        say(f"{runs_in_words(history.delete(jobs))} deleted.")
     except HistoryError as error:
-        st.session_state[SAID] = (str(error), True)
+        say(str(error), failed=True)

@@ -10,7 +10,7 @@ from statistics import fmean
 import streamlit as st
 
 from replora.config import METHOD_TITLES
-from replora.events import Event, EventError, Started, from_line
+from replora.events import Event, EventError, from_line, started_of
 from replora.figures.race.figures import PlottedRace, accuracy_figure
 from replora.jobs.engine import Engine, UnknownJob
 from replora.jobs.storage.rows import RunRow
@@ -60,14 +60,15 @@ def _settings(first: RunRow, second: RunRow) -> None:
         st.caption("Nothing that the form shows; the specs differ in single runs.")
 
 
-def run_card(row: RunRow, name: str = "") -> str:
-    """One run's result as HTML, under a name where there are two."""
+def run_card(row: RunRow, name: str = "", notice: str = "") -> str:
+    """One run's result as HTML, under a name where there are two, and what there is to say of its files."""
     lines = [
         result_line(row) or f"{row.state.capitalize()}; no result yet.",
         *_means(row.summary.get("accuracies")),
         f"{row.state.capitalize()}, started {row.created[:16].replace('T', ' ')} UTC"
         + (row.device and f", {row.device}"),
         f"Spec {row.spec_hash}, run {row.id}",
+        *filter(None, (notice,)),
     ]
     first, *rest = (escape(each) for each in lines)
     notes = "".join(f"<p>{each}</p>" for each in rest)
@@ -97,10 +98,10 @@ def _accuracies(engine: Engine, pair: Sequence[RunRow]) -> None:
     except (UnknownJob, EventError) as error:
         st.warning(plain(f"The accuracies of these runs cannot be drawn: {error}"))
         return
-    specs = [each.spec for events in told for each in events if isinstance(each, Started)]
+    specs = [started.spec for events in told if (started := started_of(events))]
     if len(specs) < 2:
         st.caption("One of these races ended before its first step; there is nothing to draw.")
         return
-    longest = dataclasses.replace(specs[0], steps=max(each.steps for each in specs))
+    longest = dataclasses.replace(specs[0], steps=max(spec.steps for spec in specs))
     show_figure(accuracy_figure(PlottedRace(longest, told[0], earlier=(told[1],))), "runs")
     st.html('<p class="footnote">A in colour, B in grey.</p>')

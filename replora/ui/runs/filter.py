@@ -8,6 +8,8 @@ import streamlit as st
 
 from replora.jobs.storage.rows import HistoryFilter
 from replora.ui.parts.run_kinds import WHO_TITLES, kind_title, run_task_title
+from replora.ui.runs.rights import is_at_home
+from replora.ui.visitor.who import visitor_name
 
 LABELS: dict[str, tuple[str, Callable[[str], str]]] = {
     "kind": ("Kind", kind_title),
@@ -27,6 +29,7 @@ def runs_filter(choices: Mapping[str, Sequence[str]]) -> HistoryFilter:
         max_chars=200,
         persist_state="session",
     )
+    whose = "" if is_at_home() else _whose()
     oldest = st.segmented_control(
         "Order",
         [False, True],
@@ -37,7 +40,22 @@ def runs_filter(choices: Mapping[str, Sequence[str]]) -> HistoryFilter:
         persist_state="session",
         width="stretch",
     )
-    return HistoryFilter(**chosen, text=text or "", oldest_first=bool(oldest))
+    return HistoryFilter(**chosen, text=text or "", visitor=whose, oldest_first=bool(oldest))
+
+
+def _whose() -> str:
+    """Of which visitor."""
+    own = st.segmented_control(
+        "Runs",
+        [False, True],
+        default=False,
+        required=True,
+        format_func=lambda own: "Of this browser" if own else "Of all",
+        key="runs.own",
+        persist_state="session",
+        width="stretch",
+    )
+    return visitor_name() if own else ""
 
 
 def _choice(name: str, values: Sequence[str]) -> str:

@@ -8,9 +8,11 @@ from replora.jobs.storage.database import HistoryError
 from replora.jobs.storage.history import History
 from replora.ui.live.engine import engine
 from replora.ui.parts.text import plain
-from replora.ui.runs.actions import runs_actions, runs_in_words, said
+from replora.ui.runs.actions import runs_actions
 from replora.ui.runs.compare import run_card, runs_compare
 from replora.ui.runs.filter import runs_filter
+from replora.ui.runs.keep import Files
+from replora.ui.runs.said import runs_in_words, said
 from replora.ui.runs.table import runs_table
 from replora.ui.shell.style import STYLE
 from replora.wording import count
@@ -18,7 +20,7 @@ from replora.wording import count
 PAGE_SIZE = 100
 HEADER = (
     "<header class='page'><h1>Runs</h1>"
-    "<p>Every race, study and Monte Carlo run here, kept until it is deleted.</p></header>"
+    "<p>Every race, study and Monte Carlo run here. Where room runs out, the oldest lose their files.</p></header>"
 )
 EMPTY = (
     "No run yet. Press Play on the Race page or Run live on a page of studies: it is then listed here, stays after a "
@@ -59,9 +61,10 @@ def _listing(history: History) -> None:
     with top:
         shown = f"{count(offset + 1)} to {count(offset + len(rows))} of {runs_in_words(total)}"
         st.html(f'<p class="size">{shown if pages > 1 else runs_in_words(total)}</p>', width="content")
-    selected = runs_table(rows)
-    runs_actions(history, selected, wanted, total)
+    files = Files.of(history, rows)
+    selected = runs_table(rows, files)
+    runs_actions(history, files, selected, wanted, total)
     if len(selected) == 1:
-        st.html(run_card(selected[0]))
+        st.html(run_card(selected[0], notice=files.notices.get(selected[0].id, "")))
     if len(selected) == 2:
         runs_compare(engine(), *selected)

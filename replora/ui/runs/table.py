@@ -10,18 +10,19 @@ import streamlit as st
 from replora.jobs.engine import JobState
 from replora.jobs.storage.rows import RunRow
 from replora.ui.parts.run_kinds import WHO_TITLES, kind_title, run_task_title
+from replora.ui.runs.keep import Files
 
 HEIGHT = 460  # pixels; fewer rows take less
 ROW_HEIGHT = 35
 RESULT_WIDTH = 520
 
 
-def runs_table(rows: Sequence[RunRow]) -> Sequence[RunRow]:
+def runs_table(rows: Sequence[RunRow], files: Files) -> Sequence[RunRow]:
     """Draws the rows; those that are selected."""
     # A table of other rows is another table: a selection must never pass to a run that took a row's place.
     key = "runs.table." + hashlib.sha256(" ".join(each.id for each in rows).encode()).hexdigest()[:16]
     state = st.dataframe(
-        [_shown(each) for each in rows],
+        [_shown(each, files) for each in rows],
         hide_index=True,
         height=min(HEIGHT, ROW_HEIGHT * (len(rows) + 1) + 3),
         row_height=ROW_HEIGHT,
@@ -39,7 +40,7 @@ def result_line(row: RunRow) -> str:
     return " ".join([row.message, row.verdict] if row.state is JobState.FAILED else [row.verdict, row.message]).strip()
 
 
-def _shown(row: RunRow) -> dict[str, str]:
+def _shown(row: RunRow, files: Files) -> dict[str, str]:
     return {
         "Started (UTC)": row.created[:16].replace("T", " "),
         "Kind": kind_title(row.kind),
@@ -47,6 +48,7 @@ def _shown(row: RunRow) -> dict[str, str]:
         "Methods": ", ".join(WHO_TITLES.get(each, each) for each in row.methods),
         "Seeds": ", ".join(map(str, row.seeds)),
         "State": row.state.capitalize(),
+        "Files": files.word(row.id),
         "Result": result_line(row),
         "Device": row.device,
         "Spec": row.spec_hash,

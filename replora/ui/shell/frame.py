@@ -7,9 +7,11 @@ from typing import Any
 import streamlit as st
 
 from replora.catalog import ASSETS
+from replora.ui.shell.link import link_to_here
 from replora.ui.shell.menu import MENU, PAGES
 from replora.ui.shell.style import STYLE
 from replora.ui.visitor.own_data import hold_own
+from replora.ui.visitor.owner import take_key
 
 PAGE_FILES = ASSETS.parent / "pages"
 NAME = "RepLoRA playground"
@@ -30,7 +32,9 @@ def frame() -> None:
     )
     st.html(STYLE / "app.css")
     hold_own()
+    take_key()
     page.run()
+    link_to_here()
 
 
 def guard() -> None:

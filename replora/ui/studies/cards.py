@@ -5,21 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from replora.config import METHOD_TITLES
+from replora.methods import METHOD_TITLES, has_adapter
+from replora.statistics.data_needed import DataNeeded, percent
 from replora.statistics.intervals import Interval
 from replora.statistics.verdict import SEEDS_FOR_A_VERDICT
-from replora.studies.read_offs import DataNeeded
+from replora.studies.races.cells import Cell, Comparison
+from replora.studies.races.summary import StudySummary, compared
 from replora.studies.spec import RaceStudy
-from replora.studies.summary import Cell, Comparison, StudySummary, compared
 from replora.ui.parts.cards import BLANK, card, row_of
 from replora.ui.studies.pictures import (
     at_shared_rates,
     main_comparisons,
-    needed_ends,
-    needed_text,
-    percent,
-    region_text,
-    region_width,
     shared_rate,
 )
 from replora.wording import MINUS, signed
@@ -56,8 +52,8 @@ def rate_cards(spec: RaceStudy, summary: StudySummary | None, race_rate: float) 
     for method in spec.methods:
         best = _chosen(summary, method, fraction)
         good = summary.good_regions.get(method) if summary else None
-        notes = [region_width(good), region_text(good)] if good else [NOTHING, NOTHING]
-        caption = "no adapter" if method == "head" else f"at {best.rate:g}" if best else "at its tuned rate"
+        notes = [good.width(), good.text()] if good else [NOTHING, NOTHING]
+        caption = "no adapter" if not has_adapter(method) else f"at {best.rate:g}" if best else "at its tuned rate"
         cards.append(_method(summary, method, best, caption, notes))
     pair = compared(spec)
     if pair:
@@ -69,7 +65,7 @@ def rate_cards(spec: RaceStudy, summary: StudySummary | None, race_rate: float) 
         )
         notes = [f"at the race's rate {race_rate:g}: {_difference(at_race)}" if at_race else NOTHING, _names(pair)]
         cards.append(card("difference", "Difference", _points(tuned), "tuned", notes))
-        if "head" not in pair:
+        if all(map(has_adapter, pair)):
             cards.append(_apart(pair, tuned))
     return row_of(cards, "study")
 
@@ -80,8 +76,8 @@ def single_rate_cards(spec: RaceStudy, summary: StudySummary, rate: float) -> st
     cards = []
     for method in spec.methods:
         own = [each for each in summary.cells if each.method == method]
-        cell = next((each for each in own if each.rate == rate or method == "head"), None)
-        caption = "no adapter" if method == "head" else f"at {rate:g}"
+        cell = next((each for each in own if each.rate == rate or not has_adapter(method)), None)
+        caption = "no adapter" if not has_adapter(method) else f"at {rate:g}"
         note = (
             f"<b>{cell.diverged} of {cell.n + cell.diverged} runs diverged</b>" if cell and cell.diverged else NOTHING
         )
@@ -108,10 +104,14 @@ def _method(summary: StudySummary | None, method: str, cell: Cell | None, captio
 
 
 def _needed(pair: tuple[str, str], found: Sequence[DataNeeded]) -> str:
-    ours, theirs = (METHOD_TITLES[each] for each in pair)
+    ours, theirs = (METHOD_TITLES[name] for name in pair)
     if not found or found[0].target is None:
         return card("needed", "Data needed", BLANK, "", [f"{ours} to reach {theirs}", NOTHING])
     here, back = found
+    if not here.is_told:
+        return card(
+            "needed", "Data needed", "<em>not told</em>", "", [f"{ours} to reach {theirs}", "no clear effect of data"]
+        )
     value = f"{percent(here.value)}<small> %</small>" if here.value is not None else "<em>not reached</em>"
     if here.at_most:
         value = f"<small>at most </small>{value}"
@@ -119,8 +119,8 @@ def _needed(pair: tuple[str, str], found: Sequence[DataNeeded]) -> str:
         "needed",
         "Data needed",
         value,
-        needed_ends(here).strip(),
-        [f"{ours} to reach {theirs}'s {_share(here.target)}", f"the other way: {escape(needed_text(back))}"],
+        here.bracket(),
+        [f"{ours} to reach {theirs}'s {_share(here.target)}", f"the other way: {escape(back.text())}"],
     )
 
 
@@ -139,7 +139,7 @@ def _apart(pair: tuple[str, str], tuned: Comparison | None) -> str:
 
 def _rates(summary: StudySummary | None, method: str) -> str:
     """'rates 0.0003 to 0.003 chosen', 'rate 0.0003'."""
-    if summary is None or method == "head":
+    if summary is None or not has_adapter(method):
         return ""
     rates = sorted({each.rate for each in summary.cells if each.chosen and each.method == method})
     if not rates:

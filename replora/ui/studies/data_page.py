@@ -8,17 +8,21 @@ import streamlit as st
 
 from replora.figures.figure import Figure
 from replora.figures.studies.data import data_figures
+from replora.options import nearest
+from replora.studies.base import of_kind
 from replora.studies.events import StudyEvent
-from replora.studies.selection import nearest, one_rate, only_methods, spec_of
+from replora.studies.races.summary import StudySummary, compared, summarize_study
+from replora.studies.races.text import study_csv
+from replora.studies.races.tuning import same_target
+from replora.studies.selection import one_rate, spec_of
 from replora.studies.spec import DataStudy, RaceStudy, Study
-from replora.studies.summary import StudySummary, compared, study_csv, summarize_study
 from replora.ui.live.form import Form
 from replora.ui.studies.cards import data_cards
 from replora.ui.studies.form import StudyForm
 from replora.ui.studies.page import StudyPage, figures_and_fairness, study_page, verdict_html
-from replora.ui.studies.pictures import ShownRaceStudy, data_picture, missing_pair
+from replora.ui.studies.pictures import ShownRaceStudy, missing_pair, plotted_data_study
 from replora.ui.studies.session import StudySession
-from replora.ui.studies.state import Selection, Selector
+from replora.ui.studies.state import Selection, Selector, narrowed
 
 FORM = StudyForm(
     "data_efficiency",
@@ -52,11 +56,9 @@ def data_page() -> None:
 
 def select_data(events: Sequence[StudyEvent], wanted: Study) -> Selection:
     """A data study with the form's methods; with one rate for all where the form asks for that and there is a grid."""
-    spec = spec_of(events)
-    assert isinstance(spec, DataStudy)
-    assert isinstance(wanted, DataStudy)
-    wider = narrowed(events, wanted)
-    notes, met = [], ["methods"] if set(wanted.methods) <= set(spec.methods) else []
+    spec, wanted = of_kind(spec_of(events), DataStudy), of_kind(wanted, DataStudy)
+    wider, met = narrowed(events, wanted)
+    notes = []
     part: Sequence[StudyEvent] = wider
     if spec.tuned:
         met += ["tuned", "learning_rate"]
@@ -68,29 +70,31 @@ def select_data(events: Sequence[StudyEvent], wanted: Study) -> Selection:
     return Selection(part, wider, notes, met)
 
 
-def narrowed(events: Sequence[StudyEvent], wanted: RaceStudy) -> Sequence[StudyEvent]:
-    """The study with the form's methods only, or with all of its own where it has none of them."""
-    spec = spec_of(events)
-    assert isinstance(spec, RaceStudy)
-    kept = set(spec.methods) & set(wanted.methods)
-    return only_methods(events, wanted.methods) if kept and kept != set(spec.methods) else events
-
-
 def _key(wanted: Study) -> str:
-    assert isinstance(wanted, DataStudy)
+    wanted = of_kind(wanted, DataStudy)
     rate = "tuned" if wanted.tuned else f"{wanted.learning_rate:g}"
     return f"data {rate} {','.join(wanted.methods)}"
 
 
 def _draw(shown: ShownRaceStudy, wanted: Form[Study]) -> Sequence[Figure]:
-    spec, summary = shown.spec, shown.summary
-    assert isinstance(spec, DataStudy)
+    spec, summary = of_kind(shown.spec, DataStudy), shown.summary
     items = summary.fairness if summary else ()
     st.html(data_cards(spec, summary))
-    st.html(verdict_html(*_sentences(spec, summary), items))
-    figures = data_figures(data_picture(shown))
+    headline, rest = _sentences(spec, summary)
+    st.html(verdict_html(headline, " ".join(filter(None, [_tuning(shown, spec), rest])), items))
+    figures = data_figures(plotted_data_study(shown))
     figures_and_fairness(FORM, figures, items, wanted)
     return figures
+
+
+def _tuning(shown: ShownRaceStudy, spec: DataStudy) -> str:
+    """What tuning alone saves, where one rate is shown of a study that has them all."""
+    wider = shown.selected.selection.wider
+    whole = spec_of(wider)
+    if spec.tuned or whole is None or not whole.is_tuned:
+        return ""
+    found = same_target(wider, spec.learning_rate)
+    return found.sentence() if found else ""
 
 
 def _sentences(spec: RaceStudy, summary: StudySummary | None) -> tuple[str, str]:

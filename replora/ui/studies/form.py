@@ -9,17 +9,19 @@ from typing import Any, get_args
 
 import streamlit as st
 
-from replora.methods import METHOD_TITLES, STUDENT_TITLES, idle_knobs
-from replora.options import SpecError, UserError, format_value, kind_of, options
+from replora.catalog import PRIVATE_TASK
+from replora.methods import HEAD, METHOD_TITLES, OURS, REFERENCE, STUDENT_TITLES, idle_knobs
+from replora.options import UserError, format_value, kind_of, options
+from replora.own_data.private import CHOOSE
 from replora.studies.spec import Study
 from replora.ui.forms.backbone import backbone_control
-from replora.ui.forms.links import servable
+from replora.ui.forms.links import servable, task_names
 from replora.ui.forms.spec_form import open_spec, place_controls
 from replora.ui.live.form import Form
+from replora.ui.live.page import RUN
 from replora.ui.parts.settings import value_text
-from replora.ui.visitor.own_data import own_tasks
 
-METHODS = ("lora", "replora", "head")
+METHODS = (REFERENCE, OURS, HEAD)
 MORE = (
     "backbone", "steps", "batch_size", "mlp_width", "mlp_depth", "test_examples", "validation_examples", "projections",
     "activation", "sharing", "layer_sharing", "residual", "alpha", "adapted_blocks", "head_start", "head_learning_rate",
@@ -41,9 +43,12 @@ class StudyForm:
         return f"{self.page}.{name}"
 
 
-def open_study(form: StudyForm, query: Mapping[str, str]) -> tuple[Study, list[str]]:
-    """What this session's first link asked for, and the sentences about what it could not have."""
-    return open_spec(form.spec_type, query, form.page, check=servable)
+def open_study(form: StudyForm, query: Mapping[str, str], shown: Study | None) -> tuple[Study, list[str]]:
+    """What this session's first link asked for, and the sentences about what it could not have.
+
+    Where it names a run and nothing else, the options of that study, `shown`.
+    """
+    return open_spec(form.spec_type, query, form.page, check=servable, instead=shown if set(query) == {RUN} else None)
 
 
 def study_form(form: StudyForm, opened: Study) -> Form[Study]:
@@ -72,7 +77,7 @@ def study_form(form: StudyForm, opened: Study) -> Form[Study]:
         elif name == "teacher":
             values[name] = _teacher(form, getattr(opened, name))
         else:
-            more = {"task": own_tasks()}
+            more = {"task": task_names(opened.task)}
             problem = place_controls(
                 form.spec_type, [name], opened, form.page, values, show=value_text, idle=idle, more=more
             )
@@ -85,11 +90,15 @@ def study_form(form: StudyForm, opened: Study) -> Form[Study]:
             if name not in options(form.spec_type):
                 continue
             place(name)
+    if values.get("task") == PRIVATE_TASK:
+        problems.insert(0, CHOOSE)
     if problems:
         return Form(opened, problem=problems[0])
     try:
-        return Form(opened, dataclasses.replace(opened, **values))
-    except SpecError as error:
+        chosen = dataclasses.replace(opened, **values)
+        chosen.check_memory()
+        return Form(opened, chosen)
+    except UserError as error:
         return Form(opened, problem=str(error))
 
 
@@ -111,7 +120,7 @@ def _methods(form: StudyForm, opened: Study) -> tuple[str, ...]:
         METHODS,
         default=list(opened.titles),
         selection_mode="multi",
-        format_func=lambda name: "Head" if name == "head" else METHOD_TITLES[name],
+        format_func=lambda name: "Head" if name == HEAD else METHOD_TITLES[name],
         key=form.key("methods"),
         help="Which methods are trained, on the same examples in the same order. Head: no adapter, the baseline.",
         persist_state="session",

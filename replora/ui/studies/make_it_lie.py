@@ -10,7 +10,8 @@ import streamlit as st
 from replora.config import METHOD_TITLES
 from replora.options import format_value
 from replora.statistics.verdict import SEEDS_FOR_A_VERDICT, verdict
-from replora.studies.summary import Comparison, StudySummary
+from replora.studies.races.cells import Comparison
+from replora.studies.races.summary import StudySummary
 from replora.ui.studies.pictures import at_shared_rates, shared_rate
 
 HIDDEN, REVEALED = "hidden", "revealed"

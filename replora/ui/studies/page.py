@@ -9,7 +9,9 @@ from typing import Generic
 
 import streamlit as st
 
+from replora.catalog import PRIVATE_TASK
 from replora.figures.figure import Figure
+from replora.own_data.private import PRIVATE, nameless_line
 from replora.studies.events import StudyEvent
 from replora.studies.fairness import FairnessItem
 from replora.studies.lines import to_line
@@ -22,13 +24,14 @@ from replora.ui.live.standing import show_standing
 from replora.ui.parts.adapters import study_adapters
 from replora.ui.parts.figure import show_figure
 from replora.ui.parts.numbers import Download, plot_numbers
+from replora.ui.parts.text import file_word, plain
 from replora.ui.shell.style import STYLE
 from replora.ui.studies.fairness import badge, fairness_list
 from replora.ui.studies.form import StudyForm, open_study, study_form
 from replora.ui.studies.result_card import study_result
 from replora.ui.studies.session import StudySession, count_of
 from replora.ui.studies.state import Selector, ShownStudy, SummaryOf, shown_study
-from replora.wording import count
+from replora.wording import count, counted
 
 RECORDED = ("Recorded study", "Back to the full-size study that comes with the app.")
 
@@ -54,7 +57,7 @@ def study_page(page: StudyPage[SummaryOf]) -> None:
     """Controls, buttons, view; the URL follows them."""
     fields = page.form
     session, jobs = page_session(fields.page, page.session), engine()
-    opened, problems = open_study(fields, st.query_params)
+    opened, problems = open_study(fields, st.query_params, session.spec)
     st.html(STYLE / "study.css")
     st.html(f"<header class='page'><h1>{escape(page.title)}</h1><p>{escape(page.lead)}</p></header>")
     with st.sidebar:
@@ -67,17 +70,22 @@ def study_page(page: StudyPage[SummaryOf]) -> None:
 
 def _size(spec: Study) -> str:
     runs = count_of(spec)
-    return f"Live: {count(runs)} run{'s' if runs != 1 else ''} of {count(spec.steps)} steps"
+    return f"Live: {counted(runs, 'run')} of {count(spec.steps)} steps"
 
 
 def _view(page: StudyPage[SummaryOf], session: StudySession, jobs: WatchedEngine, form: Form[Study]) -> None:
     """Everything below the buttons."""
     shown = shown_study(session, jobs.ready, form, page.selector)
     show_standing(shown.standing, "study", session.status)
+    private = shown.spec.task == PRIVATE_TASK
+    if private:
+        st.info(plain(PRIVATE))
     figures = page.draw(shown, form)
     st.html(f'<p class="footnote">{shown.label or "&nbsp;"}</p>')
     downloads = _downloads(page, shown)
     plot_numbers(figures, page.form.page, downloads)
+    if private:
+        return
     job = session.job if session.job and not shown.recorded else ""
     adapters = study_adapters(jobs, job, shown.whole) if job and not session.active else ()
     study_result(shown, job, figures, downloads, page.form.page, adapters)
@@ -117,12 +125,12 @@ def verdict_html(headline: str, details: str, items: Sequence[FairnessItem], *, 
 
 def _downloads(page: StudyPage[SummaryOf], shown: ShownStudy[SummaryOf]) -> list[Download]:
     """The results of all runs, as they are shown and as they were told."""
-    name = f"{page.form.page}_{shown.spec.task}"
+    name = f"{page.form.page}_{file_word(shown.spec.task)}"
     return [
         Download("All runs as CSV", lambda: page.csv(shown.events), f"{name}.csv", "text/csv"),
         Download(
             "Events as JSON lines",
-            lambda: "".join(to_line(each) + "\n" for each in shown.whole),
+            lambda: "".join(nameless_line(to_line(each)) + "\n" for each in shown.whole),
             f"{name}.jsonl",
             "application/jsonl",
         ),

@@ -4,48 +4,48 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from replora.config import METHOD_TITLES
-from replora.figures.studies.data import DataPicture, Needed
+from replora.figures.studies.data import PlottedDataStudy
 from replora.figures.studies.estimates import Estimate
-from replora.figures.studies.rate import RatePicture, Region
+from replora.figures.studies.rate import PlottedSweep
+from replora.methods import HEAD, METHOD_TITLES, has_adapter
 from replora.statistics.intervals import Interval
 from replora.statistics.verdict import SEEDS_FOR_A_VERDICT
-from replora.studies.read_offs import DataNeeded, GoodRegion
+from replora.studies.base import of_kind
+from replora.studies.races.cells import Cell, Comparison
+from replora.studies.races.summary import StudySummary, compared
 from replora.studies.selection import shared_rates
 from replora.studies.spec import RaceStudy
-from replora.studies.summary import Cell, Comparison, StudySummary, compared
 from replora.ui.studies.state import ShownStudy
 from replora.wording import listing
 
 ShownRaceStudy = ShownStudy[StudySummary]
 
 
-def data_picture(shown: ShownRaceStudy) -> DataPicture:
+def plotted_data_study(shown: ShownRaceStudy) -> PlottedDataStudy:
     """What the figures of a data study show."""
-    spec, summary = shown.spec, shown.summary
-    assert isinstance(spec, RaceStudy)
+    spec, summary = of_kind(shown.spec, RaceStudy), shown.summary
     stamp = {"recorded": shown.recorded, "message": shown.standing.message}
     fractions = spec.all_fractions
     rate = None if spec.is_tuned else spec.all_rates[0]
     if summary is None:
-        return DataPicture(fractions, pair=compared(spec), rates=spec.all_rates, rate=rate, **stamp)  # type: ignore[arg-type]
+        return PlottedDataStudy(fractions, pair=compared(spec), rates=spec.all_rates, rate=rate, **stamp)  # type: ignore[arg-type]
     chosen = [each for each in summary.cells if each.chosen]
     pair = compared(spec)
     shared = shared_rates(shown.selected.selection.wider, pair) if pair and rate is not None else {}
-    return DataPicture(
+    return PlottedDataStudy(
         fractions,
         accuracy={name: [accuracy(each.fraction, each) for each in _of(chosen, name)] for name in spec.methods},
         loss={name: [loss(each.fraction, each) for each in _of(chosen, name)] for name in spec.methods},
         pair=pair,
         difference=[difference(each.fraction, each) for each in main_comparisons(summary)],
-        needed=needed(summary.data_needed[0]) if summary.data_needed else None,
+        needed=summary.data_needed[0] if summary.data_needed else None,
         chosen={
-            name: {each.fraction: each.rate for each in _of(chosen, name)} for name in spec.methods if name != "head"
+            name: {each.fraction: each.rate for each in _of(chosen, name)} for name in spec.methods if has_adapter(name)
         },
         rates=spec.all_rates,
         shared={
-            each: [estimate(fraction, found) for fraction, found in by_fraction.items()]
-            for each, by_fraction in shared.items()
+            one_rate: [estimate(fraction, found) for fraction, found in by_fraction.items()]
+            for one_rate, by_fraction in shared.items()
         }
         if len(shared) > 1
         else {},
@@ -55,20 +55,19 @@ def data_picture(shown: ShownRaceStudy) -> DataPicture:
     )
 
 
-def rate_picture(
+def plotted_sweep(
     shown: ShownRaceStudy, *, marks: dict[str, float] | None = None, only: float | None = None
-) -> RatePicture:
+) -> PlottedSweep:
     """What the figures of a rate study show. marks: upright rules by text; only: all but this rate is hidden."""
-    spec, summary = shown.spec, shown.summary
-    assert isinstance(spec, RaceStudy)
+    spec, summary = of_kind(shown.spec, RaceStudy), shown.summary
     pair = compared(spec)
     common = {"marks": marks or {}, "only": only, "recorded": shown.recorded, "message": shown.standing.message}
     if summary is None:
-        return RatePicture(spec.all_rates, pair=pair, **common)  # type: ignore[arg-type]
-    adapted = [name for name in spec.methods if name != "head"]
-    head = next((each.mean for each in summary.cells if each.method == "head"), None)
+        return PlottedSweep(spec.all_rates, pair=pair, **common)  # type: ignore[arg-type]
+    adapted = [name for name in spec.methods if has_adapter(name)]
+    head = next((each.mean for each in summary.cells if each.method == HEAD), None)
     tuned = next((each for each in summary.comparisons if each.protocol == "tuned"), None)
-    return RatePicture(
+    return PlottedSweep(
         spec.all_rates,
         accuracy={name: [accuracy(each.rate, each) for each in _of(summary.cells, name)] for name in adapted},
         loss={name: [loss(each.rate, each) for each in _of(summary.cells, name)] for name in adapted},
@@ -76,7 +75,7 @@ def rate_picture(
         difference=[difference(shared_rate(each), each) for each in at_shared_rates(summary)],
         tuned=100 * tuned.interval.mean if tuned and tuned.interval else None,
         head=None if head is None else 100 * head,
-        regions={name: region(each) for name, each in summary.good_regions.items()},
+        regions=summary.good_regions,
         **common,  # type: ignore[arg-type]
     )
 
@@ -94,7 +93,7 @@ def at_shared_rates(summary: StudySummary) -> list[Comparison]:
 
 def shared_rate(comparison: Comparison) -> float:
     """The rate that both methods have; the head alone has none of its own."""
-    rates = [rate for method, rate in comparison.rates.items() if method != "head"]
+    rates = [rate for method, rate in comparison.rates.items() if has_adapter(method)]
     return rates[0]
 
 
@@ -120,49 +119,6 @@ def difference(x: float, comparison: Comparison) -> Estimate:
 def estimate(x: float, interval: Interval) -> Estimate:
     """An interval of shares, in points."""
     return _estimate(x, interval.mean, interval.low, interval.high, interval.n, 0)
-
-
-def needed(found: DataNeeded) -> Needed | None:
-    """The read-off, where there is a target to read off."""
-    if found.target is None:
-        return None
-    return Needed(found.method, 100 * found.target, found.value, found.low, found.high, needed_text(found))
-
-
-def needed_text(found: DataNeeded) -> str:
-    """'24 % [17, 41]', 'at most 1 %', 'not reached'."""
-    if found.value is None:
-        return "not reached"
-    most = "at most " if found.at_most else ""
-    return f"{most}{percent(found.value)} %{needed_ends(found)}"
-
-
-def needed_ends(found: DataNeeded) -> str:
-    """' [17, 41]', or nothing where there is no interval."""
-    if found.value is None or found.low is None:
-        return ""
-    return f" [{percent(found.low)}, {'not reached' if found.high is None else percent(found.high)}]"
-
-
-def percent(share: float) -> str:
-    """'24', or '1.4' where it is small."""
-    return f"{100 * share:.0f}" if share >= 0.1 else f"{100 * share:.2g}"
-
-
-def region(found: GoodRegion) -> Region:
-    """A good region with its width in words."""
-    return Region(found.low, found.high, f"{region_width(found)}, {region_text(found)}")
-
-
-def region_text(found: GoodRegion) -> str:
-    """'0.0004 to 0.004'."""
-    return f"{found.low:.2g} to {found.high:.2g}"
-
-
-def region_width(found: GoodRegion) -> str:
-    """'good over 1.0 decades', 'at least' where the grid ends before the region does."""
-    least = "at least " if found.open_low or found.open_high else ""
-    return f"good over {least}{found.decades:.1f} decades"
 
 
 def missing_pair(spec: RaceStudy) -> str:

@@ -9,15 +9,18 @@ import streamlit as st
 from replora.config import Run
 from replora.figures.figure import Figure
 from replora.figures.studies.rate import rate_figures
+from replora.options import nearest
 from replora.statistics.verdict import verdict
+from replora.studies.base import of_kind
 from replora.studies.events import StudyEvent
-from replora.studies.selection import nearest, spec_of, sweep
+from replora.studies.races.cells import Comparison
+from replora.studies.races.summary import StudySummary, at_the_end, compared, summarize_study
+from replora.studies.races.text import study_csv
+from replora.studies.selection import spec_of, sweep
 from replora.studies.spec import DataStudy, RaceStudy, RateStudy, Study
-from replora.studies.summary import Comparison, StudySummary, compared, study_csv, summarize_study
 from replora.ui.live.form import Form
 from replora.ui.race.form import key_of
 from replora.ui.studies.cards import rate_cards, single_rate_cards
-from replora.ui.studies.data_page import narrowed
 from replora.ui.studies.form import StudyForm
 from replora.ui.studies.make_it_lie import Lie, lie_panel
 from replora.ui.studies.page import StudyPage, figures_and_fairness, study_page, verdict_html
@@ -26,11 +29,11 @@ from replora.ui.studies.pictures import (
     at_shared_rates,
     main_comparisons,
     missing_pair,
-    rate_picture,
+    plotted_sweep,
     shared_rate,
 )
 from replora.ui.studies.session import StudySession
-from replora.ui.studies.state import Selection, Selector
+from replora.ui.studies.state import Selection, Selector, narrowed
 
 FORM = StudyForm(
     "learning_rate",
@@ -64,11 +67,9 @@ def rate_page() -> None:
 
 def select_rate(events: Sequence[StudyEvent], wanted: Study) -> Selection:
     """A sweep with the form's methods; out of a study of several fractions the one nearest to the form's."""
-    spec = spec_of(events)
-    assert isinstance(spec, RaceStudy)
-    assert isinstance(wanted, RateStudy)
-    part = narrowed(events, wanted)
-    notes, met = [], ["methods"] if set(wanted.methods) <= set(spec.methods) else []
+    spec, wanted = of_kind(spec_of(events), RaceStudy), of_kind(wanted, RateStudy)
+    part, met = narrowed(events, wanted)
+    notes = []
     if isinstance(spec, DataStudy):
         met.append("data_fraction")
         fraction = nearest(spec.fractions, wanted.data_fraction)
@@ -87,13 +88,12 @@ def race_rate() -> float:
 
 
 def _key(wanted: Study) -> str:
-    assert isinstance(wanted, RateStudy)
+    wanted = of_kind(wanted, RateStudy)
     return f"rate {wanted.data_fraction:g} {','.join(wanted.methods)}"
 
 
 def _draw(shown: ShownRaceStudy, wanted: Form[Study]) -> Sequence[Figure]:
-    spec, summary, race = shown.spec, shown.summary, race_rate()
-    assert isinstance(spec, RateStudy)
+    spec, summary, race = of_kind(shown.spec, RateStudy), shown.summary, race_rate()
     items = summary.fairness if summary else ()
     at_cards, at_verdict = st.container(), st.container()
     lie = lie_panel(FORM.page, summary)
@@ -108,7 +108,7 @@ def _draw(shown: ShownRaceStudy, wanted: Form[Study]) -> Sequence[Figure]:
     marks = {} if hidden else {f"the race: {race:g}": race}
     if lie.pick is not None and not hidden:
         marks[f"your pick: {lie.pick:g}"] = lie.pick
-    figures = rate_figures(rate_picture(shown, marks=marks, only=lie.only))
+    figures = rate_figures(plotted_sweep(shown, marks=marks, only=lie.only))
     figures_and_fairness(FORM, figures, items, wanted, hidden=hidden)
     return figures
 
@@ -122,9 +122,10 @@ def _sentences(spec: RaceStudy, summary: StudySummary | None, lie: Lie, race: fl
     if lie.only is not None:
         return lie.claim, "This is what a comparison at one shared rate would report."
     headline, rest = "", []
-    for each in main_comparisons(summary)[:1]:
-        lead = "Each at its tuned rate" if summary.spec.is_tuned else f"At the one rate {shared_rate(each):g}"
-        headline = f"{lead}: {_said(each)}"
+    for comparison in main_comparisons(summary)[:1]:
+        tuned = f"Each at its tuned rate{at_the_end(spec, comparison)}"
+        lead = tuned if summary.spec.is_tuned else f"At the one rate {shared_rate(comparison):g}"
+        headline = f"{lead}: {_said(comparison)}"
     at_race = next((each for each in at_shared_rates(summary) if shared_rate(each) == race), None)
     if at_race and summary.spec.is_tuned:
         rest.append(f"At the race's rate, {race:g}: {_said(at_race)}")

@@ -34,4 +34,4 @@ def study_result(
     linked = shown.spec if shown.recorded else whole
     link = absolute(link_to(f"study {linked.name}", study_to_dict(linked), "" if shown.recorded else job))
     card = study_card(summary, whole=whole, link=link, recorded=shown.recorded)
-    result_card(card, figures, told, page, more)
+    result_card(card, lambda: figures, told, page, more)

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from html import escape
 from typing import Generic, TypeVar
 
 from replora.events import EventError
-from replora.jobs.engine import JobStatus
+from replora.jobs.engine import JobState, JobStatus
 from replora.options import options
-from replora.studies.events import Progress, StudyEvent, StudyFinished, StudyStarted
-from replora.studies.selection import spec_of
+from replora.studies.events import Progress, StudyEvent, StudyFinished, started_of
+from replora.studies.selection import only, spec_of
 from replora.studies.spec import Study, command
 from replora.ui.live.form import Form
 from replora.ui.live.recordings import STUDIES, made_once
 from replora.ui.live.standing import Account, Standing, standing_of
 from replora.ui.parts.settings import named
 from replora.ui.studies.session import StudySession, count_of
-from replora.wording import count, duration, listing
+from replora.wording import count, counted, duration, listing
 
 SummaryOf = TypeVar("SummaryOf")
 
@@ -105,34 +107,58 @@ def selected_study(
     return SelectedStudy(selection, selector.summarize(selection.events), spec_of(selection.events))
 
 
-def _recorded(wanted: Study, selector: Selector[SummaryOf]) -> ShownStudy[SummaryOf]:
+def narrowed(events: Sequence[StudyEvent], wanted: Study) -> tuple[Sequence[StudyEvent], list[str]]:
+    """The study with those that a form compares only, or with all of its own where it has none of them.
+
+    And which of the form's options it meets by that.
+    """
+    spec = spec_of(events)
+    if spec is None:
+        return events, []
+    kept = [name for name in spec.titles if name in wanted.titles]
+    met = [spec.compares] if set(wanted.titles) <= set(spec.titles) else []
+    return (only(events, kept) if kept and len(kept) < len(spec.titles) else events), met
+
+
+def _recording(wanted: Study, selector: Selector[SummaryOf], standing: Standing) -> ShownStudy[SummaryOf]:
+    """The recorded study for a form; `EventError` where there is none."""
     name = selector.recorded(wanted)
-    try:
-        events = STUDIES.events(name)
-    except EventError as error:
-        standing = Standing("No recorded study", str(error), "Press Run live", done=0.0)
-        return ShownStudy(wanted, SelectedStudy(), standing)
+    events = STUDIES.events(name)
     made: SelectedStudy[SummaryOf] = made_once(
         name, selector.key(wanted), lambda: selected_study(events, wanted, selector)
     )
-    spec = next(each.spec for each in events if isinstance(each, StudyStarted))
+    spec = spec_of(events)
+    assert spec, "Recordings have a start."
+    return ShownStudy(
+        made.spec or wanted,
+        made,
+        standing,
+        label=f"Recorded on {machine(events)}: <code>{escape(command(spec))}</code>",
+        recorded=True,
+        whole=events,
+    )
+
+
+def _recorded(wanted: Study, selector: Selector[SummaryOf]) -> ShownStudy[SummaryOf]:
+    try:
+        shown = _recording(wanted, selector, Standing(""))
+    except EventError as error:
+        standing = Standing("No recorded study", str(error), "Press Run live", done=0.0)
+        return ShownStudy(wanted, SelectedStudy(), standing)
+    made, spec = shown.selected, spec_of(shown.whole)
+    assert spec, "Recordings have a start."
     richer = {name for name in BETTER if _holds(spec, wanted, name)}
     others = _unlike(spec, wanted, {*richer, *NOT_SAID, *made.selection.met})
     hints = list(made.selection.notes)
     if others:
         hints.append(f"Recorded with {listing(others)}; Run live runs your settings.")
-    total = sum(each.runs for each in made.selection.events if isinstance(each, StudyStarted))
-    return ShownStudy(
-        made.spec or wanted,
-        made,
-        Standing(
-            f"Recorded study: {count(total)} runs of {count(spec.steps)} steps",
-            " ".join(hints) or "Press Run live for a small one on this machine.",
-        ),
-        label=f"Recorded on {machine(events)}: <code>{escape(command(spec))}</code>",
-        recorded=True,
-        whole=events,
+    selected = started_of(made.selection.events)
+    total = selected.runs if selected else 0
+    standing = Standing(
+        f"Recorded study: {count(total)} runs of {count(spec.steps)} steps",
+        " ".join(hints) or "Press Run live for a small one on this machine.",
     )
+    return dataclasses.replace(shown, standing=standing)
 
 
 def _live(
@@ -155,11 +181,16 @@ def _live(
         f"Live study: {count(runs)} runs in {duration(seconds)}",
         progress.seconds_left if progress else None,
         "The first results come with the first batch",
+        noun="study",
     )
+    hint = _hint(spec, form, selected.selection)
+    if status.state is JobState.QUEUED and not events:
+        with suppress(EventError):  # no recording: the empty figures say what is waited for
+            return _recording(asked, selector, standing_of(status, ready, account, hint, recorded=True))
     return ShownStudy(
         selected.spec or spec,
         selected,
-        standing_of(status, ready, account, _hint(spec, form, selected.selection)),
+        standing_of(status, ready, account, hint),
         label=f"This study, on {machine(events)}: <code>{escape(command(spec))}</code>" if events else "",
         whole=events,
     )
@@ -176,10 +207,10 @@ def _hint(spec: Study, form: Form[Study], selection: Selection) -> str:
 
 def machine(events: Sequence[StudyEvent]) -> str:
     """What a study ran on: device, precision, threads, backbone, versions."""
-    started = next((each for each in events if isinstance(each, StudyStarted)), None)
+    started = started_of(events)
     if started is None:
         return "this machine"
-    threads = f"{started.threads} thread" + ("s" if started.threads != 1 else "")
+    threads = counted(started.threads, "thread")
     versions = [f"{name} {version}" for name, version in started.versions.items() if name != "python"]
     return escape(", ".join([started.device, started.precision, threads, started.backbone, *versions]))
 

@@ -10,21 +10,24 @@ from replora.figures.export import png_of_svg
 from replora.figures.figure import Figure
 from replora.figures.heatmaps import heatmaps_html, heatmaps_svg
 from replora.figures.studies.teacher import teacher_figures
+from replora.methods import HEADLINES, STUDENT_REFERENCE, STUDENT_TITLES
+from replora.options import nearest
+from replora.studies.base import of_kind
 from replora.studies.events import StudyEvent
-from replora.studies.selection import only_students, spec_of
 from replora.studies.spec import Study, TeacherStudy
-from replora.studies.teachers.summary import TeacherSummary, summarize_teacher, teacher_csv
+from replora.studies.teachers.summary import TeacherSummary, summarize_teacher
+from replora.studies.teachers.text import teacher_csv
 from replora.ui.live.form import Form
 from replora.ui.studies.form import StudyForm
 from replora.ui.studies.page import StudyPage, figures_and_fairness, study_page, verdict_html
 from replora.ui.studies.session import StudySession
-from replora.ui.studies.state import Selection, Selector
+from replora.ui.studies.state import Selection, Selector, narrowed
 from replora.ui.studies.teacher_pictures import (
     ShownTeacherStudy,
     heatmap_columns,
+    plotted_teacher_study,
     sketched_layers,
     teacher_cards,
-    teacher_picture,
 )
 
 FORM = StudyForm(
@@ -34,7 +37,6 @@ FORM = StudyForm(
     more=("teacher_rank", "teacher_size", "rank"),
 )
 WISH = FORM.key("examples.wish")
-FIRST = ("tied", "trunk", "separate", "lora_tied")  # whose ratio to LoRA is the headline: the first that is there
 
 
 class TeacherSession(StudySession):
@@ -61,35 +63,28 @@ def teacher_page() -> None:
 
 def select_teacher(events: Sequence[StudyEvent], wanted: Study) -> Selection:
     """The study with the form's students only, or with all of its own where it has none of them."""
-    spec = spec_of(events)
-    assert isinstance(spec, TeacherStudy)
-    assert isinstance(wanted, TeacherStudy)
-    kept = set(spec.students) & set(wanted.students)
-    met = ["students"] if set(wanted.students) <= set(spec.students) else []
-    part = only_students(events, wanted.students) if kept and kept != set(spec.students) else events
+    part, met = narrowed(events, wanted)
     return Selection(part, part, met=met)
 
 
 def _key(wanted: Study) -> str:
-    assert isinstance(wanted, TeacherStudy)
+    wanted = of_kind(wanted, TeacherStudy)
     return f"teacher {wanted.teacher} {','.join(wanted.students)}"
 
 
 def _recorded(wanted: Study) -> str:
-    assert isinstance(wanted, TeacherStudy)
-    return f"teacher_{wanted.teacher}"
+    return f"teacher_{of_kind(wanted, TeacherStudy).teacher}"
 
 
 def _draw(shown: ShownTeacherStudy, wanted: Form[Study]) -> Sequence[Figure]:
-    spec, summary = shown.spec, shown.summary
-    assert isinstance(spec, TeacherStudy)
+    spec, summary = of_kind(shown.spec, TeacherStudy), shown.summary
     items = summary.fairness if summary else ()
     at = st.container()
     examples = _examples(spec, summary, at)
     with at:
         st.html(teacher_cards(spec, summary, examples))
         st.html(verdict_html(*_sentences(spec, summary, examples), items))
-    figures = teacher_figures(teacher_picture(shown, examples))
+    figures = teacher_figures(plotted_teacher_study(shown, examples))
     figures_and_fairness(FORM, figures, items, wanted)
     _heatmaps(shown, examples)
     return figures
@@ -102,7 +97,7 @@ def _examples(spec: TeacherStudy, summary: TeacherSummary | None, above: object)
         return done[0] if done else spec.examples[0]
     key = FORM.key("at.examples")
     wish = st.session_state.get(WISH, done[len(done) // 2])
-    st.session_state[key] = min(done, key=lambda each: abs(each - wish))
+    st.session_state[key] = nearest(done, wish)
     chosen: int = st.select_slider(
         "Cards, steps and matrices with so many examples", done, key=key, on_change=_wish, args=(key,), width=440
     )
@@ -116,13 +111,14 @@ def _wish(key: str) -> None:
 
 def _sentences(spec: TeacherStudy, summary: TeacherSummary | None, examples: int) -> tuple[str, str]:
     """The student that the page is about against LoRA, as the headline; the others and what diverged."""
-    if "lora" not in spec.students or len(spec.students) < 2:
-        return "Choose LoRA and another student: they are what is compared.", ""
+    if STUDENT_REFERENCE not in spec.students or len(spec.students) < 2:
+        return f"Choose {STUDENT_TITLES[STUDENT_REFERENCE]} and another student: they are what is compared.", ""
     own = [each for each in summary.ratios if each.examples == examples] if summary else []
     if summary is None or not own:
         return "No verdict before the first results.", ""
-    own.sort(key=lambda each: FIRST.index(each.student))
+    own.sort(key=lambda each: HEADLINES.index(each.student))
     headline, *rest = (each.verdict for each in own)
+    rest += [ratio.verdict for ratio in summary.ablations if ratio.examples == examples]
     lost = f"{summary.diverged} of {summary.runs_done} runs diverged"
     if lost in summary.verdict:
         rest.append(summary.verdict[summary.verdict.index(lost) :])

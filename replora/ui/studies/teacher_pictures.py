@@ -6,28 +6,24 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from replora.config import STUDENT_TITLES
 from replora.figures.heatmaps import Column, Matrix
 from replora.figures.studies.estimates import Estimate
-from replora.figures.studies.teacher import Found, TeacherPicture
+from replora.figures.studies.teacher import PlottedTeacherStudy
+from replora.methods import METHODS, PROJECTIONS, STUDENT_REFERENCE, STUDENT_TITLES, STUDENTS
 from replora.statistics.intervals import Interval
 from replora.statistics.verdict import SEEDS_FOR_A_VERDICT
+from replora.studies.base import of_kind
 from replora.studies.events import Sketch, StudentFinished
 from replora.studies.spec import TeacherStudy
-from replora.studies.teachers.summary import ErrorRatio, StudentCell, TeacherSummary
+from replora.studies.teachers.cells import ErrorRatio, StudentCell
+from replora.studies.teachers.summary import TeacherSummary
 from replora.ui.parts.cards import BLANK, card, row_of
 from replora.ui.studies.state import ShownStudy
 
 ShownTeacherStudy = ShownStudy[TeacherSummary]
 
 NO_BREAK = "\u00a0"
-CARD_STYLES = {  # classes of the style sheet that go with the dashes of the curves
-    "lora": "lora",
-    "lora_tied": "lora dotted",
-    "trunk": "replora",
-    "tied": "replora dashed",
-    "separate": "replora dotted",
-}
+DASH_CLASSES = {(2, 3): "dotted", (8, 4): "dashed"}  # of the style sheet
 
 
 def teacher_cards(spec: TeacherStudy, summary: TeacherSummary | None, examples: int) -> str:
@@ -46,18 +42,27 @@ def _card(student: str, summary: TeacherSummary | None, examples: int) -> str:
         value = "<em>diverged</em>"
     notes = [
         _times(ratio.interval) if ratio and ratio.interval else "&nbsp;",
-        f"update off by {_pair(cell.delta_errors, 100, ' %')}" if cell and cell.delta_errors else "&nbsp;",
-        f"its spaces by {_pair(cell.angles, 1, '°')}" if cell and cell.angles else "&nbsp;",
+        f"update off by {_by_projection(cell.delta_errors, 100, ' %')}" if cell and cell.delta_errors else "&nbsp;",
+        f"its spaces by {_by_projection(cell.angles, 1, '°')}" if cell and cell.angles else "&nbsp;",
         f"rate {cell.rate:g}" if cell else "&nbsp;",
     ]
     lost = sum(each.diverged for each in summary.cells if each.student == student) if summary else 0
     if lost and summary:
         runs = sum(
-            (each.error.n if each.error else 0) + each.diverged for each in summary.cells if each.student == student
+            (other.error.n if other.error else 0) + other.diverged
+            for other in summary.cells
+            if other.student == student
         )
         notes.append(f"<b>{lost} of {runs} runs diverged</b>")
     title = f'<i class="swatch"></i>{STUDENT_TITLES[student]}'
-    return card(CARD_STYLES[student], title, value, "test error", notes)
+    return card(_card_style(student), title, value, "test error", notes)
+
+
+def _card_style(student: str) -> str:
+    """The style sheet's classes of a card: its method, and its dash where that is not the method's own."""
+    facts = STUDENTS[student]
+    own = facts.style != METHODS[facts.method].style
+    return f"{facts.method} {DASH_CLASSES[facts.style.dash]}" if own else facts.method
 
 
 def _percent(share: float) -> str:
@@ -73,17 +78,16 @@ def _times(found: Interval) -> str:
     return f"{lead} [{found.low:.2f}, {found.high:.2f}]"
 
 
-def _pair(pair: tuple[float, float], times: float, unit: str) -> str:
+def _by_projection(values: Sequence[float], times: float, unit: str) -> str:
     """'61 %', or of query and value where they differ: '272 and 85 %'."""
-    query, value = (f"{times * each:.0f}" for each in pair)
-    unit = unit.replace(" ", NO_BREAK)
-    return f"{query}{unit}" if query == value else f"{query} and{NO_BREAK}{value}{unit}"
+    texts = [f"{times * value:.0f}" for value in values]
+    shown = texts[:1] if len(set(texts)) == 1 else texts
+    return f" and{NO_BREAK}".join(shown) + unit.replace(" ", NO_BREAK)
 
 
-def teacher_picture(shown: ShownTeacherStudy, examples: int) -> TeacherPicture:
+def plotted_teacher_study(shown: ShownTeacherStudy, examples: int) -> PlottedTeacherStudy:
     """What the figures show; `examples`: the number that steps and found updates are shown for."""
-    spec, summary = shown.spec, shown.summary
-    assert isinstance(spec, TeacherStudy)
+    spec, summary = of_kind(shown.spec, TeacherStudy), shown.summary
     by_rate = len(spec.examples) == 1
     x = spec.rates if by_rate else [float(each) for each in spec.examples]
     common = {
@@ -95,10 +99,10 @@ def teacher_picture(shown: ShownTeacherStudy, examples: int) -> TeacherPicture:
     }
     levels = spec.levels()
     if summary is None:
-        return TeacherPicture(x, step_range=(levels[0], levels[-1]), **common)  # type: ignore[arg-type]
+        return PlottedTeacherStudy(x, step_range=(levels[0], levels[-1]), **common)  # type: ignore[arg-type]
     cells = {name: [each for each in summary.cells if each.student == name] for name in spec.students}
     chosen = {name: each for name in spec.students if (each := summary.chosen(name, examples))}
-    return TeacherPicture(
+    return PlottedTeacherStudy(
         x,
         error={
             name: [_estimate(each, by_rate) for each in own if by_rate or each.chosen] for name, own in cells.items()
@@ -106,15 +110,11 @@ def teacher_picture(shown: ShownTeacherStudy, examples: int) -> TeacherPicture:
         ratios={
             name: [_ratio(each) for each in summary.ratios if each.student == name]
             for name in spec.students
-            if name != "lora"
+            if name != STUDENT_REFERENCE
         },
         steps={name: each.curve for name, each in chosen.items()},
         step_range=(levels[0], levels[-1]),
-        found={
-            name: Found(each.delta_errors, each.angles)
-            for name, each in chosen.items()
-            if each.delta_errors and each.angles
-        },
+        found={name: cell for name, cell in chosen.items() if cell.delta_errors and cell.angles},
         **common,  # type: ignore[arg-type]
     )
 
@@ -144,34 +144,27 @@ def sketched_layers(summary: TeacherSummary) -> int:
 
 def heatmap_columns(shown: ShownTeacherStudy, examples: int, layer: int) -> list[Column]:
     """The hidden update of one layer, and what the first seed's students have made of it at their chosen rates."""
-    spec, summary = shown.spec, shown.summary
-    assert isinstance(spec, TeacherStudy)
+    spec, summary = of_kind(shown.spec, TeacherStudy), shown.summary
     if summary is None or summary.teachers is None:
         return []
     seed = summary.teachers.seed
     found = {
-        (each.student, each.rate): each
-        for each in shown.events
-        if isinstance(each, StudentFinished) and each.seed == seed and each.examples == examples and each.sketches
+        (event.student, event.rate): event
+        for event in shown.events
+        if isinstance(event, StudentFinished) and event.seed == seed and event.examples == examples and event.sketches
     }
     columns = [Column("Hidden update", f"teacher of seed {seed}", _matrices(summary.teachers.sketches[layer]))]
     for student in spec.students:
         cell = summary.chosen(student, examples)
         own = found.get((student, cell.rate)) if cell else None
         if own is not None and own.delta_errors and own.angles:
-            note = f"all layers off by {_pair(own.delta_errors, 100, ' %')}"
-            series = CARD_STYLES[student]
+            note = f"all layers off by {_by_projection(own.delta_errors, 100, ' %')}"
+            series = _card_style(student)
             columns.append(Column(STUDENT_TITLES[student], note, _matrices(own.sketches[layer]), series))
     return columns
 
 
 def _matrices(sketch: Sketch) -> list[tuple[str, Matrix]]:
-    return [
-        ("query", _product(sketch.b_query, sketch.a_query)),
-        ("value", _product(sketch.b_value, sketch.a_value)),
-    ]
-
-
-def _product(b: Sequence[Sequence[float]], a: Sequence[Sequence[float]]) -> Matrix:
-    product: Matrix = np.array(b) @ np.array(a)
-    return product
+    """b a of each projection."""
+    factors = {projection: sketch.factors(projection) for projection in PROJECTIONS}
+    return [(projection, np.array(b) @ np.array(a)) for projection, (a, b) in factors.items()]

@@ -8,7 +8,7 @@ from typing import Any
 
 import streamlit as st
 
-from replora.figures.style import SHARING_NAMES
+from replora.figures.style import SHARING_METHODS, SHARING_NAMES
 from replora.figures.theory.splits import SplitCurves, split_figures
 from replora.options import SpecError
 from replora.simulation.specs import Split, Tied
@@ -21,7 +21,7 @@ from replora.ui.parts.figure import show_figure
 from replora.ui.parts.numbers import plot_numbers
 from replora.ui.parts.text import plain
 from replora.ui.shell.style import STYLE
-from replora.wording import count, power_of_ten
+from replora.wording import count, scientific
 
 PAGE = "identifiability"
 DELTA = f"{PAGE}.delta"  # kept apart from the widget, so that it outlives a visit to another page
@@ -46,9 +46,9 @@ def identifiability_page() -> None:
     values: dict[str, Any] = {}
     with st.sidebar:
         problem = place_controls(Split, ("angle", "tied", "noise"), opened, PAGE, values)
-    for each in [*problems, problem]:
-        if each:
-            st.warning(plain(each))
+    for sentence in [*problems, problem]:
+        if sentence:
+            st.warning(plain(sentence))
     try:
         still = Split(**{**dataclasses.asdict(opened), **values})
     except SpecError as error:
@@ -94,13 +94,13 @@ def _cards(curves: SplitCurves, now: Moment) -> str:
     """A card a side."""
     tied = curves.tied
     cards = [
-        _card("lora", "plain", now, "plain LoRA, query and value free"),
-        _card("replora", tied, now, f"{SHARING_NAMES[tied].lower()}: query and value tied"),
+        _card("plain", now, "plain LoRA, query and value free"),
+        _card(tied, now, f"{SHARING_NAMES[tied].lower()}: query and value tied"),
     ]
     return row_of(cards, "two")
 
 
-def _card(style: str, side: str, now: Moment, caption: str) -> str:
+def _card(side: str, now: Moment, caption: str) -> str:
     zeros = now.zeros[side]
     fisher = "no zero Fisher eigenvalue" if not zeros else f"<b>{zeros} zero Fisher eigenvalues</b>"
     samples = now.samples[side]
@@ -108,7 +108,7 @@ def _card(style: str, side: str, now: Moment, caption: str) -> str:
     if math.isfinite(samples):
         told = f"n = {_count(samples)} tells the halves apart"
     return card(
-        style,
+        SHARING_METHODS[side],
         f'<i class="swatch"></i>{SHARING_NAMES[side]}',
         _loss(now.loss[side]),
         f"excess loss at \u03b4 = {now.delta:.2f}",
@@ -122,14 +122,8 @@ def _loss(value: float) -> str:
         return "0"
     if value >= 1e-3:
         return f"{value:.3g}" if value < 100 else f"{value:.0f}"
-    power = math.floor(math.log10(value))
-    return f"{value / 10**power:.0f}\u00b7{power_of_ten(power)}"
+    return scientific(value, 0)
 
 
 def _count(samples: float) -> str:
-    return (
-        count(math.ceil(samples))
-        if samples < 1e6
-        else f"{samples / 10 ** math.floor(math.log10(samples)):.1f}\u00b7"
-        + (power_of_ten(math.floor(math.log10(samples))))
-    )
+    return count(math.ceil(samples)) if samples < 1e6 else scientific(samples)

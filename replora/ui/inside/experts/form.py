@@ -7,20 +7,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import streamlit as st
+from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from replora.catalog import TASKS
-from replora.lens.inputs import digit, picture, sentence
+from replora.lens.inputs import digit, sentence
 from replora.lens.questions import FROZEN, MOST_RUNS, Example
 from replora.methods import METHODS, has_adapter
 from replora.options import Linked, option
+from replora.own_data.apart import square_apart
+from replora.pictures import MAX_BYTES, MEGABYTE, InputError, Picture
 from replora.tasks import Task, load_task
 from replora.ui.components.draw_pad import draw_pad
 from replora.ui.inside.experts.view import RunTitle
-from replora.ui.inside.race_picker import LensSource, lens_source
+from replora.ui.inside.race_picker import PickedRace, pick_race
 from replora.ui.live.engine import WatchedEngine
+from replora.ui.visitor.own_data import limits
 
 PAGE = "experts"
 TEST, DRAW, UPLOAD, TYPE = "Test example", "Draw", "Upload", "Write"
+READ = f"{PAGE}.read"  # the picture at hand, by its file
 FROZEN_TITLE = "Model as it was"
 ASK = {DRAW: "Draw a digit: white chalk on black.", UPLOAD: "Choose a picture.", TYPE: "Write a sentence."}
 
@@ -51,7 +56,7 @@ class Given:
 class Chosen:
     """The race to look into and the runs that are shown beside each other."""
 
-    source: LensSource
+    source: PickedRace
     runs: tuple[int, ...]
 
     @property
@@ -71,7 +76,7 @@ class Chosen:
 
 def experts_form(engine: WatchedEngine) -> Chosen | None:
     """The controls in the sidebar; None where there is nothing to look at, which has been said."""
-    source = lens_source(engine, key=f"{PAGE}.source")
+    source = pick_race(engine, key=f"{PAGE}.source")
     if source is None:
         return None
     places = [FROZEN, *range(len(source.spec.runs))]
@@ -92,7 +97,7 @@ def experts_form(engine: WatchedEngine) -> Chosen | None:
     return Chosen(source, tuple(chosen or adapters or places[:2]))
 
 
-def given_example(source: LensSource, opened: ExpertsOptions) -> Given | str:
+def given_example(source: PickedRace, opened: ExpertsOptions) -> Given | str:
     """The example's controls and the example; a sentence where there is none yet. Raises `InputError`."""
     task = known_task(source.spec.task)
     ways = _ways(task)
@@ -117,10 +122,11 @@ def given_example(source: LensSource, opened: ExpertsOptions) -> Given | str:
             type=["png", "jpg", "jpeg", "webp", "gif", "bmp"],
             key=f"{PAGE}.file",
             help="PNG, JPEG, WebP, GIF or BMP. It is cut to a square.",
+            max_upload_size=MAX_BYTES // MEGABYTE,
         )
         if file is None:
             return ASK[UPLOAD]
-        made = picture(file.getvalue())
+        made = _squared(file)
         return Given(_as_picture(made.png), made.png, title="Your picture", notes=made.notes)
     if way == TYPE:
         text = st.text_area("Sentence", key=f"{PAGE}.sentence", height=80, persist_state="session")
@@ -129,6 +135,21 @@ def given_example(source: LensSource, opened: ExpertsOptions) -> Given | str:
         written = sentence(text)
         return Given(Example(sentence=written.text), text=written.text, title="Your sentence", notes=written.notes)
     return test_example(task, _index(task, opened))
+
+
+def _squared(file: UploadedFile) -> Picture:
+    """The picture in the uploader, read once; `InputError`."""
+    kept: tuple[str, Picture | InputError] | None = st.session_state.get(READ)
+    if kept is None or kept[0] != file.file_id:
+        try:
+            with st.spinner("Reading the picture"):
+                kept = (file.file_id, square_apart(file.getvalue(), limits()))
+        except InputError as error:
+            kept = (file.file_id, error)
+        st.session_state[READ] = kept
+    if isinstance(kept[1], InputError):
+        raise kept[1]
+    return kept[1]
 
 
 def _index(task: Task, opened: ExpertsOptions) -> int:

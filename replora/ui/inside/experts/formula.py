@@ -14,7 +14,7 @@ import numpy as np
 from replora.lens.answers import HeadAnswer, RunHead
 from replora.methods import METHODS, has_adapter
 from replora.ui.inside.experts.view import RunTitle
-from replora.wording import listing, power_of_ten
+from replora.wording import listing, scientific
 
 TERMS = 3  # experts that have a term of their own
 ROUNDING = 1e-4  # largest residual that float32 explains, against the largest norm
@@ -123,8 +123,7 @@ def residual(value: float) -> str:
     """'0', '1.2·10⁻⁶' with the power raised, or what else the number is."""
     if value == 0 or not math.isfinite(value):
         return f"{value:g}"
-    power = math.floor(math.log10(value))
-    return f"{value / 10**power:.1f}\u00b7{power_of_ten(power)}" if power < -2 else f"{value:.3g}"
+    return scientific(value) if value < 1e-2 else f"{value:.3g}"
 
 
 def _gate(value: float) -> str:

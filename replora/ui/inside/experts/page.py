@@ -12,10 +12,10 @@ import streamlit as st
 
 from replora.figures.inside.experts import experts_figures
 from replora.lens.answers import HeadAnswer
-from replora.lens.inputs import InputError
 from replora.lens.questions import LATEST, HeadQuestion
 from replora.methods import METHODS
 from replora.options import UserError, options
+from replora.pictures import InputError
 from replora.ui.components.live_slider import live_slider
 from replora.ui.forms.spec_form import open_spec
 from replora.ui.inside.experts.form import (
@@ -30,8 +30,8 @@ from replora.ui.inside.experts.form import (
 )
 from replora.ui.inside.experts.formula import formula
 from replora.ui.inside.experts.predictions import predictions_html
-from replora.ui.inside.experts.view import UNMOVED, experts_picture, experts_view, whole_place
-from replora.ui.inside.race_picker import RUN, ask
+from replora.ui.inside.experts.view import UNMOVED, experts_view, plotted_experts, whole_place
+from replora.ui.inside.race_picker import ask
 from replora.ui.live.engine import engine
 from replora.ui.parts.address import write_query
 from replora.ui.parts.figure import show_figure
@@ -100,7 +100,7 @@ def _looking(chosen: Chosen, opened: ExpertsOptions, following: bool) -> None:
     picked = experts_view(shown, titles, given.picture, query, key=_view_key(chosen))
     write_query(_link(chosen, answer, given, picked.query, None if at_end else step))
     _formulas(chosen, shown, picked.query)
-    figures = experts_figures(experts_picture(shown, titles, picked.query))
+    figures = experts_figures(plotted_experts(shown, titles, picked.query))
     for column, figure in zip(st.columns(2, gap="medium"), figures, strict=True):
         with column:
             show_figure(figure, PAGE)
@@ -205,7 +205,7 @@ def _link(chosen: Chosen, answer: HeadAnswer, given: Given, query: int, step: in
         token=query + 1,
         **values,
     )
-    return {RUN: chosen.source.key, **shown.to_query()}
+    return {**chosen.source.link, **shown.to_query()}
 
 
 def _caption(given: Given, answer: HeadAnswer) -> str:

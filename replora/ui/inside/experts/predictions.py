@@ -20,8 +20,7 @@ def predictions_html(answer: HeadAnswer, titles: Mapping[int, RunTitle], lacking
     order = list(METHOD_TITLES)
     seen = [each for each in answer.runs if each.probabilities.size]
     cards = [
-        (order.index(titles[each.run].series), _card(each, titles[each.run], answer.classes, answer.label))
-        for each in seen
+        (order.index(titles[run.run].series), _card(run, titles[run.run], answer.classes, answer.label)) for run in seen
     ]
     cards += [(order.index(name), _missing(name)) for name in lacking]
     return f'<div class="predictions">{"".join(card for _, card in sorted(cards, key=lambda each: each[0]))}</div>'
@@ -31,10 +30,10 @@ def _card(run: RunHead, title: RunTitle, classes: Sequence[str], label: int) -> 
     best = [int(each) for each in np.argsort(-run.probabilities, kind="stable")[:FIRST]]
     verdict = "" if label < 0 else ('<em class="right">right</em>' if best[0] == label else "<em>wrong</em>")
     rows = "".join(
-        f'<li{" class=true" if each == label else ""}><span dir="auto">{escape(classes[each])}</span>'
-        f'<i><b style="width:{100 * float(run.probabilities[each]):.1f}%"></b></i>'
-        f"<small>{100 * float(run.probabilities[each]):.0f} %</small></li>"
-        for each in best
+        f'<li{" class=true" if place == label else ""}><span dir="auto">{escape(classes[place])}</span>'
+        f'<i><b style="width:{100 * float(run.probabilities[place]):.1f}%"></b></i>'
+        f"<small>{100 * float(run.probabilities[place]):.0f} %</small></li>"
+        for place in best
     )
     return (
         f'<section class="card {escape(title.series)}"><h2><i class="swatch"></i>{escape(title.text)}{verdict}</h2>'

@@ -16,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 import streamlit as st
 
-from replora.figures.inside.experts import ExpertsPicture, RunParts
+from replora.figures.inside.experts import PlottedExperts, RunParts
 from replora.lens.answers import HeadAnswer, RunHead
 from replora.lens.arrays import Array, pack
 from replora.methods import HEAD, MethodName
@@ -116,15 +116,15 @@ def most_loaded(run: RunHead, count: int = MOST_LOADED) -> list[int]:
     return [int(each) for each in np.argsort(-run.load, kind="stable")[:count]]
 
 
-def experts_picture(answer: HeadAnswer, titles: Mapping[int, RunTitle], query: int) -> ExpertsPicture:
+def plotted_experts(answer: HeadAnswer, titles: Mapping[int, RunTitle], query: int) -> PlottedExperts:
     """What the figures below the view draw, of runs that have updates: layers, and the tokens of the chosen head."""
     runs = []
-    for each in answer.runs:
-        title, shares = titles[each.run], head_shares(each)
+    for run in answer.runs:
+        title, shares = titles[run.run], head_shares(run)
         if title.series not in UNMOVED:
             routing, expert = ([float(shares[name][layer].mean()) for layer in answer.adapted] for name in MEASURES[:2])
-            runs.append(RunParts(title.series, title.text, routing, expert, [float(value) for value in each.kl]))
-    return ExpertsPicture(answer.adapted, answer.layer, answer.head, answer.tokens, query, runs)
+            runs.append(RunParts(title.series, title.text, routing, expert, [float(value) for value in run.kl]))
+    return PlottedExperts(answer.adapted, answer.layer, answer.head, answer.tokens, query, runs)
 
 
 def reads_right_to_left(tokens: Sequence[str]) -> bool:

@@ -65,9 +65,9 @@ def place_of(edit: Edit) -> Place:
 def applied(values: Array, edits: Sequence[Edit]) -> Array:
     """A copy of a tensor's values with edits of it, in their order."""
     changed = values.copy()
-    for each in edits:
-        chosen = tuple(slice(None) if place is None else place for place in (each.row, each.column))
-        changed[chosen] = changed[chosen] * each.factor if each.value is None else each.value
+    for edit in edits:
+        chosen = tuple(slice(None) if place is None else place for place in (edit.row, edit.column))
+        changed[chosen] = changed[chosen] * edit.factor if edit.value is None else edit.value
     return np.asarray(changed, dtype=np.float32)
 
 

@@ -15,7 +15,7 @@ from replora.lens.answers import InsideAnswer
 from replora.lens.questions import FROZEN, Example, Graft, InsideQuestion
 from replora.methods import OURS, REFERENCE
 from replora.options import Linked, option, options
-from replora.ui.inside.race_picker import RUN, LensSource, lens_source
+from replora.ui.inside.race_picker import PickedRace, pick_race
 from replora.ui.live.engine import WatchedEngine
 
 PAGE = "inside"
@@ -46,7 +46,7 @@ class InsideOptions(Linked):
 class Chosen:
     """What is looked at; `beside` is the LoRA run of the same seed, FROZEN where there is none."""
 
-    source: LensSource
+    source: PickedRace
     run: int
     beside: int
     layer: int
@@ -76,7 +76,7 @@ class Chosen:
         """The query string."""
         place = self.source.runs(OURS).index(self.run) + 1
         options_now = InsideOptions(place=place, layer=self.layer + 1, head=self.head + 1, example=self.example)
-        return {RUN: self.source.key, **options_now.to_query()}
+        return {**self.source.link, **options_now.to_query()}
 
 
 def inside_form(
@@ -86,7 +86,7 @@ def inside_form(
 
     A sentence where there is nothing to look at; '' where that has been said.
     """
-    source = lens_source(engine, key=f"{PAGE}.source")
+    source = pick_race(engine, key=f"{PAGE}.source")
     if source is None:
         return ""
     runs = source.runs(OURS)
@@ -125,7 +125,7 @@ def inside_form(
     return dataclasses.replace(chosen, head=head, example=int(example)), seen
 
 
-def beside(source: LensSource, run: int) -> int:
+def beside(source: PickedRace, run: int) -> int:
     """The LoRA run that is most like this one."""
     own = source.spec.runs[run]
 
@@ -145,7 +145,7 @@ def structure_of(graft: Graft) -> dict[str, Any]:
     return {name: value for name, value in dataclasses.asdict(graft).items() if value is not None}
 
 
-def race_link(source: LensSource, run: int, graft: Graft) -> str:
+def race_link(source: PickedRace, run: int, graft: Graft) -> str:
     """The address of the Race page with this race's settings and the structure of `graft`."""
     own = source.spec.runs[run]
     values = vars(RaceOptions.nearest(source.spec)) | {
@@ -157,7 +157,7 @@ def race_link(source: LensSource, run: int, graft: Graft) -> str:
     return f"race?{query}" if query else "race"
 
 
-def _run(source: LensSource, runs: Sequence[int], opened: InsideOptions) -> int:
+def _run(source: PickedRace, runs: Sequence[int], opened: InsideOptions) -> int:
     first = runs[min(opened.place, len(runs)) - 1]
     if len(runs) == 1:
         return first

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import math
-
 import streamlit as st
 
-from replora.figures.inside.latency import Latency, latency_figure
+from replora.figures.inside.latency import latency_figure
 from replora.lens.answers import MergeAnswer
 from replora.lens.questions import MergeQuestion
 from replora.methods import OURS
-from replora.ui.inside.race_picker import LensSource, ask
+from replora.ui.inside.race_picker import PickedRace, ask
 from replora.ui.inside.reparameterization.form import PAGE
 from replora.ui.live.engine import engine
 from replora.ui.parts.cards import BLANK, card
 from replora.ui.parts.figure import show_figure
 from replora.ui.parts.numbers import plot_numbers
 from replora.ui.parts.text import plain
-from replora.wording import count, power_of_ten
+from replora.wording import count, counted, scientific
 
 MERGED = f"{PAGE}.merged"
 LEAD = (
@@ -26,7 +24,7 @@ LEAD = (
 )
 
 
-def merge_view(source: LensSource, run: int) -> None:
+def merge_view(source: PickedRace, run: int) -> None:
     """The section with its button; what was measured stays until another run is looked at."""
     st.html("<h2 class='section'>Throw the MLPs away</h2>")
     st.markdown(LEAD)
@@ -39,26 +37,16 @@ def merge_view(source: LensSource, run: int) -> None:
     kept = st.session_state.get(MERGED)
     answer: MergeAnswer | None = kept[2] if kept and kept[:2] == (source.key, run) else None
     st.html(merge_cards(answer))
-    figure = latency_figure(latencies(answer), answer.rounds if answer else 0)
+    figure = latency_figure(answer)
     left, right = st.columns(2, gap="medium")
     with left:
         show_figure(figure, PAGE)
         if answer:
-            threads = f"{answer.threads} thread" + ("s" if answer.threads != 1 else "")
+            threads = counted(answer.threads, "thread")
             st.caption(f"Measured on {plain(answer.device)}, {threads}, after step {count(answer.step)}.")
     with right:
         st.html(parameters_html(answer))
     plot_numbers([figure], f"{PAGE}.latency")
-
-
-def latencies(answer: MergeAnswer | None) -> list[Latency]:
-    """Of the frozen model, adapted, merged."""
-    if answer is None:
-        return []
-    return [
-        Latency(median, float(low), float(high))
-        for median, (low, high) in zip(answer.milliseconds, answer.quartiles, strict=True)
-    ]
 
 
 def merge_cards(answer: MergeAnswer | None) -> str:
@@ -81,15 +69,14 @@ def merge_cards(answer: MergeAnswer | None) -> str:
     cards = "".join(
         card(OURS, title, value, "", note) for title, value, note in zip(titles, values, notes, strict=True)
     )
-    return f'<div class="board three">{cards}</div>'
+    return f'<div class="cards three">{cards}</div>'
 
 
 def small_text(value: float) -> str:
     """'6.1·10⁻⁶', '0.012', '0'."""
     if value >= 1e-3 or not value:
         return f"{value:.2g}"
-    power = math.floor(math.log10(value))
-    return f"{value / 10**power:.1f}\u00b7{power_of_ten(power)}"
+    return scientific(value)
 
 
 def parameters_html(answer: MergeAnswer | None) -> str:

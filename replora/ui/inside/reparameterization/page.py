@@ -10,27 +10,28 @@ from typing import Any
 import streamlit as st
 
 from replora.config import Method
+from replora.csv_text import rows_csv
 from replora.figures.inside.update_norms import update_norm_figures
 from replora.figures.race.figures import PlottedRace
-from replora.figures.race.table import number_rows, to_csv
+from replora.figures.race.table import number_rows
 from replora.jobs.engine import UnknownJob
 from replora.lens.answers import InsideAnswer, Tensor2d
 from replora.lens.questions import Graft
 from replora.options import options
 from replora.ui.components.matrix_editor import Grip, Held, grip_now, matrix_editor
 from replora.ui.forms.spec_form import open_spec
-from replora.ui.inside.race_picker import LensSource, ask
-from replora.ui.inside.reparameterization.board import NO_BREAK, board_html, inside_cards, lanes_html, moved
+from replora.ui.inside.race_picker import PickedRace, ask
 from replora.ui.inside.reparameterization.edits import Bench, applied, place_of
 from replora.ui.inside.reparameterization.form import PAGE, Chosen, InsideOptions, inside_form, structure_of
 from replora.ui.inside.reparameterization.merge import merge_view
+from replora.ui.inside.reparameterization.view import NO_BREAK, inside_cards, lanes_html, matrices_html, moved
 from replora.ui.live.engine import engine
 from replora.ui.parts.address import write_query
 from replora.ui.parts.figure import show_figure
 from replora.ui.parts.settings import named
 from replora.ui.parts.text import plain
 from replora.ui.shell.style import STYLE
-from replora.wording import count, listing
+from replora.wording import count, counted, listing
 
 BENCHES, SEEN, LAST, VALUES = (f"{PAGE}.{each}" for each in ("benches", "seen", "last", "values"))
 EDITOR, TENSOR = f"{PAGE}.editor", f"{PAGE}.tensor"
@@ -46,7 +47,7 @@ def inside_page() -> None:
     """Controls on the left; the part that moves is a fragment, and so is the merging."""
     opened, problems = open_spec(InsideOptions, st.query_params, PAGE)
     st.html(STYLE / "theory.css")
-    st.html(STYLE / "matrix_board.css")
+    st.html(STYLE / "matrices.css")
     st.html(HEADER)
     for each in problems:
         st.warning(plain(each))
@@ -78,7 +79,7 @@ def _nothing(problem: str) -> None:
     last: InsideAnswer | None = st.session_state.get(LAST)
     if last is not None:
         st.html(inside_cards(last))
-        st.html(board_html(last, "LoRA", 0))
+        st.html(matrices_html(last, "LoRA", 0))
 
 
 def _moving(chosen: Chosen, seen: InsideAnswer, pace: float | None) -> None:
@@ -108,7 +109,7 @@ def _moving(chosen: Chosen, seen: InsideAnswer, pace: float | None) -> None:
     with standing:
         st.html(_standing(chosen, shown, bench, problem))
     with right:
-        st.html(board_html(shown, beside, grip.serial if grip else 0))
+        st.html(matrices_html(shown, beside, grip.serial if grip else 0))
     if held is None:
         return
     with place:
@@ -118,7 +119,7 @@ def _moving(chosen: Chosen, seen: InsideAnswer, pace: float | None) -> None:
         _lanes(chosen, seen, values, bench, tensor)
 
 
-def _pace(source: LensSource) -> float | None:
+def _pace(source: PickedRace) -> float | None:
     """How often to look again at a race that goes on."""
     if source.recorded:
         return None
@@ -202,7 +203,7 @@ def _held(chosen: Chosen, seen: InsideAnswer, values: dict[str, Tensor2d], name:
 def _standing(chosen: Chosen, shown: InsideAnswer, bench: Bench, problem: str) -> str:
     """Where one is, and what is changed or what went wrong, in lines that are always there."""
     changes = len({*bench.settled, *([place_of(bench.moving)] if bench.moving else [])})
-    said = f"{count(changes)} place{'s' if changes != 1 else ''} changed" if changes else "Nothing changed"
+    said = f"{counted(changes, 'place')} changed" if changes else "Nothing changed"
     grafts = [named(name, options(Method)[name], value) for name, value in structure_of(chosen.graft).items()]
     if grafts and not changes:
         said = "No entry changed"
@@ -223,7 +224,7 @@ def share_text(share: float) -> str:
     return f"{percent:.{2 if percent < 1 else 1 if percent < 10 else 0}f}{NO_BREAK}%"
 
 
-def _norms(source: LensSource) -> None:
+def _norms(source: PickedRace) -> None:
     """Why one rate is not the same to both: how fast delta_weight grows."""
     figures = update_norm_figures(PlottedRace(source.spec, source.events, recorded=source.recorded))
     st.html("<h2 class='section'>Why RepLoRA moves faster at one learning rate</h2>")
@@ -236,7 +237,7 @@ def _norms(source: LensSource) -> None:
             st.dataframe(rows, hide_index=True, height=280)
             st.download_button(
                 "All steps as CSV",
-                lambda: to_csv(rows),
+                lambda: rows_csv(rows),
                 f"{PAGE}.csv",
                 "text/csv",
                 on_click="ignore",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from replora.figures.theory.rates import Errors, RatesPicture
+from replora.figures.theory.rates import Errors, PlottedRates
+from replora.options import nearest
 from replora.simulation.events import Estimated, MonteCarloStarted, TheoryEvent, started_of
 from replora.simulation.specs import QUANTITY_TITLES, MonteCarlo
 
@@ -21,18 +22,13 @@ def sizes(events: Sequence[TheoryEvent]) -> list[int]:
     return sorted(set.intersection(*by_sharing.values())) if by_sharing else []
 
 
-def nearest(options: Sequence[int], wanted: int) -> int | None:
-    """The option nearest to `wanted` by ratio; None where there is none."""
-    return min(options, key=lambda each: max(each, wanted) / min(each, wanted), default=None)
-
-
 def quantity_for(quantity: str, events: Sequence[TheoryEvent]) -> str:
     """The quantity asked for, or D_1 where this run has none of it (a doubled cell where nothing is doubled)."""
     missing = any(each.bands.get(quantity) is None for each in events if isinstance(each, Estimated))
     return "D_1" if missing else quantity
 
 
-def picture_of(
+def plotted_rates(
     spec: MonteCarlo,
     events: Sequence[TheoryEvent],
     quantity: str,
@@ -40,13 +36,14 @@ def picture_of(
     *,
     recorded: bool = False,
     message: str = "",
-) -> RatesPicture:
+) -> PlottedRates:
     """What the figures show of a run so far."""
     started = started_of(events)
     chosen = quantity_for(quantity, events)
-    at = nearest(sizes(events), shown_n)
+    done = sizes(events)
+    at = nearest(done, shown_n) if done else None
     here = {each.sharing: each for each in events if isinstance(each, Estimated) and each.n == at}
-    return RatesPicture(
+    return PlottedRates(
         n_range=(spec.n_grid[0], spec.n_grid[-1]),
         parameter={name: _errors(spec, events, name, chosen) for name in spec.sharings},
         parameter_title=QUANTITY_TITLES[chosen],

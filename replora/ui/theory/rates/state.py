@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from replora.events import EventError
-from replora.jobs.engine import JobStatus
+from replora.jobs.engine import JobState, JobStatus
 from replora.options import options
-from replora.simulation.events import Estimated, MonteCarloFinished, MonteCarloStarted, TheoryEvent
+from replora.simulation.events import Estimated, MonteCarloFinished, TheoryEvent, started_of
 from replora.simulation.specs import MonteCarlo, RatesOptions
 from replora.ui.live.form import Form
 from replora.ui.live.recordings import RATES
@@ -58,7 +59,9 @@ def _recorded(form: RatesOptions) -> ShownRates:
     except EventError:
         hint = f"The recorded run cannot be read; make it with {COMMAND}, or run live."
         return ShownRates(form.monte_carlo, (), Standing("No recorded run", hint, "Press Run live", done=0.0))
-    spec = next(each.spec for each in events if isinstance(each, MonteCarloStarted))
+    started = started_of(events)
+    assert started, "Recordings have a start."
+    spec = started.spec
     sharings = tuple(each for each in form.sharings if each in spec.sharings)
     kept = tuple(each for each in events if not isinstance(each, Estimated) or each.sharing in sharings)
     others = unlike(spec, form)
@@ -81,4 +84,6 @@ def _live(
     )
     changed = form.valid and form.options.monte_carlo != spec
     hint = "Your settings have changed since; Run live runs them." if changed else ""
+    if status.state is JobState.QUEUED and not events and (recorded := _recorded(form.options)).recorded:
+        return dataclasses.replace(recorded, standing=standing_of(status, ready, account, hint, recorded=True))
     return ShownRates(spec, events, standing_of(status, ready, account, hint))

@@ -8,9 +8,10 @@ from html import escape
 import streamlit as st
 
 from replora.figures.figure import Figure
-from replora.figures.style import SHARING_NAMES
+from replora.figures.style import SHARING_METHODS, SHARING_NAMES
 from replora.figures.theory.rates import rates_figures, slope_text, theory_text
-from replora.simulation.events import Band
+from replora.options import nearest
+from replora.simulation.events import Band, started_of
 from replora.simulation.specs import QUANTITY_TITLES, RatesOptions
 from replora.ui.live.engine import WatchedEngine
 from replora.ui.live.form import Form
@@ -19,7 +20,7 @@ from replora.ui.parts.cards import BLANK, card, row_of
 from replora.ui.parts.figure import show_figure
 from replora.ui.parts.numbers import plot_numbers
 from replora.ui.theory.rates.notes import notes
-from replora.ui.theory.rates.pictures import latest, nearest, picture_of, quantity_for, sizes, started_of, theory_slope
+from replora.ui.theory.rates.pictures import latest, plotted_rates, quantity_for, sizes, theory_slope
 from replora.ui.theory.rates.session import RatesSession
 from replora.ui.theory.rates.state import ShownRates, shown_rates
 from replora.wording import short_count
@@ -38,7 +39,7 @@ def rates_view(session: RatesSession, engine: WatchedEngine, form: Form[RatesOpt
     with between:
         at = _shown_n(shown, form.options.shown_n)
     figures = rates_figures(
-        picture_of(shown.spec, shown.events, quantity, at, recorded=shown.recorded, message=shown.standing.message)
+        plotted_rates(shown.spec, shown.events, quantity, at, recorded=shown.recorded, message=shown.standing.message)
     )
     on_parameters, on_predictions = notes(shown.spec, quantity)
     with errors:
@@ -90,10 +91,9 @@ def _cards(shown: ShownRates, quantity: str) -> str:
             f"prediction {_with_interval(last.slopes.get('prediction') if last else None)}",
             f"<b>{100 * last.far_fraction:.0f} % far</b> at n = {short_count(last.n)}" if last else "&nbsp;",
         ]
-        style = "lora" if sharing == "plain" else "replora"
         caption = f"slope, {QUANTITY_TITLES[quantity]}"
         title = f'<i class="swatch"></i>{SHARING_NAMES[sharing]}'
-        cards.append(card(f"{style} {sharing}", title, value, caption, lines))
+        cards.append(card(f"{SHARING_METHODS[sharing]} {sharing}", title, value, caption, lines))
     return row_of(cards, "three")
 
 

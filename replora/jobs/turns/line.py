@@ -1,0 +1,191 @@
+"""Who has a place to run, who waits for one, and for how long: pure bookkeeping, without locks and threads.
+
+A job holds a place from its turn to the end of its process. One that is paused rests: it keeps its place until others
+wait, and gives it up then; its process stays. When it is to go on, it waits in front of all that have not begun, but of
+two places that come free in a row one goes to those, so that nobody who steps through a run holds them up.
+"""
+
+from __future__ import annotations
+
+import heapq
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from replora.jobs.engine import Submitter
+from replora.jobs.turns.limits import Waiting
+from replora.jobs.turns.queue import JobQueue
+
+GUESS = 15.0  # seconds that a job is expected to take before any of its kind has ended
+MEMORY = 0.2  # what the last job of a kind weighs in what the next is expected to take
+LEFT = 0.25  # of what was expected, at least, once a job has taken longer
+
+
+@dataclass
+class _Entry:
+    """What is known of a job: `since` when it has been running, by the clock, and `before` for how long until then."""
+
+    kind: str
+    time_limit: float
+    visitor: str
+    since: float | None = None
+    before: float = 0.0
+    begun: bool = False
+
+    def ran(self, now: float) -> float:
+        return self.before + (0.0 if self.since is None else now - self.since)
+
+    def run(self, now: float) -> None:
+        self.begun = True
+        self.since = now if self.since is None else self.since
+
+    def rest(self, now: float) -> None:
+        self.before, self.since = self.ran(now), None
+
+
+class Line:
+    """`slots` places; `clock` gives seconds."""
+
+    def __init__(self, slots: int, limits: Waiting, clock: Callable[[], float] = time.monotonic) -> None:
+        self._slots = slots
+        self._clock = clock
+        self._queue = JobQueue(limits)
+        self._back: deque[str] = deque()  # jobs that have begun once and are to go on, and wait for a place
+        self._holders: dict[str, None] = {}  # those that have one, in the order in which they got it
+        self._resting: dict[str, None] = {}  # holders that are paused, in the order of their pauses
+        self._parked: dict[str, None] = {}  # paused without a place, in the order in which they lost it
+        self._entries: dict[str, _Entry] = {}
+        self._came_back = False  # whether the last place went to one that came back
+        self._expected: dict[str, float] = {}  # seconds, by kind
+
+    @property
+    def parked(self) -> Sequence[str]:
+        """The paused jobs without a place that are not to go on yet, the longest first."""
+        return list(self._parked)
+
+    @property
+    def holders(self) -> Sequence[str]:
+        """The jobs that have a place."""
+        return list(self._holders)
+
+    def surplus(self, room: int) -> Sequence[str]:
+        """Which of the parked jobs are too many where so many may stay: the longest parked of who has most of them."""
+        left = list(self._parked)
+        gone = []
+        while len(left) > room:
+            counts = Counter(self._entries[job].visitor for job in left)
+            gone.append(max(left, key=lambda job: counts[self._entries[job].visitor]))  # the first of equals
+            left.remove(gone[-1])
+        return gone
+
+    def enter(self, job: str, by: Submitter, kind: str, time_limit: float) -> None:
+        """A new job waits for its turn; `JobRefused` where too many do."""
+        self._queue.add(job, by)
+        self._entries[job] = _Entry(kind, time_limit, by.visitor)
+
+    def again(self, job: str, by: Submitter, kind: str, time_limit: float) -> None:
+        """A job that was lost with its host waits for its turn once more, before those that have not begun."""
+        self._entries[job] = _Entry(kind, time_limit, by.visitor)
+        self._back.append(job)
+
+    def next(self) -> str | None:
+        """The job whose turn it is, which now holds a place; None where no place is free or nobody waits."""
+        order = self._order()
+        if not order:
+            return None
+        if len(self._holders) >= self._slots:
+            if not self._resting:
+                return None
+            resting = next(iter(self._resting))
+            del self._resting[resting], self._holders[resting]
+            self._parked[resting] = None
+        self._came_back = bool(self._back) and order[0] == self._back[0]
+        job = self._back.popleft() if self._came_back else self._queue.take()
+        if job is None:
+            return None
+        self._holders[job] = None
+        self._entries[job].run(self._clock())
+        return job
+
+    def rest(self, job: str) -> None:
+        """A job that has a place is paused: it may lose it."""
+        if job in self._holders and job not in self._resting:
+            self._resting[job] = None
+            self._entries[job].rest(self._clock())
+
+    def stay(self, job: str) -> None:
+        """A job that waits is not to begin, or to go on, any more; nothing where it does not wait."""
+        self._queue.remove(job)
+        fresh = job in self._entries and not self._entries[job].begun
+        if fresh:
+            del self._entries[job]
+        if job in self._back:
+            self._back.remove(job)
+            if not fresh:
+                self._parked[job] = None
+
+    def wake(self, job: str) -> bool:
+        """A paused job is to go on: whether it may at once, else its turn comes."""
+        if job in self._parked:
+            del self._parked[job]
+            self._back.append(job)
+        if job not in self._holders:
+            return False
+        self._resting.pop(job, None)
+        self._entries[job].run(self._clock())
+        return True
+
+    def leave(self, job: str) -> None:
+        """A job is over, and its process with it."""
+        self.stay(job)
+        for those in (self._holders, self._resting, self._parked):
+            those.pop(job, None)
+        entry = self._entries.pop(job, None)
+        if entry is not None:
+            ran, before = entry.ran(self._clock()), self._expected.get(entry.kind)
+            self._expected[entry.kind] = ran if before is None else before + MEMORY * (ran - before)
+
+    def lose(self) -> Sequence[str]:
+        """The host is gone, and all that had begun with it: which jobs those were. Those that wait go on waiting."""
+        lost = [job for job, entry in self._entries.items() if entry.begun]
+        for job in lost:
+            self._entries.pop(job)
+        self._back = deque(job for job in self._back if job in self._entries)
+        for those in (self._holders, self._resting, self._parked):
+            those.clear()
+        return lost
+
+    def is_back(self, job: str) -> bool:
+        """Whether a paused job waits for a place to go on."""
+        return job in self._back
+
+    def prospect(self, job: str) -> tuple[int, float]:
+        """How many are in line before a job that waits, and in how many seconds it is expected to begin."""
+        order = self._order()
+        if job not in order:
+            return 0, 0.0
+        now = self._clock()
+        free = [0.0] * max(self._slots - len(self._holders), 0)
+        free += [0.0 if holder in self._resting else self._left(holder, now) for holder in self._holders]
+        heapq.heapify(free)
+        position = order.index(job)
+        for ahead in order[:position]:
+            heapq.heapreplace(free, free[0] + self._left(ahead, now))
+        return position, free[0]
+
+    def _left(self, job: str, now: float) -> float:
+        """How many seconds more a job is expected to run; one that is late, as long as it is late."""
+        entry = self._entries[job]
+        expected, ran = self._expected.get(entry.kind, GUESS), entry.ran(now)
+        left = max(expected - ran, ran - expected, LEFT * expected if entry.begun else 0.0)
+        return max(min(left, entry.time_limit - ran), 0.0)
+
+    def _order(self) -> Sequence[str]:
+        """All that wait for a place, the next one first."""
+        order, back, new = list[str](), deque(self._back), deque(self._queue.order)
+        came_back = self._came_back
+        while back or new:
+            came_back = bool(back) and not (came_back and new)
+            order.append(back.popleft() if came_back else new.popleft())
+        return order

@@ -1,0 +1,72 @@
+"""How much memory this machine has and has left, and how much of it a job may take. No torch."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from replora.options import option
+from replora.settings import Settings
+
+MEGABYTE, GIGABYTE = 2**20, 2**30
+UNKNOWN_MEMORY = 4096 * MEGABYTE
+LEAST_JOB_MB = 1500  # the smallest races fit in it
+CGROUPS = Path("/sys/fs/cgroup")
+FILES = (  # limit and use of a container, of cgroups 2 and 1
+    ("memory.max", "memory.current"),
+    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobLimits(Settings):
+    """What a job may take, and how many share the machine; set by REPLORA_MAX_JOB_MB and REPLORA_SLOTS."""
+
+    max_job_mb: int = option(
+        LEAST_JOB_MB, "Memory of a job", "Of a race or study.", unit="MB", low=500, high=10_000_000
+    )
+    slots: int = option(1, "Slots", "How many runs are on at a time.", low=1, high=64)
+
+
+def job_bytes() -> int:
+    """The most that a job may take, in bytes: what the environment says, else a share of half the memory there is."""
+    slots = JobLimits.from_environment().slots
+    share = max(LEAST_JOB_MB, memory_there() // (2 * slots * MEGABYTE))
+    return MEGABYTE * JobLimits.from_environment(max_job_mb=share).max_job_mb
+
+
+def memory_there() -> int:
+    """Memory in bytes: of the machine, or of the container where that is less."""
+    container = [limit for limit, _ in _containers()]
+    return min([each for each in (_meminfo("MemTotal"), *container) if each], default=UNKNOWN_MEMORY)
+
+
+def free_memory() -> int:
+    """Free memory in bytes: of the machine, or what the container still grants where that is less."""
+    container = [max(1, limit - used) for limit, used in _containers()]
+    return min([each for each in (_meminfo("MemAvailable"), *container) if each], default=UNKNOWN_MEMORY // 2)
+
+
+def _meminfo(name: str) -> int | None:
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        return next(1024 * int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
+    except (OSError, StopIteration, ValueError):
+        pass
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // (1 if name == "MemTotal" else 2)
+    except (AttributeError, OSError, ValueError):
+        return None
+
+
+def _containers(folder: Path = CGROUPS) -> list[tuple[int, int]]:
+    """Limit and use in bytes of the control groups that set a limit."""
+    found = []
+    for names in FILES:
+        try:
+            limit, used = (int((folder / name).read_text(encoding="ascii")) for name in names)
+        except (OSError, ValueError):
+            continue  # no such file, or "max"
+        found.append((limit, used))
+    return found

@@ -1,0 +1,194 @@
+"""The share of the data with which a method reaches what its reference reaches with all: read off two curves. No torch.
+
+Its interval inverts the paired t test: the shares at which the test does not tell the method from the target.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+from replora.methods import METHOD_TITLES, OURS, REFERENCE
+from replora.statistics.intervals import COARSE, LEVEL, Interval, t_interval
+from replora.statistics.verdict import SEEDS_FOR_A_VERDICT, points, seeds_in_words
+
+Array = npt.NDArray[np.float64]
+
+ROUNDING = 1e-12  # of squared accuracies
+
+
+@dataclass(frozen=True)
+class DataNeeded:
+    """The data fraction with which a method reaches what its reference reaches at the largest fraction.
+
+    target: None without seeds that finished everywhere. effect: the reference's accuracy at the largest fraction less
+    that at the smallest; nothing is read off (value, low and high are None) unless its interval lies above zero.
+    value: where the mean first reaches the target, None where it does not. at_most: it does at the smallest fraction.
+    low, high: ends of the fractions at which the paired t test does not tell the method from the target at 5 %; both
+    None where it does at all, or where seeds give no interval. open_low, open_high: the grid ends before they do.
+    """
+
+    method: str
+    reference: str
+    target: float | None
+    fractions: tuple[float, float]
+    effect: Interval | None
+    value: float | None
+    low: float | None
+    high: float | None
+    at_most: bool
+    open_low: bool
+    open_high: bool
+    seeds: int
+
+    @property
+    def is_told(self) -> bool:
+        """Whether data have an effect here, so that the data needed can be read off."""
+        return self.target is not None and _is_clear(self.effect)
+
+    def sentence(self) -> str:
+        """'RepLoRA reaches LoRA's full-data accuracy with 24 % [17, 41] of the data.', or why that cannot be said."""
+        ours, theirs = METHOD_TITLES.get(self.method, self.method), METHOD_TITLES.get(self.reference, self.reference)
+        if self.target is None:
+            return f"There are no finished seeds of {ours} and {theirs} at every fraction to read the data needed off."
+        if not self.is_told:
+            return f"{self._no_effect(theirs)} So no data needed is read off."
+        full = self.fractions[1] == 1
+        goal = "full-data accuracy" if full else f"accuracy with {percent(self.fractions[1])} % of the data"
+        goal = f"{theirs}'s {goal} ({100 * self.target:.1f} %)"
+        alone = "" if self.seeds >= SEEDS_FOR_A_VERDICT else f" ({seeds_in_words(self.seeds)}: an anecdote)"
+        if self.value is None:
+            return f"{ours} does not reach {goal}{self._still_possible()}{alone}."
+        return f"{ours} reaches {goal} with {self.text()} of the data{alone}."
+
+    def text(self) -> str:
+        """'24 % [17, 41]', 'at most 1 %', 'not reached', 'not told'."""
+        if not self.is_told:
+            return "not told"
+        if self.value is None:
+            return "not reached"
+        most = "at most " if self.at_most else ""
+        bracket = self.bracket()
+        return f"{most}{percent(self.value)} %{bracket and ' '}{bracket}"
+
+    def bracket(self) -> str:
+        """'[17, 41]'; '[\u2264 1, not reached]' where the grid ends before the interval does; '' without one."""
+        if self.value is None or self.low is None or self.high is None:
+            return ""
+        low = f"\u2264 {percent(self.low)}" if self.open_low else percent(self.low)
+        return f"[{low}, {'not reached' if self.open_high else percent(self.high)}]"
+
+    def _still_possible(self) -> str:
+        if self.low is None or self.high is None:
+            return ""
+        return f", though with {percent(self.low)} to {percent(self.high)} % of the data the seeds do not exclude it"
+
+    def _no_effect(self, theirs: str) -> str:
+        smallest, largest = (f"{percent(share)} %" for share in self.fractions)
+        if self.effect is None or self.effect.half_width is None:
+            return f"With {seeds_in_words(self.seeds)} an effect of data cannot be told from luck."
+        size = f"{points(self.effect.mean)} \u00b1 {100 * self.effect.half_width:.1f} points"
+        return (
+            f"{theirs} with {largest} of the data is not clearly above {theirs} with {smallest} ({size}): these runs "
+            "are too short, or too few, to show an effect of data."
+        )
+
+
+def data_needed(
+    fractions: Sequence[float],
+    ours: npt.ArrayLike,
+    theirs: npt.ArrayLike,
+    method: str = OURS,
+    reference: str = REFERENCE,
+    *,
+    level: float = LEVEL,
+) -> DataNeeded:
+    """Read the data needed off two curves of accuracy against data fraction.
+
+    fractions: ascending. ours, theirs: (seeds, fractions), rows paired by seed. The target is the mean of `theirs` at
+    the largest fraction; the value is where the mean of `ours` first reaches it, linear in log fraction between the
+    grid's points. Raises `ValueError` where shapes do not fit or fractions do not ascend.
+    """
+    grid = np.asarray(fractions, dtype=float)
+    first, second = np.asarray(ours, dtype=float), np.asarray(theirs, dtype=float)
+    if first.shape != second.shape or first.ndim != 2 or first.shape[1] != len(grid):
+        raise ValueError(f"Curves must be two (seeds, {len(grid)}), got {first.shape} and {second.shape}.")
+    if not len(grid) or (grid <= 0).any() or (np.diff(grid) <= 0).any():
+        raise ValueError("Fractions must be positive and ascend.")
+    effect = t_interval(second[:, -1] - second[:, 0], level) if len(first) else None
+    differences = first - second[:, -1:]  # (seeds, fractions)
+    value, kept = None, None
+    if _is_clear(effect):
+        value = _first_reached(grid, differences.mean(axis=0))
+        kept = _not_rejected(grid, differences, level)
+    return DataNeeded(
+        method=method,
+        reference=reference,
+        target=float(second[:, -1].mean()) if len(first) else None,
+        fractions=(float(grid[0]), float(grid[-1])),
+        effect=effect,
+        value=value,
+        low=kept[0] if kept else None,
+        high=kept[1] if kept else None,
+        at_most=value == float(grid[0]),
+        open_low=kept is not None and kept[0] == float(grid[0]),
+        open_high=kept is not None and kept[1] == float(grid[-1]),
+        seeds=len(first),
+    )
+
+
+def percent(share: float) -> str:
+    """'24', or '1.4' where it is small."""
+    return f"{100 * share:.0f}" if share >= 0.1 else f"{100 * share:.2g}"
+
+
+def _is_clear(effect: Interval | None) -> bool:
+    return effect is not None and effect.low is not None and effect.low > 0
+
+
+def _first_reached(grid: Array, lead: Array) -> float | None:
+    """Where a curve (fractions,), linear in log fraction, is first at zero or above; None where it is not."""
+    reached = np.flatnonzero(lead >= -COARSE)
+    if not len(reached):
+        return None
+    place = int(reached[0])
+    if place == 0:
+        return float(grid[0])
+    rise = lead[place] - lead[place - 1]
+    return _between(grid, place - 1, min(1.0, float(-lead[place - 1] / rise)))
+
+
+def _not_rejected(grid: Array, differences: Array, level: float) -> tuple[float, float] | None:
+    """First and last fraction at which the t test of differences (seeds, fractions) does not reject zero; or None.
+
+    Between two points of the grid each seed's difference is linear in log fraction, so squared mean less squared
+    critical value is a quadratic, whose roots are the ends. (The set may have holes; the ends enclose them.)
+    """
+    seeds = len(differences)
+    if seeds < 2 or bool((np.ptp(differences, axis=0) < COARSE).all()):
+        return None
+    square = float(stats.t.ppf((1 + level) / 2, seeds - 1)) ** 2 / seeds
+    kept: list[float] = []
+    for place in range(len(grid) - 1):
+        start, change = differences[:, place], differences[:, place + 1] - differences[:, place]
+        covariance = np.cov(start, change)
+        a = change.mean() ** 2 - square * covariance[1, 1]
+        b = 2 * (start.mean() * change.mean() - square * covariance[0, 1])
+        c = start.mean() ** 2 - square * covariance[0, 0]
+        ends = [0.0, 1.0, *(float(root.real) for root in np.roots([a, b, c]) if abs(root.imag) < COARSE)]
+        inside = [part for part in ends if 0 <= part <= 1 and (a * part + b) * part + c <= ROUNDING]
+        kept += [_between(grid, place, part) for part in inside]
+    return (min(kept), max(kept)) if kept else None
+
+
+def _between(grid: Array, place: int, part: float) -> float:
+    """The fraction `part` of the way, in logs, from a point of the grid to the next; at its ends the points' own."""
+    if part in (0.0, 1.0):
+        return float(grid[place + int(part)])
+    low, high = math.log(grid[place]), math.log(grid[place + 1])
+    return math.exp(low + part * (high - low))

@@ -1,0 +1,1 @@
+"""Grids of races on labelled tasks: what they come to."""

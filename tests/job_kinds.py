@@ -1,0 +1,272 @@
+"""Job functions that behave, hang, crash and make noise, for the tests of the engine."""
+
+from __future__ import annotations
+
+import errno
+import json
+import logging
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from replora.options import SpecError
+
+Spec = Mapping[str, Any]
+NewRate = Callable[[], float | None]
+
+KINDS = {
+    name: f"job_kinds:{name}"
+    for name in (
+        "count",
+        "sleep",
+        "busy",
+        "stubborn",
+        "killed",
+        "exits",
+        "quits",
+        "bad_spec",
+        "divides",
+        "wordy",
+        "two_lines",
+        "noisy",
+        "family",
+        "orphans",
+        "threads",
+        "host_killer",
+        "flood",
+        "deaf",
+        "hoards",
+        "limits",
+        "leaves",
+    )
+}
+
+
+def line(event: str, **values: Any) -> str:
+    return json.dumps({"event": event, **values})
+
+
+def pids(**values: Any) -> str:
+    return line("started", pid=os.getpid(), host=os.getppid(), **values)
+
+
+def count(spec: Spec, new_rate: NewRate, folder: Path) -> Iterator[str]:
+    """A started event, `steps` steps of `seconds` each, every second of them followed by an evaluation."""
+    yield pids(spec=dict(spec))
+    rate = spec.get("rate", 1.0)
+    for step in range(1, spec.get("steps", 5) + 1):
+        rate = new_rate() or rate
+        began = time.monotonic()
+        time.sleep(spec.get("seconds", 0.0))
+        yield line("step", step=step, rate=rate, began=began, ended=time.monotonic())
+        if step % 2 == 0:
+            yield line("evaluated", step=step)
+    yield line("finished")
+
+
+def leaves(spec: Spec, new_rate: NewRate, folder: Path) -> Iterator[str]:
+    """Leaves a file of as many megabytes in its folder, and warns of what it is told to."""
+    yield pids()
+    folder.mkdir(parents=True)
+    with (folder / "left").open("wb") as file:
+        file.truncate(spec["megabytes"] * 2**20)
+    for warning in spec.get("warnings", ()):
+        logging.getLogger("replora.training.snapshots").warning(warning)
+    time.sleep(spec.get("seconds", 0.0))
+    yield line("finished")
+
+
+def full_disk(spec: Spec, new_rate: NewRate, folder: Path) -> Iterator[str]:
+    """A race on a disk that takes no snapshot after the first."""
+    from replora.training import snapshots
+    from replora.training.race import race_lines
+
+    save = snapshots.save_file
+
+    def save_file(tensors: Any, path: Path, **facts: Any) -> None:
+        if path.name.startswith("step_000002"):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        save(tensors, path, **facts)
+
+    snapshots.save_file = save_file
+    yield from race_lines(spec, new_rate, folder)
+
+
+def sleep(spec: Spec, new_rate: NewRate, folder: Path) -> Iterator[str]:
+    yield pids()
+    time.sleep(1e6)
+    yield line("finished")
+
+
+def busy(spec: Spec, new_rate: NewRate, folder: Path) -> Iterator[str]:
+    """Hangs in C code that never gives control back."""
+    yield pids()
+    sum(range(10**15))
+    yield line("finished")
+
+
+def stubborn(spec: Spec, new_rate: NewRate, folder: Path) -> Iterator[str]:
+    """Ignores the polite signals."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    yield from sleep(spec, new_rate, folder)
+
+
+def killed(spec: Spec, new_rate: NewRate, folder: Path) -> Iterator[str]:
+    yield pids()
+    os.kill(os.getpid(), spec.get("signal", signal.SIGKILL))
+
+
+def exits(spec: Spec, new_rate: NewRate, folder: Path) -> Iterator[str]:
+    yield pids()
+    os._exit(3)
+
+
+def quits(spec: Spec, new_rate: NewRate, folder: Path) -> Iterator[str]:
+    yield pids()
+    sys.exit("enough")
+
+
+def bad_spec(spec: Spec, new_rate: NewRate, folder: Path) -> Iterator[str]:
+    yield pids()
+    raise SpecError("rank must be at most 128, got 4096.")
+
+
+def divides(spec: Spec, new_rate: NewRate, folder: Path) -> Iterator[str]:
+    yield pids()
+    yield line("step", value=1 / 0)
+
+
+def wordy(spec: Spec, new_rate: NewRate, folder: Path) -> Iterator[str]:
+    yield pids()
+    raise RuntimeError("first line.\n" + "and more " * 100)
+
+
+def two_lines(spec: Spec, new_rate: NewRate, folder: Path) -> Iterator[str]:
+    yield '{"event":\n"step"}'
+
+
+def noisy(spec: Spec, new_rate: NewRate, folder: Path) -> Iterator[str]:
+    """Writes to standard output in every way there is."""
+    print('{"line": "printed"}', flush=True)
+    os.write(1, b"raw noise\n")
+    subprocess.run([sys.executable, "-c", "print('noise of a child')"], check=True)
+    warnings.warn("a warning", stacklevel=1)
+    yield line("step", step=1, text="Grüße\u2028\ud800")
+    print("late noise, not flushed")
+    yield line("finished")
+
+
+def family(spec: Spec, new_rate: NewRate, folder: Path) -> Iterator[str]:
+    """Starts a process of its own, then hangs."""
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1e6)"])
+    yield pids(child=child.pid)
+    time.sleep(1e6)
+
+
+def orphans(spec: Spec, new_rate: NewRate, folder: Path) -> Iterator[str]:
+    """Crashes beside a forked process that holds all its file descriptors open."""
+    child = os.fork()
+    if child == 0:
+        time.sleep(1e6)
+    yield pids(child=child)
+    os._exit(4)
+
+
+def threads(spec: Spec, new_rate: NewRate, folder: Path) -> Iterator[str]:
+    """Matrix products large enough for a pool of threads, on the CPU and on CUDA where there is one."""
+    import torch
+
+    inherited = torch.cuda.is_initialized()
+    totals = []
+    for device in ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]:
+        square = torch.ones(512, 512, device=device)
+        totals.append(float((square @ square).sum()))
+    spin = os.environ.get("GOMP_SPINCOUNT")
+    yield pids(threads=torch.get_num_threads(), totals=sorted(set(totals)), inherited=inherited, spin=spin)
+
+
+def host_killer(spec: Spec, new_rate: NewRate, folder: Path) -> Iterator[str]:
+    """Ends the host, and by that itself."""
+    os.kill(os.getppid(), signal.SIGKILL)
+    time.sleep(1e6)
+    yield line("finished")
+
+
+def flood(spec: Spec, new_rate: NewRate, folder: Path) -> Iterator[str]:
+    """Large lines without end."""
+    while True:
+        yield line("step", text="x" * 100_000)
+
+
+def hoards(spec: Spec, new_rate: NewRate, folder: Path) -> Iterator[str]:
+    """Takes memory without end and keeps it."""
+    held = []
+    yield pids()
+    while True:
+        held.append(bytearray(2**24))
+
+
+def limits(spec: Spec, new_rate: NewRate, folder: Path) -> Iterator[str]:
+    """Tells how much memory this process may have, and how soon the system takes it."""
+    limit = resource.getrlimit(resource.RLIMIT_DATA)[0]
+    yield pids(limit=limit, adjusted=int(Path("/proc/self/oom_score_adj").read_text()))
+    yield line("finished")
+
+
+def deaf(spec: Spec, new_rate: NewRate, folder: Path) -> Iterator[str]:
+    """Closes every connection it has and runs on."""
+    yield pids()
+    os.closerange(3, 100)
+    time.sleep(1e6)
+    yield line("finished")
+
+
+def die_while_ill() -> None:
+    """To be called by a host while it preloads; ill as long as there is a file of JOB_KINDS_ILL."""
+    if os.path.exists(os.environ["JOB_KINDS_ILL"]):
+        os._exit(1)
+
+
+def slow_start() -> None:
+    """To be called by a host while it preloads."""
+    time.sleep(1.0)
+
+
+ANSWERER = "job_kinds:answer"
+
+
+def answer(question: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Answers, refuses, breaks, hangs or dies, as the question says."""
+    match question["what"]:
+        case "sum":
+            return {"sum": sum(question["values"]), "pid": os.getpid()}
+        case "refuse":
+            raise SpecError("layer must be a whole number from 0 to 5, got 9.")
+        case "divide":
+            return {"never": 1 / 0}
+        case "not plain":
+            return {"a set": {1}}
+        case "hoard":
+            held = []
+            while True:
+                held.append(bytearray(2**24))
+        case "hang":
+            time.sleep(1e6)
+        case "exit":
+            os._exit(3)
+        case "killed":
+            os.kill(os.getpid(), signal.SIGKILL)
+        case "wait":
+            time.sleep(question["seconds"])
+        case "large":
+            time.sleep(question["seconds"])
+            return {"large": "x" * 1_000_000}
+    return {}

@@ -1,0 +1,128 @@
+"""What the guides say of the recorded races and studies, read off the lines again without the app's statistics."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import math
+from itertools import product
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from replora.catalog import ASSETS, TASKS
+from replora.studies.lines import read_study_events
+from replora.studies.races.summary import summarize_study
+from replora.studies.selection import sweep
+from replora.ui.studies.make_it_lie import Lie
+from replora.ui.studies.rate_page import _sentences
+
+TEXTS = {"wordnet_topics", "movie_sentiment"}
+SEEDS = range(5)
+FRACTIONS = (0.01, 0.03, 0.1, 0.3, 1.0)
+
+
+def lines(name):
+    with gzip.open(ASSETS / "recorded" / f"{name}.jsonl.gz", "rt", encoding="utf-8") as file:
+        return [json.loads(line) for line in file]
+
+
+def half_width(values):
+    return stats.t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / math.sqrt(len(values))
+
+
+@pytest.fixture(scope="module")
+def studies():
+    return {
+        task: {
+            (run["method"], run["fraction"], run["rate"], run["seed"]): run
+            for run in lines(f"study_{task}")
+            if run["event"] == "cell"
+        }
+        for task in TASKS
+    }
+
+
+def tuned(cells, method, fraction):
+    def of(rate):
+        return [cells[method, fraction, rate, seed] for seed in SEEDS]
+
+    rates = sorted({rate for name, _, rate, _ in cells if name == method})
+    sound = [rate for rate in rates if not any(run["diverged"] for run in of(rate))]
+    return np.array(
+        [
+            run["accuracy"]
+            for run in of(max(sound, key=lambda rate: sum(run["validation_accuracy"] for run in of(rate))))
+        ]
+    )
+
+
+def guide(name):
+    return " ".join((ASSETS / "style" / f"{name}.md").read_text(encoding="utf-8").split())
+
+
+def test_a_larger_update_is_not_a_lead_in_the_recorded_races():
+    ratios = {}
+    for task in TASKS:
+        events = lines(f"race_{task}")
+        norms = [event for event in events if event["event"] == "step"][-1]["delta_norms"]
+        lora, replora = [event for event in events if event["event"] == "evaluated"][-1]["accuracies"]
+        ratios[task] = norms[1] / norms[0]
+        assert (replora > lora) == (task not in TEXTS), task
+    assert (round(min(ratios.values())), round(max(ratios.values()))) == (3, 14)
+    assert sorted(ratios, key=ratios.__getitem__)[-2:] == ["movie_sentiment", "wordnet_topics"]
+    assert "to 3 to 14 times after 100 steps" in guide("inside")
+
+
+def test_tuned_replora_is_ahead_of_lora_nowhere_and_lora_on_three_of_five_tasks_with_all_data(studies):
+    leads = []
+    for cells, fraction in product(studies.values(), FRACTIONS):
+        found = tuned(cells, "replora", fraction) - tuned(cells, "lora", fraction)
+        leads.append((fraction, np.sign(found.mean()) * (abs(found.mean()) > half_width(found))))
+    assert max(lead for _, lead in leads) == 0
+    assert sum(lead == -1 for fraction, lead in leads if fraction == 1) == 3
+    for name in ("inside", "recover_update"):
+        assert "three of five" in guide(name)
+
+
+def test_lora_at_a_rate_of_003_does_not_diverge_and_is_below_the_head_alone(studies):
+    below = []
+    for cells in studies.values():
+        runs = [cells["lora", 1.0, 0.03, seed] for seed in SEEDS]
+        assert not any(run["diverged"] for run in runs)
+        heads = [run["accuracy"] for (name, share, _, _), run in cells.items() if (name, share) == ("head", 1.0)]
+        below.append(100 * (np.mean(heads) - np.mean([run["accuracy"] for run in runs])))
+    assert 4.5 < min(below) < 5.5
+    assert 21 < max(below) < 22
+    assert "5 to 22 points below" in guide("race")
+
+
+def test_with_16_images_no_student_of_a_tied_teacher_is_nearer_to_the_matrices_than_no_update():
+    cells = {
+        (run["student"], run["examples"], run["rate"], run["seed"]): run
+        for run in lines("teacher_tied")
+        if run["event"] == "student"
+    }
+    rates = sorted({rate for _, _, rate, _ in cells})
+    nearest = {}
+    for student, images in product(sorted({name for name, *_ in cells}), (16, 64, 256)):
+        runs = min(
+            ([cells[student, images, rate, seed] for seed in SEEDS] for rate in rates),
+            key=lambda found: sum(math.log(run["validation_error"] or math.inf) for run in found),
+        )
+        nearest[student, images] = np.mean([run["delta_errors"] for run in runs], axis=0)
+    assert min(off.min() for (_, images), off in nearest.items() if images == 16) > 1
+    for images in (64, 256):
+        others = [off for (name, number), off in nearest.items() if number == images and name != "tied"]
+        assert (nearest["tied", images] < np.min(others, axis=0)).all()
+    assert "farther off than no update at all" in guide("recover_update")
+
+
+def test_the_headline_of_a_sweep_says_that_a_tuned_rate_is_at_the_end_of_its_grid():
+    events = list(read_study_events(ASSETS / "recorded" / "study_digits.jsonl.gz"))
+    for fraction, flag in ((0.01, " (RepLoRA's the lowest of the grid: a better one may lie beyond): "), (0.1, ": ")):
+        summary = summarize_study(sweep(events, fraction))
+        assert summary is not None
+        headline, _ = _sentences(summary.spec, summary, Lie(), 3e-4)
+        assert headline.startswith(f"Each at its tuned rate{flag}RepLoRA minus LoRA: ")
