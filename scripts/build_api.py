@@ -3,7 +3,7 @@
     python -m scripts.build_api                      into build/api
     python -m scripts.build_api --output FOLDER
 
-pdoc itself is in requirements-dev.txt. The options of the specs go into their docstrings as config.py declares them.
+pdoc itself is in requirements-dev.txt. The options of the specs go into their docstrings as they are declared.
 """
 
 from __future__ import annotations

@@ -1,0 +1,32 @@
+"""Specs: what to compare, as frozen dataclasses that declare each option once.
+
+A field carries its default, bounds, help and unit (`Option`). Sliders, URL, command line, validation and docs
+read them from here; a value out of bounds raises `SpecError`, one sentence that names field, value and range.
+"""
+
+from replora.config.method import Activation, LayerSharing, Method, method_of
+from replora.config.race import MAX_RUNS, MOST_RUNS, Race, RaceOptions
+from replora.config.training import AUTO, Device, HeadStart, Precision, Run, Training
+from replora.methods import METHOD_TITLES, STUDENT_TITLES, MethodName, Projection, Sharing
+
+__all__ = [
+    "AUTO",
+    "MAX_RUNS",
+    "METHOD_TITLES",
+    "MOST_RUNS",
+    "STUDENT_TITLES",
+    "Activation",
+    "Device",
+    "HeadStart",
+    "LayerSharing",
+    "Method",
+    "MethodName",
+    "Precision",
+    "Projection",
+    "Race",
+    "RaceOptions",
+    "Run",
+    "Sharing",
+    "Training",
+    "method_of",
+]
