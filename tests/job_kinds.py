@@ -215,9 +215,9 @@ def hoards(spec: Spec, new_rate: NewRate, folder: Path) -> Iterator[str]:
 
 
 def limits(spec: Spec, new_rate: NewRate, folder: Path) -> Iterator[str]:
-    """Tells how much memory this process may have, and how soon the system takes it."""
+    """Tells how much memory this process may have, how soon the system takes it, and whom it lets go before it."""
     limit = resource.getrlimit(resource.RLIMIT_DATA)[0]
-    yield pids(limit=limit, adjusted=int(Path("/proc/self/oom_score_adj").read_text()))
+    yield pids(limit=limit, adjusted=int(Path("/proc/self/oom_score_adj").read_text()), niceness=os.nice(0))
     yield line("finished")
 
 

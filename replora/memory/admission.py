@@ -14,6 +14,7 @@ from replora.options import Spec, SpecError
 
 SpecOf = TypeVar("SpecOf", bound=Spec)
 
+RUNS = "the number of runs (methods times seeds)"  # two controls of a form
 WAYS = 2  # that are named, at most
 MOST_TOLD = 1_000_000  # steps of runs, of some 60 bytes
 METHOD_FIELDS = ("rank", "mlp_width")
@@ -101,7 +102,7 @@ def _race_levers(race: Race) -> list[Lever[Race]]:
         return with_runs(lambda run: dataclasses.replace(run, data_fraction=min(run.data_fraction, share)))
 
     return [
-        Lever("the number of runs", len(race.runs), lambda value: dataclasses.replace(race, runs=race.runs[:value])),
+        Lever(RUNS, len(race.runs), lambda value: dataclasses.replace(race, runs=race.runs[:value])),
         *fields_levers(race, TRAINING_FIELDS),
         *map(of_methods, METHOD_FIELDS),
         Lever("data_fraction", round(100 * max(run.data_fraction for run in race.runs)), with_share, " %"),

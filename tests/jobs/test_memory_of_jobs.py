@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from processes import alive, wait_for
 
 from replora.config import RaceOptions
 from replora.jobs.engine import JobState, NoAnswer
+from replora.jobs.job_process import NICENESS
 from replora.jobs.local import LocalEngine
 from replora.memory.confine import memory_sentence
 from replora.memory.estimate import MEGABYTE, reserved_bytes
@@ -55,6 +57,12 @@ def test_the_system_takes_a_job_before_its_host(engine: LocalEngine) -> None:
     texts = {"backbone": "auto", "task": "wordnet_topics"}
     more = first(engine, engine.submit("limits", texts))
     assert more["limit"] - told["limit"] > reserved_bytes(**texts) // 2 > 100 * MEGABYTE
+
+
+def test_a_job_lets_pages_and_its_host_go_first(engine: LocalEngine) -> None:
+    told = first(engine, engine.submit("limits", {}))
+    assert told["niceness"] == min(os.nice(0) + NICENESS, 19)
+    assert os.getpriority(os.PRIO_PROCESS, told["host"]) == os.nice(0)
 
 
 @pytest.mark.slow

@@ -29,8 +29,8 @@ from replora.ui.server import HEALTH, Health, VisitorCookie, serving
 from replora.ui.visitor.who import COOKIE, new_secret
 
 
-def cookies(scheme: str = "http", method: str = "GET", **headers: str) -> list[str]:
-    """The cookies that a request is answered with."""
+def answered(middleware: Callable[[Any], Any], scope: dict[str, Any], headers: dict[str, str]) -> dict[str, Any]:
+    """How a request's answer begins; names of headers have underscores here."""
     sent: list[Any] = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -43,9 +43,15 @@ def cookies(scheme: str = "http", method: str = "GET", **headers: str) -> list[s
         sent.append(message)
 
     given = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
-    scope = {"type": "http", "method": method, "scheme": scheme, "headers": given}
-    finished(VisitorCookie(app)(scope, receive, send))
-    return [value.decode() for name, value in sent[0]["headers"] if name == b"set-cookie"]
+    finished(middleware(app)({"type": "http", "method": "GET", **scope, "headers": given}, receive, send))
+    begin: dict[str, Any] = sent[0]
+    return begin
+
+
+def cookies(scheme: str = "http", method: str = "GET", **headers: str) -> list[str]:
+    """The cookies that a request is answered with."""
+    answer = answered(VisitorCookie, {"method": method, "scheme": scheme}, headers)
+    return [value.decode() for name, value in answer["headers"] if name == b"set-cookie"]
 
 
 def test_a_browser_without_a_secret_gets_one_that_scripts_cannot_read() -> None:
@@ -86,20 +92,7 @@ def test_without_a_cookie_a_session_is_a_visitor_of_its_own() -> None:
 
 def health(path: str = HEALTH, **headers: str) -> int:
     """The status that a request for the server's health is answered with."""
-    sent: list[Any] = []
-
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        await send({"type": "http.response.start", "status": 200, "headers": []})
-
-    async def receive() -> Any:
-        raise AssertionError("nothing of a request's body is asked for")
-
-    async def send(message: Any) -> None:
-        sent.append(message)
-
-    given = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
-    finished(Health(app)({"type": "http", "method": "GET", "path": path, "headers": given}, receive, send))
-    return int(sent[0]["status"])
+    return int(answered(Health, {"path": path}, headers)["status"])
 
 
 def test_health_is_denied_while_jobs_do_not_run_and_a_page_still_opens(engine: FakeEngine) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 
 from replora.figures.studies.data import PlottedDataStudy
 from replora.figures.studies.estimates import Estimate
@@ -24,34 +25,36 @@ ShownRaceStudy = ShownStudy[StudySummary]
 def plotted_data_study(shown: ShownRaceStudy) -> PlottedDataStudy:
     """What the figures of a data study show."""
     spec, summary = of_kind(shown.spec, RaceStudy), shown.summary
-    stamp = {"recorded": shown.recorded, "message": shown.standing.message}
-    fractions = spec.all_fractions
-    rate = None if spec.is_tuned else spec.all_rates[0]
+    pair, rates = compared(spec), spec.all_rates
+    rate = None if spec.is_tuned else rates[0]
+    plotted = partial(
+        PlottedDataStudy,
+        spec.all_fractions,
+        pair=pair,
+        rates=rates,
+        rate=rate,
+        recorded=shown.recorded,
+        message=shown.standing.message,
+    )
     if summary is None:
-        return PlottedDataStudy(fractions, pair=compared(spec), rates=spec.all_rates, rate=rate, **stamp)  # type: ignore[arg-type]
+        return plotted()
     chosen = [each for each in summary.cells if each.chosen]
-    pair = compared(spec)
     shared = shared_rates(shown.selected.selection.wider, pair) if pair and rate is not None else {}
-    return PlottedDataStudy(
-        fractions,
+    return plotted(
         accuracy={name: [accuracy(each.fraction, each) for each in _of(chosen, name)] for name in spec.methods},
         loss={name: [loss(each.fraction, each) for each in _of(chosen, name)] for name in spec.methods},
-        pair=pair,
         difference=[difference(each.fraction, each) for each in main_comparisons(summary)],
         needed=summary.data_needed[0] if summary.data_needed else None,
         chosen={
             name: {each.fraction: each.rate for each in _of(chosen, name)} for name in spec.methods if has_adapter(name)
         },
-        rates=spec.all_rates,
         shared={
             one_rate: [estimate(fraction, found) for fraction, found in by_fraction.items()]
             for one_rate, by_fraction in shared.items()
         }
         if len(shared) > 1
         else {},
-        rate=rate,
         test_examples=summary.started.test_examples,
-        **stamp,  # type: ignore[arg-type]
     )
 
 
@@ -60,23 +63,27 @@ def plotted_sweep(
 ) -> PlottedSweep:
     """What the figures of a rate study show. marks: upright rules by text; only: all but this rate is hidden."""
     spec, summary = of_kind(shown.spec, RaceStudy), shown.summary
-    pair = compared(spec)
-    common = {"marks": marks or {}, "only": only, "recorded": shown.recorded, "message": shown.standing.message}
+    plotted = partial(
+        PlottedSweep,
+        spec.all_rates,
+        pair=compared(spec),
+        marks=marks or {},
+        only=only,
+        recorded=shown.recorded,
+        message=shown.standing.message,
+    )
     if summary is None:
-        return PlottedSweep(spec.all_rates, pair=pair, **common)  # type: ignore[arg-type]
+        return plotted()
     adapted = [name for name in spec.methods if has_adapter(name)]
     head = next((each.mean for each in summary.cells if each.method == HEAD), None)
     tuned = next((each for each in summary.comparisons if each.protocol == "tuned"), None)
-    return PlottedSweep(
-        spec.all_rates,
+    return plotted(
         accuracy={name: [accuracy(each.rate, each) for each in _of(summary.cells, name)] for name in adapted},
         loss={name: [loss(each.rate, each) for each in _of(summary.cells, name)] for name in adapted},
-        pair=pair,
         difference=[difference(shared_rate(each), each) for each in at_shared_rates(summary)],
         tuned=100 * tuned.interval.mean if tuned and tuned.interval else None,
         head=None if head is None else 100 * head,
         regions=summary.good_regions,
-        **common,  # type: ignore[arg-type]
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 
@@ -89,21 +90,22 @@ def plotted_teacher_study(shown: ShownTeacherStudy, examples: int) -> PlottedTea
     """What the figures show; `examples`: the number that steps and found updates are shown for."""
     spec, summary = of_kind(shown.spec, TeacherStudy), shown.summary
     by_rate = len(spec.examples) == 1
-    x = spec.rates if by_rate else [float(each) for each in spec.examples]
-    common = {
-        "by_rate": by_rate,
-        "counts": spec.examples,
-        "examples": examples,
-        "recorded": shown.recorded,
-        "message": shown.standing.message,
-    }
     levels = spec.levels()
+    plotted = partial(
+        PlottedTeacherStudy,
+        spec.rates if by_rate else [float(each) for each in spec.examples],
+        by_rate=by_rate,
+        counts=spec.examples,
+        examples=examples,
+        step_range=(levels[0], levels[-1]),
+        recorded=shown.recorded,
+        message=shown.standing.message,
+    )
     if summary is None:
-        return PlottedTeacherStudy(x, step_range=(levels[0], levels[-1]), **common)  # type: ignore[arg-type]
+        return plotted()
     cells = {name: [each for each in summary.cells if each.student == name] for name in spec.students}
     chosen = {name: each for name in spec.students if (each := summary.chosen(name, examples))}
-    return PlottedTeacherStudy(
-        x,
+    return plotted(
         error={
             name: [_estimate(each, by_rate) for each in own if by_rate or each.chosen] for name, own in cells.items()
         },
@@ -113,9 +115,7 @@ def plotted_teacher_study(shown: ShownTeacherStudy, examples: int) -> PlottedTea
             if name != STUDENT_REFERENCE
         },
         steps={name: each.curve for name, each in chosen.items()},
-        step_range=(levels[0], levels[-1]),
         found={name: cell for name, cell in chosen.items() if cell.delta_errors and cell.angles},
-        **common,  # type: ignore[arg-type]
     )
 
 
