@@ -64,6 +64,7 @@ class Evaluated:
     validation_accuracies: the same share on the examples held out for validation, empty where there are none.
     answers: which test examples each run has right, one bit an example, the first in the highest bit of the first byte,
     as hexadecimal text ('' for a run that has diverged); told by the last evaluation where the race asks for it.
+    delta_norms: norms of all delta_weight after `step` steps; empty in older records.
     """
 
     step: int
@@ -72,6 +73,7 @@ class Evaluated:
     losses: PerRun
     validation_accuracies: PerRun = ()
     answers: tuple[str, ...] = ()
+    delta_norms: PerRun = ()
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,8 @@ class CellFinished:
     """One run of the grid is done.
 
     Accuracies and loss are those after the last step, None where the run has diverged; `answers` as in
-    `replora.events.Evaluated`; `examples`: how many it was trained on.
+    `replora.events.Evaluated`; `examples`: how many it was trained on. delta_norm: of all its delta_weight then,
+    None in older records.
     """
 
     method: str
@@ -67,6 +68,7 @@ class CellFinished:
     validation_accuracy: float | None
     diverged: bool
     answers: str = ""
+    delta_norm: float | None = None
 
     @property
     def key(self) -> Key:

@@ -200,7 +200,8 @@ class _Race:
             answers = tuple(
                 "" if accuracy is None else row.tobytes().hex() for row, accuracy in zip(rows, accuracies, strict=True)
             )
-        return Evaluated(step, 0.0, accuracies, self.stack.known(losses), validation, answers)
+        norms = self.stack.known(self.stack.delta_norms())
+        return Evaluated(step, 0.0, accuracies, self.stack.known(losses), validation, answers, norms)
 
     @torch.no_grad()
     def _scores(self, cache: PrefixCache, labels: Tensor) -> tuple[Tensor, Tensor]:

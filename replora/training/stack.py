@@ -101,6 +101,13 @@ class RunStack:
         for place in lost.nonzero().flatten().tolist():
             yield Diverged(step + 1, place, self._what_happened(losses[place], norms[place]))
 
+    @torch.no_grad()
+    def delta_norms(self) -> Tensor:
+        """Frobenius norm of all delta_weight of each run together, (runs,); zeros where there are no adapters."""
+        if self.factors is None:
+            return torch.zeros(self.runs, device=self.device)
+        return self.factors.delta_norms(self.factors.generate())
+
     def known(self, values: Tensor) -> PerRun:
         """The values of the runs that are alive and finite; None for the others."""
         usable = (self.alive & values.isfinite()).tolist()

@@ -90,9 +90,9 @@ def test_any_size_of_batch_gives_the_same_study():
     assert isinstance(together[-1], StudyFinished)
     for one, other in zip(cells(together), cells(apart), strict=True):
         assert one.loss == pytest.approx(other.loss, abs=1e-4)
-        assert dataclasses.replace(one, loss=0, accuracy=0, validation_accuracy=0, answers="") == dataclasses.replace(
-            other, loss=0, accuracy=0, validation_accuracy=0, answers=""
-        )
+        assert one.delta_norm == pytest.approx(other.delta_norm, rel=1e-3)
+        rounded = {"loss": 0, "accuracy": 0, "validation_accuracy": 0, "answers": "", "delta_norm": 0}
+        assert dataclasses.replace(one, **rounded) == dataclasses.replace(other, **rounded)
     assert [(each.rate, each.method) for each in cells(together)[:4]] == [
         (1e-3, "lora"),
         (1e-3, "replora"),
@@ -116,6 +116,7 @@ def test_a_cell_is_the_race_it_stands_for():
     })  # fmt: skip
     last = next(each for each in reversed(list(race(alone))) if isinstance(each, Evaluated))
     assert found.loss == pytest.approx(last.losses[0], abs=1e-4)
+    assert present(found.delta_norm) == pytest.approx(present(last.delta_norms[0]), rel=1e-3)
     assert (found.seed, found.examples) == (0, 3583)
 
 
@@ -124,8 +125,8 @@ def test_a_diverged_run_is_told_as_such():
     found = cells(study(dataclasses.replace(wild, steps=30)))
     lost = [each for each in found if each.diverged]
     assert ("replora", 1.0) in {(each.method, each.rate) for each in lost}
-    assert {(each.accuracy, each.loss, each.validation_accuracy, each.answers) for each in lost} == {
-        (None, None, None, "")
+    assert {(each.accuracy, each.loss, each.validation_accuracy, each.answers, each.delta_norm) for each in lost} == {
+        (None, None, None, "", None)
     }
 
 

@@ -61,15 +61,17 @@ def test_a_job_leaves_snapshots_in_its_folder_whose_norms_are_those_it_told(tmp_
     lines = [json.loads(line) for line in race_lines(SPEC.to_dict(), lambda: None, tmp_path / "job")]
     snapshots = Snapshots(tmp_path / "job")
     assert snapshots.spec == SPEC
-    told = {line["step"]: line["delta_norms"] for line in lines if line["event"] == "step"}
-    for step in (0, 2):
+    told = {line["step"] - 1: line["delta_norms"] for line in lines if line["event"] == "step"}  # the norm before it
+    evaluated = {line["step"]: line["delta_norms"] for line in lines if line["event"] == "evaluated"}
+    assert evaluated[2] == told[2]
+    for step in (0, 2, 4):
         found = snapshots.at(step)
         for run in range(3):
             squares = 0.0
             for side in ("query", "value"):
                 delta = found["scaling"][run] * found[f"b_{side}"][run] @ found[f"a_{side}"][run]
                 squares += delta.square().sum().item()
-            assert squares**0.5 == pytest.approx(told[step + 1][run], abs=1e-6)  # a step tells the norm before it
+            assert squares**0.5 == pytest.approx({**told, **evaluated}[step][run], abs=1e-6)
     assert not found["b_query"][0].any()  # the head-only run
 
 

@@ -72,6 +72,7 @@ def _cells(batch: Race, started: Started, last: Evaluated, lost: set[int]) -> It
             validation_accuracy=None if diverged else _exact(validation[place], batch.validation_examples),
             diverged=diverged,
             answers="" if diverged else last.answers[place],
+            delta_norm=None if diverged else last.delta_norms[place],
         )
 
 
