@@ -48,6 +48,7 @@ ROOMS: dict[str, str] = {
     "figures": "config events lens methods options simulation statistics studies wording",
     "result_card": "catalog config events options studies summary wording",
     "jobs": "catalog config csv_text events memory options result_card settings simulation studies summary",
+    "classroom": "catalog config events jobs methods options result_card settings statistics summary",
     "cli": "config events memory options own_data result_card studies summary theory training",
     "ui": "catalog config csv_text events figures hub jobs lens memory methods options own_data pictures "
     "result_card settings simulation statistics studies summary tasks wording",
@@ -219,12 +220,13 @@ def test_pages_see_only_the_user_interface(path: Path) -> None:
         ["replora", *(f"replora.{room}" for room in ROOMS if room not in WITH_TORCH and not room.startswith("__"))],
         ["replora.jobs.local", "replora.jobs.kinds"],
         [f"replora.lens.{name}" for name in sorted(LENS_FOR_WEB)],
+        modules_of(PACKAGE / "classroom"),
         modules_of(PACKAGE / "cli"),
         modules_of(PACKAGE / "ui"),
         modules_of(PACKAGE / "figures"),
         modules_of(PACKAGE / "theory"),
     ],
-    ids=["light", "jobs", "lens", "cli", "ui", "figures", "theory"],
+    ids=["light", "jobs", "lens", "classroom", "cli", "ui", "figures", "theory"],
 )
 def test_these_modules_leave_torch_out(modules: list[str]) -> None:
     code = f"import sys, {', '.join(modules)}; print(sorted({HEAVY!r} & set(sys.modules)))"

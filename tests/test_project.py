@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from streamlit.config import get_config_options
 
+from replora.classroom.limits import RoomLimits
 from replora.hub.download import Downloads
 from replora.jobs.storage.budget import StorageSettings
 from replora.jobs.turns.limits import JobSettings, Waiting
@@ -75,7 +76,7 @@ def test_readme_has_every_setting_of_the_environment_with_its_default():
     told: dict[str, str] = {}
     for names, defaults in rows:
         told |= dict(zip(re.findall("`(.+?)`", names), [each.strip() for each in defaults.split(",")], strict=False))
-    for settings in (StorageSettings, Limits, UploadSettings, Downloads, RunSettings, JobSettings, Waiting):
+    for settings in (StorageSettings, Limits, UploadSettings, Downloads, RunSettings, JobSettings, Waiting, RoomLimits):
         for name, value in settings().to_dict().items():
             assert told[f"REPLORA_{name.upper()}"] == format_value(value)
 

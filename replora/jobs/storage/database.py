@@ -67,7 +67,7 @@ def _prepare(file: Path, database: sqlite3.Connection, fill: Callable[[sqlite3.C
     database.execute("PRAGMA synchronous = FULL")
     if version == VERSION:
         return False
-    _set_journal(file)
+    set_journal(file)
     with transaction(database):
         version = _version(database)  # another process may have been faster
         database.execute(TABLE)
@@ -91,7 +91,7 @@ def _version(database: sqlite3.Connection) -> int:
     return version
 
 
-def _set_journal(file: Path) -> None:
+def set_journal(file: Path) -> None:
     """The journal is a write-ahead log from now on, or one that is deleted where the disk cannot have the other."""
     end = time.monotonic() + BUSY_SECONDS
     while True:
