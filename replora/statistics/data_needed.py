@@ -67,18 +67,19 @@ class DataNeeded:
         return f"{ours} reaches {goal} with {self.text()} of the data{alone}."
 
     def text(self) -> str:
-        """'24 % [17, 41]', 'at most 1 %', 'not reached', 'not told'."""
+        """'24 % [17, 41]', 'at most 1 %', 'not reached', 'not reached [45, not reached]', 'not told'."""
         if not self.is_told:
             return "not told"
-        if self.value is None:
-            return "not reached"
         most = "at most " if self.at_most else ""
-        bracket = self.bracket()
-        return f"{most}{percent(self.value)} %{bracket and ' '}{bracket}"
+        value = "not reached" if self.value is None else f"{most}{percent(self.value)} %"
+        return f"{value} {self.bracket()}".rstrip()
 
     def bracket(self) -> str:
-        """'[17, 41]'; '[\u2264 1, not reached]' where the grid ends before the interval does; '' without one."""
-        if self.value is None or self.low is None or self.high is None:
+        """'[17, 41]'; '[\u2264 1, not reached]' where the grid ends before the interval does; '' without one.
+
+        It has the shares that are not excluded where the mean does not reach the target, too.
+        """
+        if self.low is None or self.high is None:
             return ""
         low = f"\u2264 {percent(self.low)}" if self.open_low else percent(self.low)
         return f"[{low}, {'not reached' if self.open_high else percent(self.high)}]"

@@ -53,10 +53,15 @@ def t_interval(values: Sequence[float], level: float = LEVEL) -> Interval | None
 
 
 def p_value(values: Sequence[float]) -> float | None:
-    """Of Student's two-sided test that the mean is zero; None where values give no interval or are all equal."""
+    """Of Student's two-sided test that the mean is zero; None for fewer than two values.
+
+    Equal values are no evidence (`t_interval`), so their p is 1: they were looked at like all others.
+    """
     numbers = np.asarray(values, dtype=float)
-    if len(numbers) < 2 or _all_equal(numbers):
+    if len(numbers) < 2:
         return None
+    if _all_equal(numbers):
+        return 1.0
     return float(stats.ttest_1samp(numbers, 0).pvalue)
 
 
@@ -67,6 +72,13 @@ def holm(p_values: Sequence[float]) -> list[float]:
         largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[place]))
         adjusted[place] = largest
     return adjusted
+
+
+def by_luck(looks: int, level: float = LEVEL) -> float:
+    """The chance, at most, that one of so many tests or more names a winner between equals, whatever hangs together
+    among them (Sidak 1967): between methods that are equal everywhere, and with differences that are about normal.
+    """
+    return 1 - level**looks
 
 
 def geometric_interval(values: Sequence[float], level: float = LEVEL) -> Interval | None:

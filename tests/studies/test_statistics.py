@@ -11,9 +11,9 @@ from present import present
 from scipy import stats
 
 from benchmarks import coverage
-from replora.statistics.data_needed import data_needed
+from replora.statistics.data_needed import data_needed, percent
 from replora.statistics.good_region import good_region
-from replora.statistics.intervals import Interval, crossed_interval, holm, p_value, paired, t_interval
+from replora.statistics.intervals import Interval, by_luck, crossed_interval, holm, p_value, paired, t_interval
 from replora.statistics.verdict import lost_sentence, ratio_ends, ratio_verdict, verdict
 from replora.studies.answers import pack_answers, unpack_answers
 
@@ -106,7 +106,17 @@ def test_holm_holds_the_share_of_families_that_err_and_is_by_hand():
 def test_p_value_is_that_of_the_t_test_and_agrees_with_the_interval():
     assert present(p_value(VALUES)) == pytest.approx(stats.ttest_1samp(VALUES, 0).pvalue)
     assert p_value([0.1]) is None
-    assert p_value([0.1, 0.1]) is None
+    assert p_value([0.1, 0.1]) == 1
+
+
+def test_the_chance_that_one_of_several_looks_errs_is_not_above_its_bound():
+    generator = np.random.default_rng(4)
+    for together in (0.0, 0.7):
+        common = generator.normal(size=(3000, 5, 1))
+        draws = math.sqrt(together) * common + math.sqrt(1 - together) * generator.normal(size=(3000, 5, 4))
+        erring = (stats.ttest_1samp(draws, 0, axis=1).pvalue < 0.05).any(axis=1).mean()
+        assert erring <= by_luck(4) + 0.015
+    assert by_luck(1) == pytest.approx(0.05)
 
 
 def test_no_verdict_seems_to_come_out_of_rounding():
@@ -213,6 +223,8 @@ def test_data_needed_says_when_it_is_not_reached_or_reached_at_once():
     assert close.value is None
     assert "though with" in close.sentence()
     assert "to 100 % of the data the seeds do not exclude it." in close.sentence()
+    assert close.text() == f"not reached [{percent(present(close.low))}, not reached]"
+    assert never.text() == "not reached"
     alone = data_needed(FRACTIONS, high[:1], high[:1])
     assert not alone.is_told
     assert alone.sentence().startswith("With one seed an effect of data cannot be told from luck.")

@@ -103,6 +103,20 @@ def test_a_data_study_reads_off_the_data_needed_both_ways(told):
     assert fix(DATA, red["rates tuned per method"]).tuned
 
 
+def test_fractions_with_equal_differences_count_among_those_looked_at(told):
+    lead = {0.01: lambda seed: 1, 0.1: lambda seed: 0, 1.0: lambda seed: 4 + (seed == 2)}
+
+    def right(method, fraction, rate, seed):
+        return 8 + (method == "replora") * lead[fraction](seed)
+
+    summary = present(summarize_study(told(DATA, right)))
+    assert [each.p for each in summary.comparisons[:2]] == [1, 1]
+    single, corrected = (present(summary.comparisons[2].p) * times for times in (1, 3))
+    assert single < corrected < 0.05
+    leads = "RepLoRA is ahead at 100 %"
+    assert f"Of 3 fractions looked at, {leads}; corrected for so many (Holm), {leads}." in summary.verdict
+
+
 def test_every_fix_makes_its_item_green(told):
     poor = DataStudy(seeds=(1,), fractions=(1.0,), rates=(1e-3,), validation_examples=0)
     summary = present(summarize_study(told(poor, lambda *_: 10)))

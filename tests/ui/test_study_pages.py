@@ -318,12 +318,16 @@ def test_make_it_lie_hides_the_sweep_lets_either_win_and_reveals(app: Open) -> N
     assert "diverged" not in html(test)
     assert {each for each in buttons(test) if ".fix." in each} == set()
     pick = test.select_slider(key=f"{RATE}.pick")
+    first = {pick.value}
     pick.set_value(3e-4).run()
     assert "At 0.0003 RepLoRA is ahead by" in html(test)
     assert '<b class="replora">RepLoRA</b> won at 0.0003' in html(test)
     test.select_slider(key=f"{RATE}.pick").set_value(3e-3).run()
     assert "At 0.003 LoRA is ahead by" in html(test)
     assert "both are true, and neither is the whole truth" in html(test)
+    looked = len({3e-4, 3e-3, *first})  # the game begins at a rate of its own
+    assert f"You have looked at {looked} rates: with so many, one says <i>ahead</i> in up to" in html(test)
+    assert f"{100 * (1 - 0.95**looked):.0f} of 100 sweeps of equal methods. Correction for that (Holm) " in html(test)
     test.run()
     press(test, f"{RATE}.reveal")
     assert "Each at its tuned rate" in html(test)

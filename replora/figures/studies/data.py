@@ -108,7 +108,10 @@ def _read_off(plot: Plot, needed: DataNeeded) -> None:
     if needed.value is None:
         share = plot.share_of_y(target)
         y = plot.share(0, share + (0.06 if share < 0.85 else -0.06))[1]
-        plot.text("note", f"not reached by {title_of(needed.method)}", left, y, needed.method)
+        if needed.low is not None and needed.high is not None:
+            plot.span("reach", needed.method, target, needed.low, needed.high, needed.text())
+        said = f"not reached by {title_of(needed.method)} {needed.bracket()}".rstrip()
+        plot.text("note", said, left, y, needed.method)
         return
     plot.rule("x", needed.value, needed.method)
     if needed.low is not None:

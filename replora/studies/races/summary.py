@@ -12,12 +12,12 @@ import numpy as np
 from replora.methods import METHOD_TITLES, OURS, REFERENCE, has_adapter
 from replora.statistics.data_needed import DataNeeded, data_needed
 from replora.statistics.good_region import GoodRegion, good_region
-from replora.statistics.intervals import LEVEL, holm
 from replora.statistics.verdict import verdict
 from replora.studies.base import of_kind
 from replora.studies.events import CellFinished, StudyEvent, started_of
 from replora.studies.fairness import fairness
 from replora.studies.races.cells import Cell, Comparison, RaceTable
+from replora.studies.races.looks import Looks, at_fractions
 from replora.studies.spec import RaceStudy
 from replora.studies.summary import Summary, reached, whole_verdict
 from replora.studies.table import results_of
@@ -154,30 +154,7 @@ def _sentences(spec: RaceStudy, comparisons: Sequence[Comparison], needed: Seque
     for found in [*main[:1], *main[1:][-1:]]:
         sentence = verdict(list(found.differences.values()), found.method, found.reference)
         said.append(f"With {100 * found.fraction:g} % of the data and {_rates_in_words(spec, found)}: {sentence}")
-    return [*said, *_all_looked_at(main), *(read_off.sentence() for read_off in needed)]
-
-
-def _all_looked_at(comparisons: Sequence[Comparison]) -> list[str]:
-    """Who is ahead at which fractions, singly and corrected for how many were looked at; nothing for one fraction."""
-    judged = [(found, found.p) for found in comparisons if found.p is not None]
-    if len(judged) < 2 or len({found.fraction for found, _ in judged}) < len(judged):
-        return []
-    single = _leads([(found, p) for found, p in judged])
-    corrected = _leads([(found, p) for (found, _), p in zip(judged, holm([p for _, p in judged]), strict=True)])
-    return [f"Of {len(judged)} fractions looked at, {single}; corrected for so many (Holm), {corrected}."]
-
-
-def _leads(judged: Sequence[tuple[Comparison, float]]) -> str:
-    """'RepLoRA is ahead at 30 and 100 %, LoRA at 1 %'."""
-    found: dict[str, list[str]] = {}
-    for comparison, p in judged:
-        if p < 1 - LEVEL and comparison.interval is not None:
-            ahead = comparison.method if comparison.interval.mean > 0 else comparison.reference
-            found.setdefault(ahead, []).append(f"{100 * comparison.fraction:g}")
-    if not found:
-        return "neither is ahead at any"
-    said = [f"{METHOD_TITLES[name]} at {listing(shares)} %" for name, shares in found.items()]
-    return ", ".join([said[0].replace(" at ", " is ahead at ", 1), *said[1:]])
+    return [*said, *at_fractions(Looks.of(main)), *(read_off.sentence() for read_off in needed)]
 
 
 def _rates_in_words(spec: RaceStudy, comparison: Comparison) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import streamlit as st
@@ -11,8 +11,10 @@ from replora.config import METHOD_TITLES
 from replora.options import format_value
 from replora.statistics.verdict import SEEDS_FOR_A_VERDICT, verdict
 from replora.studies.races.cells import Comparison
+from replora.studies.races.looks import Looks
 from replora.studies.races.summary import StudySummary
 from replora.ui.studies.pictures import at_shared_rates, shared_rate
+from replora.wording import listing
 
 HIDDEN, REVEALED = "hidden", "revealed"
 
@@ -107,7 +109,7 @@ def _picking(page: str, by_rate: dict[float, Comparison]) -> Lie:
 
 
 def _tally(page: str, by_rate: dict[float, Comparison], after: bool = False) -> str:
-    """Which of the two has won at a rate that was looked at, as HTML."""
+    """Which of the two has won at a rate that was looked at, and what that is worth among so many, as HTML."""
     seen = [rate for rate in by_rate if rate in st.session_state.get(f"{page}.seen", set())]
     first = next(iter(by_rate.values()))
     parts, won = [], 0
@@ -119,7 +121,24 @@ def _tally(page: str, by_rate: dict[float, Comparison], after: bool = False) -> 
     if won == 2:
         parts.append("both are true, and neither is the whole truth")
     more = " Try another rate." if won < 2 and not after and len(seen) < len(by_rate) else ""
-    return f"{'; '.join(parts)}.{more}"
+    worth = _worth([by_rate[rate] for rate in seen])
+    return f"{'; '.join(parts)}.{more}{worth}"
+
+
+def _worth(seen: Sequence[Comparison]) -> str:
+    """How many rates were looked at, and what 'ahead' at one of them is worth; nothing for one."""
+    looks = Looks.of(seen)
+    if len(looks) < 2:
+        return ""
+    kept = [
+        f"{METHOD_TITLES[name]} at {listing([f'{shared_rate(each):g}' for each in own])}"
+        for name, own in looks.corrected_leads().items()
+    ]
+    left = f"leaves {' and '.join(kept)}" if kept else "leaves neither ahead"
+    return (
+        f" You have looked at {len(looks)} rates: with so many, one says <i>ahead</i> in up to "
+        f"{100 * looks.by_luck:.0f} of 100 sweeps of equal methods. Correction for that (Holm) {left}."
+    )
 
 
 def _go(page: str, stage: str) -> None:
