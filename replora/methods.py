@@ -45,10 +45,16 @@ class MethodFacts:
     ablations: tuple[str, ...] = ()
 
 
-LOW_RANK = ("rank", "alpha", "projections")
+LOW_RANK = ("rank", "alpha", "alpha_over", "projections")
 METHODS: dict[str, MethodFacts] = {
     "head": MethodFacts("Head only", MethodStyle("green", (2, 3), "diamond"), "none"),
-    "lora": MethodFacts("LoRA", MethodStyle("blue", (8, 4), "circle"), "direct", LOW_RANK, ablations=("sharing",)),
+    "lora": MethodFacts(
+        "LoRA",
+        MethodStyle("blue", (8, 4), "circle"),
+        "direct",
+        (*LOW_RANK, "b_rate_ratio"),
+        ablations=("sharing",),
+    ),
     "replora": MethodFacts(
         "RepLoRA",
         MethodStyle("orange", (1, 0), "square"),

@@ -7,7 +7,6 @@ read them from here; a value out of bounds raises `SpecError`, one sentence that
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 import re
 import reprlib
@@ -40,6 +39,7 @@ class Option:
 
     pattern: of names that are allowed beside the choices; placeholder: such a name for people.
     in_order: a list of names stands in the order in which the names are declared, however it was given.
+    later: declared after specs were recorded, so `to_dict` leaves its default out and their hashes stay what they were.
     """
 
     label: str
@@ -53,6 +53,7 @@ class Option:
     placeholder: str = ""
     flags: tuple[str, ...] = ()
     in_order: bool = False
+    later: bool = False
 
     def allowed(self, kind: Any) -> str:
         """The range in words, for messages and docs."""
@@ -191,6 +192,16 @@ def nearest(grid: Sequence[Number], wanted: float) -> Number:
     return min(grid, key=lambda value: max(value / wanted, wanted / value))
 
 
+def _is_later(field: dataclasses.Field[Any]) -> bool:
+    return bool(field.metadata) and cast(Option, field.metadata["option"]).later
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Spec):
+        return value.to_dict()
+    return [_plain(each) for each in value] if isinstance(value, tuple) else value
+
+
 class Spec:
     """Checks every declared field on construction; to and from plain JSON values."""
 
@@ -200,8 +211,12 @@ class Spec:
             object.__setattr__(self, name, checked)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, nested specs included, ready for `json.dumps`."""
-        return cast(dict[str, Any], json.loads(json.dumps(dataclasses.asdict(cast(Any, self)))))
+        """Plain values, nested specs included, ready for `json.dumps`; without `later` options at their defaults."""
+        return {
+            field.name: _plain(getattr(self, field.name))
+            for field in dataclasses.fields(cast(Any, self))
+            if not (_is_later(field) and getattr(self, field.name) == field.default)
+        }
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:

@@ -26,6 +26,7 @@ from replora.events import (
 )
 from replora.events import to_line as line_of
 from replora.options import SpecError, format_value, kind_of, nearest, options, parse_value
+from replora.result_card.hashing import spec_hash
 from replora.summary import paired_differences, race_verdict, summarize
 
 ODD = RaceOptions(
@@ -253,3 +254,22 @@ def test_a_line_may_lack_what_older_ones_did_not_have_and_no_line_holds_nan():
         line_of(Finished(1, math.nan))
     with pytest.raises(EventError, match="Not an event of a race"):
         from_line("[" * 100_000)
+
+
+def test_options_that_came_later_leave_old_hashes_as_they_were():
+    assert spec_hash(RaceOptions().race().to_dict()) == "b97d7ee76466"  # as cards have named it before there were any
+    plain = RaceOptions(lora_rank=99, b_rate_ratio=16, alpha_over="root", optimizer="sgd").race()
+    told = json.dumps(plain.to_dict())
+    assert all(name in told for name in ("b_rate_ratio", "alpha_over", "optimizer"))
+    assert not any(name in json.dumps(ODD.race().to_dict()) for name in ("b_rate_ratio", "alpha_over", "optimizer"))
+    assert Race.from_dict(json.loads(told)) == plain
+
+
+@pytest.mark.parametrize("methods", [("lora", "replora"), ("replora", "lora"), ("lora",), ("head", "replora")])
+def test_knobs_of_one_method_come_back_out_of_a_race_of_several(methods):
+    form = RaceOptions(methods=methods, lora_rank=9, b_rate_ratio=4, alpha_over="root", mlp_width=8, optimizer="sgd")
+    found = RaceOptions.of(form.race())
+    assert found is not None
+    assert found.race() == form.race()
+    lora = [run.method for run in form.race().runs if run.method.name == "lora"]
+    assert all((each.rank, each.b_rate_ratio, each.scaling) == (9, 4, 2) for each in lora)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from replora.adapters.factors import (
     AttentionShape,
@@ -30,9 +30,10 @@ class DirectFactors(Factors):
     """
 
     def __init__(self, method: Method, shape: AttentionShape, seeds: Sequence[int]) -> None:
-        scaling = [method.alpha / method.rank] * len(seeds)
+        scaling = [method.scaling] * len(seeds)
         super().__init__(len(seeds), method.rank, shape, method.projections, scaling)
         self.method = method
+        self.alpha_over = method.alpha_over
         self.tied = is_tied(method, shape)
         self.own = method.projections[:1] if self.tied else method.projections  # those with parameters of their own
         layers, rank = shape.layers, method.rank
@@ -49,6 +50,13 @@ class DirectFactors(Factors):
             }
 
         draw_parameters(self, seeds, "direct", start)
+
+    def rate_groups(self) -> list[tuple[list[nn.Parameter], float]]:
+        """A, and B with its share of A's rate: LoRA+ (Hayou et al. 2024)."""
+        if self.method.b_rate_ratio == 1:
+            return super().rate_groups()
+        sides = [[self.get_parameter(f"{side}_{each}") for each in self.own] for side in "ab"]
+        return list(zip(sides, (1.0, self.method.b_rate_ratio), strict=True))
 
     def generate(self, layer: int | None = None) -> LowRankPairs:
         own = [LowRankPair(self.get_parameter(f"a_{each}"), self.get_parameter(f"b_{each}")) for each in self.own]

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from replora.config import Method
+from replora.config import AlphaOver, Method
 from replora.methods import PROJECTIONS, Projection
 from replora.options import SpecError
 from replora.seeding import stream_seed
@@ -63,6 +63,7 @@ class Factors(nn.Module):
     shape: AttentionShape
     projections: tuple[Projection, ...]  # those that are adapted
     scaling: Tensor  # (runs,)
+    alpha_over: AlphaOver = "rank"  # how a PEFT folder is to say the scaling
 
     def __init__(
         self,
@@ -117,6 +118,10 @@ class Factors(nn.Module):
         for a, b in pairs.values():
             squares = squares + ((b.mT @ b) * (a @ a.mT)).sum(dim=(1, 2, 3))
         return self.scaling * squares.clamp_min(0).sqrt()
+
+    def rate_groups(self) -> list[tuple[list[nn.Parameter], float]]:
+        """What is trained, in parts, with the multiple of the adapters' rate that each part trains with."""
+        return [(list(self.parameters()), 1.0)]
 
     def trained_parameters(self) -> int:
         """Parameters one run trains."""

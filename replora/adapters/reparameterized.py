@@ -167,9 +167,10 @@ class ReparameterizedFactors(Factors):
     """
 
     def __init__(self, method: Method, shape: AttentionShape, seeds: Sequence[int]) -> None:
-        scaling = [method.alpha / method.rank] * len(seeds)
+        scaling = [method.scaling] * len(seeds)
         super().__init__(len(seeds), method.rank, shape, method.projections, scaling)
         self.method = method
+        self.alpha_over = method.alpha_over
         self.tied = is_tied(method, shape)
 
         def mlps(side: str, widths: dict[Projection, int], zero_last: bool) -> nn.ModuleList:

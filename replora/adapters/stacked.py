@@ -38,17 +38,18 @@ class MixedFactors(Factors):
         self.places = [list(places) for _, places in groups]
         order = [place for places in self.places for place in places]
         self.idle = runs - len(order)
-        for each, places in zip(self._factors(), self.places, strict=True):
+        for each, places in zip(self.parts(), self.places, strict=True):
             self.scaling[places] = each.scaling
         order += [place for place in range(runs) if place not in order]
         self.register_buffer("order", torch.tensor(order).argsort(), persistent=False)
         self.in_order = order == list(range(runs))
 
-    def _factors(self) -> list[Factors]:
+    def parts(self) -> list[Factors]:
+        """The factors of each method."""
         return [each for each in self.groups if isinstance(each, Factors)]
 
     def generate(self, layer: int | None = None) -> LowRankPairs:
-        groups = [(each, each.generate(layer)) for each in self._factors()]
+        groups = [(each, each.generate(layer)) for each in self.parts()]
         found = {}
         for projection in self.projections:
             whole = [self._whole(factors, pairs, projection, layer) for factors, pairs in groups]

@@ -4,9 +4,9 @@ A field carries its default, bounds, help and unit (`Option`). Sliders, URL, com
 read them from here; a value out of bounds raises `SpecError`, one sentence that names field, value and range.
 """
 
-from replora.config.method import Activation, LayerSharing, Method, method_of
+from replora.config.method import Activation, AlphaOver, LayerSharing, Method, alpha_divisor, method_of
 from replora.config.race import MAX_RUNS, MOST_RUNS, Race, RaceOptions
-from replora.config.training import AUTO, Device, HeadStart, Precision, Run, Training
+from replora.config.training import AUTO, Device, HeadStart, Optimizer, Precision, Run, Training
 from replora.methods import METHOD_TITLES, STUDENT_TITLES, MethodName, Projection, Sharing
 
 __all__ = [
@@ -16,11 +16,13 @@ __all__ = [
     "MOST_RUNS",
     "STUDENT_TITLES",
     "Activation",
+    "AlphaOver",
     "Device",
     "HeadStart",
     "LayerSharing",
     "Method",
     "MethodName",
+    "Optimizer",
     "Precision",
     "Projection",
     "Race",
@@ -28,5 +30,6 @@ __all__ = [
     "Run",
     "Sharing",
     "Training",
+    "alpha_divisor",
     "method_of",
 ]

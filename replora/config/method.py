@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from dataclasses import dataclass
 from typing import Literal
 
-from replora.methods import METHODS, PROJECTIONS, MethodName, Projection, Sharing, has_adapter, is_reparameterized
+from replora.methods import (
+    METHODS,
+    PROJECTIONS,
+    REFERENCE,
+    MethodName,
+    Projection,
+    Sharing,
+    has_adapter,
+    is_reparameterized,
+)
 from replora.options import Spec, default_of, option, options
 
 Activation = Literal["identity", "relu", "gelu", "tanh"]
 LayerSharing = Literal["own", "one"]
+AlphaOver = Literal["rank", "root"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Method(Spec):
-    """How the factors A and B of delta_weight = (alpha / rank) B A arise, for each adapted projection.
+    """How the factors A and B of delta_weight = scaling B A arise, for each adapted projection.
 
     Options that change nothing take their defaults, so that two equal methods are one spec.
     """
@@ -22,7 +34,12 @@ class Method(Spec):
     name: MethodName = option("replora", "Method", "Which adapter: the head alone, LoRA, or RepLoRA.")
     rank: int = option(4, "Rank", "Rows of A and columns of B.", low=1, high=1024, marks=(1, 2, 4, 8, 16, 32))
     alpha: float = option(
-        4.0, "Alpha", "Scaling is alpha / rank.", low=0.01, high=4096, marks=(1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
+        4.0,
+        "Alpha",
+        "Scaling is alpha / rank, or alpha / sqrt(rank).",
+        low=0.01,
+        high=4096,
+        marks=(1.0, 2.0, 4.0, 8.0, 16.0, 32.0),
     )
     mlp_width: int = option(
         64,
@@ -61,6 +78,18 @@ class Method(Spec):
         "own", "Layer sharing", "own: an MLP for each adapted layer. one: one MLP for all layers."
     )
     residual: bool = option(False, "Residual", "A = A_0 + g_A(A_0) instead of g_A(A_0).")
+    alpha_over: AlphaOver = option(
+        "rank", "Alpha over", "rank: scaling is alpha / rank. root: alpha / sqrt(rank), as in rsLoRA.", later=True
+    )
+    b_rate_ratio: float = option(
+        1.0,
+        "Rate of B over A",
+        "LoRA's B trains with so many times the learning rate, which is A's; above 1 it is LoRA+.",
+        low=0.01,
+        high=1024,
+        marks=(1.0, 2.0, 4.0, 8.0, 16.0, 32.0),
+        later=True,
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -75,6 +104,8 @@ class Method(Spec):
             idle.add("sharing")
         if self.mlp_depth == 0:
             idle |= {"mlp_width", "activation"}
+        if self.rank == 1:
+            idle.add("alpha_over")
         return idle
 
     @property
@@ -83,11 +114,28 @@ class Method(Spec):
         return has_adapter(self.name)
 
     @property
+    def scaling(self) -> float:
+        """What B A is multiplied by."""
+        return self.alpha / alpha_divisor(self.rank, self.alpha_over)
+
+    def of_rank(self, rank: int) -> Method:
+        """The same with another rank and, by another alpha, the same scaling."""
+        own, other = (alpha_divisor(each, self.alpha_over) for each in (self.rank, rank))
+        return dataclasses.replace(self, rank=rank, alpha=self.alpha * other / own)
+
+    @property
     def is_reparameterized(self) -> bool:
         """Whether the factors come out of latents and MLPs."""
         return is_reparameterized(self.name)
 
 
+def alpha_divisor(rank: int, over: AlphaOver) -> float:
+    """What alpha is divided by."""
+    return math.sqrt(rank) if over == "root" else rank
+
+
 def method_of(form: object, name: MethodName) -> Method:
-    """The method `name` with what a form says of its knobs."""
-    return Method(name=name, **{knob: getattr(form, knob) for knob in METHODS[name].knobs if hasattr(form, knob)})
+    """The method `name` with what a form says of its knobs, and of LoRA's rank where that is another."""
+    method = Method(name=name, **{knob: getattr(form, knob) for knob in METHODS[name].knobs if hasattr(form, knob)})
+    rank = getattr(form, "lora_rank", 0)
+    return method.of_rank(rank) if rank and name == REFERENCE else method

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
-from replora.config.method import Activation, LayerSharing, Method, method_of
+from replora.config.method import Activation, AlphaOver, LayerSharing, Method, method_of
 from replora.config.training import Run, Training
-from replora.methods import METHODS, MethodName, Projection, Sharing
+from replora.methods import METHODS, REFERENCE, MethodName, Projection, Sharing
 from replora.options import Linked, SpecError, option, options, same_as
 
 MAX_RUNS = 1024  # of a batch on a device
@@ -61,6 +61,12 @@ class Race(Training):
         return tuple(each if isinstance(each, Run) else Run.from_dict(each) for each in value)
 
 
+def _lora_rank(race: Race, first: Run) -> int:
+    """The rank of LoRA's first run where it is another than that of all."""
+    own = next((run.method.rank for run in race.runs if run.method.name == REFERENCE), first.method.rank)
+    return 0 if own == first.method.rank else own
+
+
 def _check_runs(runs: Sequence[Any], most: int) -> None:
     if not 1 <= len(runs) <= most:
         raise SpecError(f"runs must hold from 1 to {most} runs, got {len(runs)}.")
@@ -83,6 +89,15 @@ class RaceOptions(Training, Linked):
     layer_sharing: LayerSharing = same_as(Method, "layer_sharing")
     residual: bool = same_as(Method, "residual")
     projections: tuple[Projection, ...] = same_as(Method, "projections")
+    lora_rank: int = option(
+        0,
+        "LoRA's rank",
+        "0: the rank of all. A larger one lets LoRA train as many parameters as RepLoRA.",
+        low=0,
+        high=1024,
+    )
+    alpha_over: AlphaOver = same_as(Method, "alpha_over")
+    b_rate_ratio: float = same_as(Method, "b_rate_ratio")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -105,7 +120,10 @@ class RaceOptions(Training, Linked):
         methods = tuple(dict.fromkeys(run.method.name for run in race.runs))
         first = race.telling_run
         values: dict[str, Any] = {each.name: getattr(race, each.name) for each in dataclasses.fields(Training)}
-        values |= {name: getattr(first.method, name) for name in options(Method) if name != "name"}
+        for name in set(options(Method)) - {"name"}:
+            knowing = (run for run in (first, *race.runs) if name in METHODS[run.method.name].knobs)
+            values[name] = getattr(next(knowing, first).method, name)
+        values["lora_rank"] = _lora_rank(race, first)
         values |= {name: getattr(first, name) for name in options(Run) if name != "seed"}
         seeds = tuple(dict.fromkeys(run.seed for run in race.runs))
         return cls(**values, methods=methods, seeds=seeds[: MOST_RUNS // len(methods)])

@@ -12,6 +12,7 @@ from replora.options import Spec, option
 HeadStart = Literal["random", "probe"]
 Precision = Literal["auto", "float32", "bfloat16"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
+Optimizer = Literal["adamw", "sgd"]
 
 AUTO = "auto"
 
@@ -77,9 +78,18 @@ class Training(Spec):
         marks=(3e-4, 1e-3, 3e-3, 1e-2),
     )
     warmup_fraction: float = option(0.1, "Warm-up", "Share of the steps in which the rate rises.", low=0.0, high=0.9)
-    weight_decay: float = option(0.0, "Weight decay", "AdamW's decoupled decay.", low=0.0, high=10.0)
+    weight_decay: float = option(
+        0.0,
+        "Weight decay",
+        "Decoupled decay: a share of the weights, times the rate.",
+        low=0.0,
+        high=10.0,
+    )
     clip_norm: float = option(
         0.0, "Clip gradient", "Largest gradient norm of a run; 0 leaves gradients alone.", low=0.0, high=1e6
+    )
+    optimizer: Optimizer = option(
+        "adamw", "Optimizer", "Of adapters and heads. sgd: plain gradient descent, without momentum.", later=True
     )
     evaluate_every: int = option(
         10, "Evaluate every", "Steps between two evaluations on the test split.", unit="steps", low=1, high=100_000

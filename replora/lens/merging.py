@@ -86,7 +86,9 @@ def _adapted(subject: Subject, step: int, run: int) -> tuple[RunsSnapshot, Backb
         if projection in method.projections
     }
     backbone = subject.adapted(pairs, taken.scaling)
-    assert adapter_of(backbone.model).factors.runs == 1
+    factors = adapter_of(backbone.model).factors
+    assert factors.runs == 1
+    factors.alpha_over = method.alpha_over
     return taken, backbone
 
 

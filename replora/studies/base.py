@@ -8,7 +8,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Self, TypeVar
 
-from replora.config import MAX_RUNS, Activation, Device, LayerSharing, Method, Precision, Projection, Race, Training
+from replora.config import (
+    MAX_RUNS,
+    Activation,
+    AlphaOver,
+    Device,
+    LayerSharing,
+    Method,
+    Optimizer,
+    Precision,
+    Projection,
+    Race,
+    Training,
+)
 from replora.memory.admission import METHOD_FIELDS, TRAINING_FIELDS, Lever, check_memory, fields_levers
 from replora.memory.estimate import batch_bytes, examples_of, fixed_bytes
 from replora.options import Linked, SpecError, option, options, same_as
@@ -49,6 +61,9 @@ class Study(Linked):
     layer_sharing: LayerSharing = same_as(Method, "layer_sharing")
     residual: bool = same_as(Method, "residual")
     projections: tuple[Projection, ...] = same_as(Method, "projections")
+    alpha_over: AlphaOver = same_as(Method, "alpha_over")
+    b_rate_ratio: float = same_as(Method, "b_rate_ratio")
+    optimizer: Optimizer = same_as(Training, "optimizer")
     warmup_fraction: float = same_as(Training, "warmup_fraction")
     weight_decay: float = same_as(Training, "weight_decay")
     clip_norm: float = same_as(Training, "clip_norm")

@@ -23,7 +23,7 @@ from replora.config import (
     Training,
     method_of,
 )
-from replora.methods import REFERENCE, has_adapter
+from replora.methods import has_adapter
 from replora.options import option, options, same_as
 from replora.studies.base import RATES, Study, in_batches
 from replora.studies.teachers.spec import TeacherStudy
@@ -38,13 +38,7 @@ class RaceStudy(Study):
     compares = "methods"
 
     methods: tuple[MethodName, ...] = same_as(RaceOptions, "methods")
-    lora_rank: int = option(
-        0,
-        "LoRA's rank",
-        "0: the rank of all. A larger one lets LoRA train as many parameters as RepLoRA.",
-        low=0,
-        high=1024,
-    )
+    lora_rank: int = same_as(RaceOptions, "lora_rank")
     sharing: Sharing = same_as(Method, "sharing")
     head_start: HeadStart = same_as(Training, "head_start")
     head_learning_rate: float = same_as(Training, "head_learning_rate")
@@ -86,10 +80,7 @@ class RaceStudy(Study):
 
     def method(self, name: MethodName) -> Method:
         """A method of this study, whole; another rank of LoRA leaves its scaling as it is."""
-        method = method_of(self, name)
-        if name != REFERENCE or not self.lora_rank:
-            return method
-        return dataclasses.replace(method, rank=self.lora_rank, alpha=self.alpha * self.lora_rank / self.rank)
+        return method_of(self, name)
 
     def runs(self) -> tuple[Run, ...]:
         """The whole grid, seed after seed, so that what is finished early is already paired."""

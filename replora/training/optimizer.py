@@ -1,4 +1,4 @@
-"""AdamW for a stack of runs: one learning rate a run, gradients clipped and divergence seen run by run."""
+"""AdamW and gradient descent for a stack of runs: a rate a run, gradients clipped and divergence seen run by run."""
 
 from __future__ import annotations
 
@@ -39,19 +39,12 @@ class RunParameters:
         self.gradients = self._joined(gradients)
 
 
-class AdamW:
-    """Adam with decoupled weight decay (Loshchilov and Hutter 2019), one learning rate a run."""
+class StackOptimizer:
+    """What all optimizers of a stack share: gradients, their norms, and a rate a run; `step` is theirs."""
 
-    def __init__(
-        self, groups: Sequence[RunParameters], *, weight_decay: float, betas: tuple[float, float] = (0.9, 0.999)
-    ) -> None:
+    def __init__(self, groups: Sequence[RunParameters], *, weight_decay: float) -> None:
         self.groups = list(groups)
         self.weight_decay = weight_decay
-        self.betas = betas
-        self.epsilon = 1e-8
-        self.step_count = 0
-        self.first = [torch.zeros_like(group.values) for group in self.groups]
-        self.second = [torch.zeros_like(group.values) for group in self.groups]
 
     def backward(self, loss: Tensor) -> None:
         """Gradients of `loss` for all groups."""
@@ -71,9 +64,42 @@ class AdamW:
         for group in self.groups:
             group.gradients.mul_(factors[group.places, None])
 
-    @torch.no_grad()
     def step(self, rates: Sequence[Tensor], alive: Tensor) -> None:
         """One step. rates: a (runs,) tensor for each group; runs that are not `alive` (runs,) keep their values."""
+        raise TypeError(f"{type(self).__name__} does not say how it steps.")
+
+
+class GradientDescent(StackOptimizer):
+    """Plain gradient descent with weight decay, `torch.optim.SGD` without momentum, one learning rate a run."""
+
+    @torch.no_grad()
+    def step(self, rates: Sequence[Tensor], alive: Tensor) -> None:
+        everyone = bool(alive.all())
+        for group, all_rates in zip(self.groups, rates, strict=True):
+            update = group.gradients
+            if self.weight_decay:
+                update = update + self.weight_decay * group.values
+            update = update * all_rates[group.places, None]
+            if not everyone:
+                update = torch.where(alive[group.places, None], update, 0.0)
+            group.values.sub_(update)
+
+
+class AdamW(StackOptimizer):
+    """Adam with decoupled weight decay (Loshchilov and Hutter 2019), one learning rate a run."""
+
+    def __init__(
+        self, groups: Sequence[RunParameters], *, weight_decay: float, betas: tuple[float, float] = (0.9, 0.999)
+    ) -> None:
+        super().__init__(groups, weight_decay=weight_decay)
+        self.betas = betas
+        self.epsilon = 1e-8
+        self.step_count = 0
+        self.first = [torch.zeros_like(group.values) for group in self.groups]
+        self.second = [torch.zeros_like(group.values) for group in self.groups]
+
+    @torch.no_grad()
+    def step(self, rates: Sequence[Tensor], alive: Tensor) -> None:
         self.step_count += 1
         beta1, beta2 = self.betas
         correction1, correction2 = 1 - beta1**self.step_count, math.sqrt(1 - beta2**self.step_count)
@@ -89,6 +115,9 @@ class AdamW:
             if not everyone:
                 update = torch.where(alive[group.places, None], update, 0.0)
             group.values.sub_(update)
+
+
+OPTIMIZERS: dict[str, type[AdamW | GradientDescent]] = {"adamw": AdamW, "sgd": GradientDescent}
 
 
 def warmup_cosine(step: int, steps: int, warmup_fraction: float) -> float:

@@ -28,7 +28,7 @@ from replora.tasks import Task, task_card
 from replora.training.cache import autocast
 from replora.training.device import choose_dtype
 from replora.training.groups import StackedRun, method_groups
-from replora.training.optimizer import AdamW, RunParameters, warmup_cosine
+from replora.training.optimizer import OPTIMIZERS, RunParameters, StackOptimizer, warmup_cosine
 
 LARGEST_UPDATE = 1000.0  # times the norm of the frozen weights; layer norms keep the loss finite far beyond
 
@@ -45,7 +45,7 @@ class RunStack:
     beside: parameters (runs, ...) trained beside the adapters, at the spec's head learning rate; `optimize` takes them.
     """
 
-    optimizer: AdamW
+    optimizer: StackOptimizer
 
     def __init__(self, spec: Training, runs: Sequence[StackedRun], task: Task, device: torch.device) -> None:
         self.spec = spec
@@ -65,10 +65,13 @@ class RunStack:
         beside = list(beside)
         groups = [RunParameters(beside, range(self.runs))] if beside else []
         self.beside = len(groups)
+        self.ratios: list[float] = []  # of the adapters' groups: their rates over the run's
         if self.factors is not None:
-            for factors, places in zip(self.factors.groups, self.factors.places, strict=True):
-                groups.append(RunParameters(factors.parameters(), places))
-        self.optimizer = AdamW(groups, weight_decay=self.spec.weight_decay)
+            for factors, places in zip(self.factors.parts(), self.factors.places, strict=True):
+                for parameters, ratio in factors.rate_groups():
+                    groups.append(RunParameters(parameters, places))
+                    self.ratios.append(ratio)
+        self.optimizer = OPTIMIZERS[self.spec.optimizer](groups, weight_decay=self.spec.weight_decay)
 
     def held(self) -> AbstractContextManager[object]:
         """Within this block the factors of all layers are made once."""
@@ -96,7 +99,8 @@ class RunStack:
             self.optimizer.scale_gradients((spec.clip_norm / gradients.clamp_min(1e-12)).clamp_max(1.0))
         rates = share * self.peaks
         beside = [torch.full_like(rates, share * spec.head_learning_rate)] * self.beside
-        self.optimizer.step([*beside, *[rates] * (len(self.optimizer.groups) - self.beside)], self.alive)
+        adapters = [rates if ratio == 1 else ratio * rates for ratio in self.ratios]
+        self.optimizer.step([*beside, *adapters], self.alive)
         yield Step(step + 1, 0.0, self.known(losses), self.known(norms), tuple(rates.tolist()))
         for place in lost.nonzero().flatten().tolist():
             yield Diverged(step + 1, place, self._what_happened(losses[place], norms[place]))
@@ -116,8 +120,8 @@ class RunStack:
     def adapter_sizes(self, place: int) -> tuple[int, int]:
         """Adapter parameters of a run while training and once deployed."""
         if self.factors is not None:
-            for group, places in zip(self.factors.groups, self.factors.places, strict=True):
-                if place in places and isinstance(group, Factors):
+            for group, places in zip(self.factors.parts(), self.factors.places, strict=True):
+                if place in places:
                     return group.trained_parameters(), group.deployed_parameters()
         return 0, 0
 

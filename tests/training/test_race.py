@@ -221,3 +221,16 @@ def test_gradient_clipping_limits_each_run_by_itself():
 def test_spec_errors_name_field_value_and_range():
     with pytest.raises(SpecError, match=r"runs must hold from 1 to 1024 runs, got 0\."):
         Race(runs=())
+
+
+def test_lora_plus_moves_b_further_and_another_optimizer_moves_all():
+    def norms(optimizer: str, ratio: float) -> tuple[float | None, ...]:
+        methods = (Method(name="lora", b_rate_ratio=ratio), REPLORA)
+        runs = tuple(Run(method=method, learning_rate=1e-3) for method in methods)
+        events = list(race(small(runs=runs, optimizer=cast(Any, optimizer), warmup_fraction=0.0)))
+        return [event.delta_norms for event in events if isinstance(event, Step)][1]  # after one step
+
+    plain, plus, descent = norms("adamw", 1.0), norms("adamw", 4.0), norms("sgd", 1.0)
+    assert present(plus[0]) == pytest.approx(4 * present(plain[0]), rel=0.05)
+    assert plus[1] == pytest.approx(plain[1])
+    assert 0 < present(descent[0]) < present(plain[0])

@@ -14,6 +14,7 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
+from replora.config import AlphaOver, alpha_divisor
 from replora.options import UserError
 
 CONFIG_FILE = "adapter_config.json"
@@ -24,7 +25,6 @@ MAX_CONFIG_BYTES = 1 << 20
 MAX_WEIGHT_BYTES = 1 << 30
 PLAIN_ONLY: dict[str, tuple[Any, ...]] = {  # what a plain LoRA says of each option, if it says anything
     "use_dora": (False, None),
-    "use_rslora": (False, None),
     "bias": ("none", None),
     "fan_in_fan_out": (False, None),
     "rank_pattern": ({}, None),
@@ -46,11 +46,12 @@ class FolderConfig:
     rank: int
     alpha: float
     beside: tuple[str, ...]
+    alpha_over: AlphaOver = "rank"
 
     @property
     def scaling(self) -> float:
-        """alpha / rank."""
-        return self.alpha / self.rank
+        """alpha / rank, or alpha / sqrt(rank) of an rsLoRA."""
+        return self.alpha / alpha_divisor(self.rank, self.alpha_over)
 
 
 def read_config(folder: Path) -> FolderConfig:
@@ -75,7 +76,10 @@ def read_config(folder: Path) -> FolderConfig:
     beside = config.get("modules_to_save") or []
     if not isinstance(beside, list) or not all(isinstance(name, str) and name for name in beside):
         raise AdapterFileError("modules_to_save must be a list of names.")
-    return FolderConfig(rank, float(alpha), tuple(beside))
+    root = config.get("use_rslora") or False
+    if not isinstance(root, bool):
+        raise AdapterFileError(f"use_rslora must be true or false, got {str(root)[:40]!r}.")
+    return FolderConfig(rank, float(alpha), tuple(beside), "root" if root else "rank")
 
 
 def inside(folder: Path, name: str) -> Path:

@@ -23,7 +23,7 @@ from replora.adapters.peft.folder import (
     read_config,
     shapes_of,
 )
-from replora.config import Method
+from replora.config import AlphaOver, Method, alpha_divisor
 from replora.methods import DIRECT, PROJECTIONS, Projection
 
 Model = TypeVar("Model", bound=nn.Module)
@@ -53,6 +53,7 @@ class _Plan:
     places: tuple[int, ...]
     linears: tuple[tuple[str, ...], ...]  # of each site
     scaling: float
+    alpha_over: AlphaOver
 
     def pairs(self, weights: Any) -> list[LowRankPairs]:
         """A (rank, in_features) and B (out_features, rank) of each site's adapted projections."""
@@ -110,7 +111,7 @@ def _plan(sites: Sequence[AttentionSite], config: FolderConfig, shapes: Mapping[
         raise AdapterFileError(f"{WEIGHTS_FILE} adapts no attention layer of this model.")
     places = tuple(place for place, _ in chosen)
     linears = tuple(names for _, names in chosen)
-    return _Plan(tuple(sites[place] for place in places), places, linears, config.scaling)
+    return _Plan(tuple(sites[place] for place in places), places, linears, config.scaling, config.alpha_over)
 
 
 def _width(site: AttentionSite, name: str) -> int:
@@ -157,8 +158,8 @@ def _direct(plan: _Plan, found: Sequence[LowRankPairs]) -> Factors:
     """The factors of a folder as one run of LoRA; what a layer lacks, rank or a projection, is zeros."""
     rank = max(len(pair.a) for pairs in found for pair in pairs.values())
     adapted = tuple(each for each in PROJECTIONS if any(each in pairs for pairs in found))
-    alpha = max(0.01, min(4096.0, plan.scaling * rank))
-    method = Method(name=DIRECT, rank=rank, alpha=alpha, projections=adapted)
+    alpha = max(0.01, min(4096.0, plan.scaling * alpha_divisor(rank, plan.alpha_over)))
+    method = Method(name=DIRECT, rank=rank, alpha=alpha, alpha_over=plan.alpha_over, projections=adapted)
     factors = DirectFactors(method, plan.sites[0].shape(len(found)), [0])
     factors.scaling.fill_(plan.scaling)
     with torch.no_grad():

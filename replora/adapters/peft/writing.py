@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from replora.adapters.attach import ADAPTER_NAME, AdapterError, adapter_of
 from replora.adapters.linear import LowRankLinear
 from replora.adapters.peft.folder import CONFIG_FILE, PREFIX, WEIGHTS_FILE
+from replora.config import alpha_divisor
 from replora.options import SpecError
 
 
@@ -46,12 +47,14 @@ def save_peft(adapted: nn.Module, folder: str | Path, run: int = 0) -> Path:
         "base_model_name_or_path": getattr(getattr(adapted, "config", None), "_name_or_path", "") or None,
         "inference_mode": True,
         "r": rank,
-        "lora_alpha": rank * float(factors.scaling[run]),
+        "lora_alpha": alpha_divisor(rank, factors.alpha_over) * float(factors.scaling[run]),
         "lora_dropout": 0.0,
         "bias": "none",
         "target_modules": targets,
         "modules_to_save": beside or None,
     }
+    if factors.alpha_over == "root":
+        config["use_rslora"] = True
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     save_file(tensors, folder / WEIGHTS_FILE, metadata={"format": "pt"})

@@ -24,8 +24,9 @@ from replora.ui.parts.settings import value_text
 METHODS = (REFERENCE, OURS, HEAD)
 MORE = (
     "backbone", "steps", "batch_size", "mlp_width", "mlp_depth", "test_examples", "validation_examples", "projections",
-    "activation", "sharing", "layer_sharing", "residual", "alpha", "adapted_blocks", "head_start", "head_learning_rate",
-    "warmup_fraction", "weight_decay", "clip_norm", "device", "precision",
+    "activation", "sharing", "layer_sharing", "residual", "alpha", "alpha_over", "b_rate_ratio", "optimizer",
+    "adapted_blocks", "head_start", "head_learning_rate", "warmup_fraction", "weight_decay", "clip_norm", "device",
+    "precision",
 )  # fmt: skip
 
 

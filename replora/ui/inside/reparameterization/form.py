@@ -13,7 +13,7 @@ import streamlit as st
 from replora.config import Activation, LayerSharing, Method, RaceOptions, Run, Sharing
 from replora.lens.answers import InsideAnswer
 from replora.lens.questions import FROZEN, Example, Graft, InsideQuestion
-from replora.methods import OURS, REFERENCE
+from replora.methods import METHODS, OURS, REFERENCE
 from replora.options import Linked, option, options
 from replora.ui.inside.race_picker import PickedRace, pick_race
 from replora.ui.live.engine import WatchedEngine
@@ -149,7 +149,7 @@ def race_link(source: PickedRace, run: int, graft: Graft) -> str:
     """The address of the Race page with this race's settings and the structure of `graft`."""
     own = source.spec.runs[run]
     values = vars(RaceOptions.nearest(source.spec)) | {
-        name: getattr(own.method, name) for name in options(Method) if name != "name"
+        name: getattr(own.method, name) for name in METHODS[own.method.name].knobs
     }
     values |= structure_of(graft)
     known = {name: value for name, value in values.items() if name in options(RaceOptions)}
