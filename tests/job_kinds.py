@@ -58,13 +58,18 @@ def pids(**values: Any) -> str:
 
 
 def count(spec: Spec, new_rate: NewRate, folder: Path) -> Iterator[str]:
-    """A started event, `steps` steps of `seconds` each, every second of them followed by an evaluation."""
+    """A started event, `steps` steps of `seconds` times the rate each, every second of them followed by an evaluation.
+
+    held: a step that is not taken as long as there is a file.
+    """
     yield pids(spec=dict(spec))
     rate = spec.get("rate", 1.0)
     for step in range(1, spec.get("steps", 5) + 1):
         rate = new_rate() or rate
+        if "held" in spec and step == spec["held"]["step"]:
+            wait_without(spec["held"]["by"])
         began = time.monotonic()
-        time.sleep(spec.get("seconds", 0.0))
+        time.sleep(rate * spec.get("seconds", 0.0))
         yield line("step", step=step, rate=rate, began=began, ended=time.monotonic())
         if step % 2 == 0:
             yield line("evaluated", step=step)
@@ -235,9 +240,15 @@ def die_while_ill() -> None:
         os._exit(1)
 
 
-def slow_start() -> None:
-    """To be called by a host while it preloads."""
-    time.sleep(1.0)
+def held_start() -> None:
+    """To be called by a host while it preloads, which lasts as long as there is a file of JOB_KINDS_HELD."""
+    wait_without(os.environ["JOB_KINDS_HELD"])
+
+
+def wait_without(path: str) -> None:
+    """Waits until there is no such file."""
+    while os.path.exists(path):
+        time.sleep(0.005)
 
 
 ANSWERER = "job_kinds:answer"
@@ -265,8 +276,8 @@ def answer(question: Mapping[str, Any]) -> Mapping[str, Any]:
         case "killed":
             os.kill(os.getpid(), signal.SIGKILL)
         case "wait":
-            time.sleep(question["seconds"])
+            wait_without(question["without"])
         case "large":
-            time.sleep(question["seconds"])
+            wait_without(question["without"])
             return {"large": "x" * 1_000_000}
     return {}

@@ -21,6 +21,7 @@ LONGEST_PAUSE = 60.0  # seconds
 STEADY_SECONDS = 30.0  # a host that was ready for so long is well, and ended by accident if it ends
 ACCIDENTS = 1  # so many ends in a row say nothing of the next host
 READY_SECONDS = 300.0  # a cold disk is slow
+KILLED_SECONDS = 30.0  # for the system to take a killed host away
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +94,7 @@ class HostKeeper:
         self._thread.join(seconds)
         if self._thread.is_alive() and host is not None:
             host.process.kill()
-            self._thread.join(seconds)
+            self._thread.join(KILLED_SECONDS)
 
     def _is_steady(self) -> bool:
         return self._ready_since is not None and time.monotonic() - self._ready_since >= STEADY_SECONDS

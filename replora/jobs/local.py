@@ -31,6 +31,7 @@ from replora.options import check_value, options
 
 PRELOAD = ("torch", "timm", "transformers", "replora.training.race:preload")
 CLOSE_SECONDS = 3.0  # for the host to end by itself
+WRITE_SECONDS = 30.0  # for what was told to reach a slow disk, which is lost else
 
 HOST_LOST = "The process that runs the jobs ended unexpectedly, and this job with it."
 QUESTION_LOST = "The process that runs the jobs ended unexpectedly, and this question with it; ask again."
@@ -182,7 +183,7 @@ class LocalEngine:
                     self._end(record, JobState.FAILED, RESTARTED_IN_QUEUE if queued else RESTARTED)
         self._questions.disconnect(CLOSED, for_good=True)
         self._host.close(CLOSE_SECONDS)
-        self._writer.close(CLOSE_SECONDS)
+        self._writer.close(WRITE_SECONDS)
 
     # Below, the caller holds the lock.
 
