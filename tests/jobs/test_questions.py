@@ -167,7 +167,7 @@ def test_waiting_behind_others_ends_nobody(clock, engine, held):
 
 @pytest.mark.parametrize("others_are_answered", [True, False])
 def test_who_gives_up_ends_the_answerer_only_where_it_was_silent_all_the_while(clock, others_are_answered):
-    asked, sent, found = Questions(), [], []
+    asked, sent, found = Questions(), list[Any](), list[str]()
     asked.connect(lambda message: sent.append(decode(message)))
 
     def ask() -> None:
@@ -235,7 +235,7 @@ def test_a_host_that_dies_takes_the_open_questions_with_it_and_the_next_host_ans
 
 
 def test_without_a_host_a_question_waits_for_one():
-    waiting, sent = Questions(), []
+    waiting, sent = Questions(), list[Any]()
     with pytest.raises(NoAnswer, match=r"not ready within 0\.05 seconds"):
         waiting.ask({}, patience=0.05)
     with ThreadPoolExecutor(1) as thread:

@@ -13,6 +13,7 @@ import pytest
 from open_pages import html, open_page, query, said
 from PIL import Image
 from present import present
+from processes import wait_for
 from streamlit.testing.v1 import AppTest
 
 from replora.own_data.examples import choose_columns, guess_columns
@@ -280,8 +281,5 @@ def test_a_session_that_ends_lets_its_data_go(data: Path) -> None:
     time.sleep(0.2)
     assert is_kept(name)
     there.hold([])
-    end = time.monotonic() + 5
-    while is_kept(name) and time.monotonic() < end:
-        time.sleep(0.01)
-    assert not is_kept(name)
+    wait_for(lambda: not is_kept(name))
     assert is_kept(saved)
