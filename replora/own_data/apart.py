@@ -10,7 +10,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -21,15 +20,14 @@ import numpy as np
 
 from replora.catalog import Modality
 from replora.own_data.limits import Limits, OwnError, shown
+from replora.own_data.readers.turns import ReadingTurns
 from replora.own_data.split import SplitOptions
 from replora.own_data.store import keep_file
 from replora.pictures import InputError, Picture
 from replora.tasks import Indices
 
-READERS = 2  # at a time, whoever asks
-PATIENCE = 60.0  # seconds that a file waits for its turn
 WALL = 3  # seconds of the clock for each of its processor, for others use it too
-SLOTS = threading.BoundedSemaphore(READERS)
+TURNS = ReadingTurns()
 
 OUT_OF_TIME = getattr(signal, "SIGXCPU", 0)  # what the system sends at the limit of processor time
 
@@ -63,13 +61,22 @@ class Reading:
     problem: str = ""
 
 
-def read_apart(data: bytes, file: str, limits: Limits, columns: tuple[str, str] | None = None) -> Reading:
+def read_apart(
+    data: bytes,
+    file: str,
+    limits: Limits,
+    columns: tuple[str, str] | None = None,
+    *,
+    owner: str = "",
+    address: str = "",
+) -> Reading:
     """The outline of an uploaded file, of a table by two columns, texts and labels, or those that are guessed.
 
-    Never raises for what is in the file: a sentence stands in `problem`.
+    owner, address: whose file it is, see `ReadingTurns`. Never raises for what is in the file, or for others that are
+    read: a sentence stands in `problem`.
     """
     try:
-        told = _asked(data, file, limits, columns=columns)
+        told = _asked(data, file, limits, columns=columns, owner=owner, address=address)
     except OwnError as error:
         return Reading(problem=str(error))
     names, chosen = tuple(told.get("columns", ())), told.get("chosen")
@@ -81,10 +88,10 @@ def read_apart(data: bytes, file: str, limits: Limits, columns: tuple[str, str] 
     )
 
 
-def square_apart(data: bytes, limits: Limits) -> Picture:
+def square_apart(data: bytes, limits: Limits, *, owner: str = "", address: str = "") -> Picture:
     """`replora.pictures.square` of an uploaded picture; `InputError` where it cannot be taken."""
     try:
-        told = _asked(data, "", limits)
+        told = _asked(data, "", limits, owner=owner, address=address)
     except OwnError as error:
         raise InputError(str(error)) from error
     return Picture(base64.b64decode(told["png"], validate=True), tuple(told["notes"]))
@@ -102,7 +109,16 @@ def keep_apart(
     """Keep the task that comes of a file, in the room of `owner` and `address`: its name, `own:TOKEN`. `OwnError`."""
 
     def write(place: Path) -> None:
-        told = _asked(data, file, limits, columns=columns, split=dataclasses.asdict(options), sink=str(place))
+        told = _asked(
+            data,
+            file,
+            limits,
+            columns=columns,
+            split=dataclasses.asdict(options),
+            sink=str(place),
+            owner=owner,
+            address=address,
+        )
         if told.get("problem"):
             raise OwnError(told["problem"])
 
@@ -114,6 +130,8 @@ def _asked(
     file: str,
     limits: Limits,
     *,
+    owner: str,
+    address: str,
     columns: tuple[str, str] | None = None,
     split: Mapping[str, Any] | None = None,
     sink: str = "",
@@ -127,16 +145,13 @@ def _asked(
         "split": split,
         "sink": sink,
     }
-    if not SLOTS.acquire(timeout=PATIENCE):
-        raise OwnError(f"{name} waited {PATIENCE:g} seconds for files of others to be read; try again.")
     try:
-        ended = _run(json.dumps(request), data, WALL * limits.max_read_seconds)
+        with TURNS.turn(name, owner, address):
+            ended = _run(json.dumps(request), data, WALL * limits.max_read_seconds)
     except subprocess.TimeoutExpired:
         raise OwnError(_too_long(name, limits)) from None
     except OSError as error:
         raise OwnError(f"{name} cannot be read now: {error.strerror or type(error).__name__}.") from error
-    finally:
-        SLOTS.release()
     if ended.returncode != 0:
         said = ended.stderr[-2000:].decode("utf-8", "replace")
         log.warning("The reader of a file ended with %s: %s", ended.returncode, said)

@@ -6,8 +6,10 @@ import io
 import json
 import subprocess
 import sys
+import threading
 import zipfile
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -15,14 +17,17 @@ import pyarrow.parquet as pq
 import pytest
 from hostile_files import forged_parquet, large_pictures
 from PIL import Image
+from processes import wait_for
 
 from replora.own_data import apart
-from replora.own_data.apart import keep_apart, read_apart
+from replora.own_data.apart import keep_apart, read_apart, square_apart
 from replora.own_data.examples import choose_columns
 from replora.own_data.limits import MEGABYTE, Limits, OwnError
+from replora.own_data.readers import turns
 from replora.own_data.split import SplitOptions, split_task
 from replora.own_data.table import Table
 from replora.own_data.upload import read_upload
+from replora.pictures import InputError
 from replora.tasks import load_task, own_file
 
 LIMITS = Limits()
@@ -157,19 +162,54 @@ def test_a_reader_that_crashes_is_a_sentence_and_frees_its_place(monkeypatch: py
 
     with monkeypatch.context() as patch:
         patch.setattr(apart, "_run", crash)
-        for _ in range(2 * apart.READERS):
+        for _ in range(2 * turns.READERS):
             assert "the process that tried ended" in read_apart(CSV, "a.csv", LIMITS).problem
     assert not read_apart(CSV, "a.csv", LIMITS).problem
 
 
 def test_others_files_are_waited_for_and_then_a_sentence_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(apart, "PATIENCE", 0.05)
-    held = [apart.SLOTS.acquire() for _ in range(apart.READERS)]
-    try:
+    monkeypatch.setattr(turns, "PATIENCE", 0.05)
+    with ExitStack() as held:
+        for _ in range(turns.READERS):
+            held.enter_context(apart.TURNS.turn("other.csv"))
         assert "waited 0.05 seconds for files of others" in read_apart(CSV, "a.csv", LIMITS).problem
-    finally:
-        for _ in held:
-            apart.SLOTS.release()
+
+
+def test_one_visitor_has_two_files_under_way_and_the_third_is_a_sentence() -> None:
+    with ExitStack() as held:
+        for _ in range(turns.UNDER_WAY):
+            held.enter_context(apart.TURNS.turn("other.csv", "me"))
+        assert read_apart(CSV, "a.csv", LIMITS, owner="me").problem == (
+            "2 files of yours are being read already; send a.csv when one is done."
+        )
+        with pytest.raises(InputError, match="2 files of yours are being read already"):
+            square_apart(CSV, LIMITS, owner="me")
+    assert not read_apart(CSV, "a.csv", LIMITS, owner="me").problem
+
+
+def test_an_address_of_many_visitors_never_keeps_the_file_of_another_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns, "PATIENCE", 0.05)
+    with apart.TURNS.turn("other.csv", "one name", "10.0.0.1"):
+        assert "waited" in read_apart(CSV, "a.csv", LIMITS, owner="another name", address="10.0.0.1").problem
+        assert not read_apart(CSV, "a.csv", LIMITS, owner="me", address="10.0.0.2").problem
+        assert not read_apart(CSV, "a.csv", LIMITS, owner="me").problem
+
+
+def test_files_are_read_in_the_order_in_which_they_came() -> None:
+    one, order = turns.ReadingTurns(readers=1), list[str]()
+
+    def read(name: str) -> None:
+        with one.turn(name):
+            order.append(name)
+
+    readers = [threading.Thread(target=read, args=(name,)) for name in "abc"]
+    with one.turn("first"):
+        for reader in readers:
+            reader.start()
+            wait_for(lambda: one.waiting == sum(started.ident is not None for started in readers))
+    for reader in readers:
+        reader.join()
+    assert order == ["a", "b", "c"]
 
 
 def test_the_reader_loads_no_torch_and_no_streamlit() -> None:

@@ -160,7 +160,9 @@ def png(size: tuple[int, int]) -> bytes:
 def test_a_picture_is_read_apart_and_once(visit, engine, monkeypatch):
     read = []
 
-    def reader(data, limits):
+    def reader(data, limits, *, owner, address):
+        assert len(owner) == 64
+        assert address == ""
         read.append(data)
         return square(data)
 

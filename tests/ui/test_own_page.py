@@ -16,6 +16,7 @@ from present import present
 from processes import wait_for
 from streamlit.testing.v1 import AppTest
 
+from replora.own_data.apart import TURNS
 from replora.own_data.examples import choose_columns, guess_columns
 from replora.own_data.keeper import Keeper
 from replora.own_data.limits import Limits
@@ -261,6 +262,16 @@ def test_the_room_is_that_of_a_browser_whatever_its_sessions(
     monkeypatch.setattr("replora.ui.visitor.own_data.visitor_name", lambda: "one browser")
     press(test, "Delete")
     assert not said(press(test, "Use it"))
+
+
+def test_a_file_too_many_under_way_of_one_browser_is_a_sentence_and_others_are_read(
+    app: Callable[..., AppTest], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("replora.ui.visitor.own_data.visitor_name", lambda: "one browser")
+    with TURNS.turn("b.csv", "one browser"), TURNS.turn("c.csv", "one browser"):
+        refused = upload(app(), "a.csv", CSV)
+        assert said(refused).count("2 files of yours are being read already; send a.csv when one is done.") == 1
+    assert not upload(app(), "a.csv", CSV).error
 
 
 def test_a_full_disk_is_a_sentence(app: Callable[..., AppTest], data: Path) -> None:

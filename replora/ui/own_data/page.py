@@ -69,7 +69,8 @@ def _read(file: UploadedFile, taken: Limits, columns: tuple[str, str] | None = N
     kept: Read | None = st.session_state.get(READ)
     if kept is None or kept.file != file.file_id or columns not in (None, kept.asked, kept.found.chosen):
         with st.spinner("Reading the file"):
-            found = read_apart(file.getvalue(), file.name, taken, columns)
+            owner, address = room_of()
+            found = read_apart(file.getvalue(), file.name, taken, columns, owner=owner, address=address)
         kept = Read(file.file_id, file.name.rpartition(".")[0], columns, found)
         st.session_state[READ] = kept
     return kept

@@ -21,7 +21,7 @@ from replora.ui.components.draw_pad import draw_pad
 from replora.ui.inside.experts.view import RunTitle
 from replora.ui.inside.race_picker import PickedRace, pick_race
 from replora.ui.live.engine import WatchedEngine
-from replora.ui.visitor.own_data import limits
+from replora.ui.visitor.own_data import limits, room_of
 
 PAGE = "experts"
 TEST, DRAW, UPLOAD, TYPE = "Test example", "Draw", "Upload", "Write"
@@ -143,7 +143,8 @@ def _squared(file: UploadedFile) -> Picture:
     if kept is None or kept[0] != file.file_id:
         try:
             with st.spinner("Reading the picture"):
-                kept = (file.file_id, square_apart(file.getvalue(), limits()))
+                owner, address = room_of()
+                kept = (file.file_id, square_apart(file.getvalue(), limits(), owner=owner, address=address))
         except InputError as error:
             kept = (file.file_id, error)
         st.session_state[READ] = kept

@@ -1,0 +1,1 @@
+"""The processes that read files of users: whose turn it is."""
