@@ -124,7 +124,7 @@ def _watched(events: Iterable[StudyEvent], runs: int) -> Iterator[StudyEvent]:
 def grid_table(kind: StudyKind, summary: Summary[Any]) -> Table:
     """The whole grid."""
     spec = summary.spec
-    title = f"{spec.task} on {summary.started.backbone}, {spec.steps} steps of {spec.batch_size}"
+    title = f"{spec.task} on {summary.started.backbone}, {spec.steps_in_words} of {spec.batch_size}"
     table = Table(title=title, title_justify="left", box=box.SIMPLE)
     headings, rows = kind.table(summary)
     for place, heading in enumerate(headings):

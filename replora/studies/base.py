@@ -24,6 +24,7 @@ from replora.config import (
 from replora.memory.admission import METHOD_FIELDS, TRAINING_FIELDS, Lever, check_memory, fields_levers
 from replora.memory.estimate import batch_bytes, examples_of, fixed_bytes
 from replora.options import Linked, SpecError, option, options, same_as
+from replora.wording import count, counted
 
 Item = TypeVar("Item")
 AnyStudy = TypeVar("AnyStudy", bound="Study")
@@ -116,6 +117,22 @@ class Study(Linked):
     def count(self) -> int:
         """How many runs the grid has."""
         raise NotImplementedError
+
+    def steps_with(self, amount: float) -> int:
+        """How many steps a run on this amount of data takes."""
+        return self.steps
+
+    @property
+    def step_range(self) -> tuple[int, int]:
+        """The steps of the shortest and of the longest runs."""
+        found = [self.steps_with(amount) for amount in self.all_amounts]
+        return min(found), max(found)
+
+    @property
+    def steps_in_words(self) -> str:
+        """'400 steps', where amounts of data differ in them '4 to 400 steps'."""
+        shortest, longest = self.step_range
+        return counted(longest, "step") if shortest == longest else f"{count(shortest)} to {counted(longest, 'step')}"
 
     def used_examples(self, examples: int) -> int:
         """How many of so many training examples the runs use together."""

@@ -32,6 +32,14 @@ class Batches(Protocol):
     @property
     def runs(self) -> Sequence[Any]: ...
 
+    def batches(self, at_once: int) -> list[Sequence[Any]]:
+        """All runs, in batches of at most so many that take equally many steps."""
+        ...
+
+    def steps_of(self, runs: Sequence[Any]) -> int:
+        """How many steps a batch takes."""
+        ...
+
     def train(self, runs: Sequence[Any]) -> Iterator[Told]:
         """What the batch knows first, then a Step each step, then what each run has come to."""
         ...

@@ -12,6 +12,7 @@ from replora.options import options
 from replora.statistics.verdict import SEEDS_FOR_A_VERDICT
 from replora.studies.base import RATES, Study
 from replora.studies.events import MethodSizes
+from replora.wording import listing
 
 ALIKE = 0.05  # by which share numbers of parameters may differ and still be called equal
 
@@ -48,14 +49,24 @@ def fairness(
         _tuned(spec),
         _equal_trials(spec, trials),
         _inside(spec, chosen),
-        FairnessItem(
-            "equal steps",
-            True,
-            f"Every run takes {spec.steps:,} steps of {spec.batch_size} examples; runs of a seed see the same examples "
-            "in the same order.",
-        ),
+        _equal_training(spec),
         _equal_size(spec, sizes),
         _enough_seeds(spec),
+    )
+
+
+def _equal_training(spec: Study) -> FairnessItem:
+    shortest, longest = spec.step_range
+    order = "runs of a seed see the same examples in the same order."
+    if shortest == longest:
+        return FairnessItem(
+            "equal steps", True, f"Every run takes {longest:,} steps of {spec.batch_size} examples; {order}"
+        )
+    steps = listing([f"{spec.steps_with(amount):,} with {spec.amount_in_words(amount)}" for amount in spec.all_amounts])
+    return FairnessItem(
+        "equal epochs",
+        True,
+        f"At one amount of data every run takes equally many steps of {spec.batch_size} examples, {steps}; {order}",
     )
 
 

@@ -9,7 +9,7 @@ import dataclasses
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from replora.config import (
     METHOD_TITLES,
@@ -28,7 +28,9 @@ from replora.options import option, options, same_as
 from replora.studies.base import RATES, Study, in_batches
 from replora.studies.teachers.spec import TeacherStudy
 
-__all__ = ["RATES", "DataStudy", "RaceStudy", "RateStudy", "Study", "TeacherStudy"]
+Equal = Literal["steps", "epochs"]
+
+__all__ = ["RATES", "DataStudy", "Equal", "RaceStudy", "RateStudy", "Study", "TeacherStudy"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +44,13 @@ class RaceStudy(Study):
     sharing: Sharing = same_as(Method, "sharing")
     head_start: HeadStart = same_as(Training, "head_start")
     head_learning_rate: float = same_as(Training, "head_learning_rate")
+    equal: Equal = option(
+        "steps",
+        "Equal",
+        "steps: every run takes all steps. epochs: a run on a share of the data takes that share of them, rounded, "
+        "one at least, so that all pass over their examples equally often.",
+        later=True,
+    )
 
     @property
     def titles(self) -> Mapping[str, str]:
@@ -67,6 +76,10 @@ class RaceStudy(Study):
     @property
     def all_methods(self) -> tuple[Method, ...]:
         return tuple(self.method(name) for name in self.methods)
+
+    def steps_with(self, amount: float) -> int:
+        """All steps, or of equal epochs the fraction's share of them, rounded, one at least."""
+        return self.steps if self.equal == "steps" else max(1, round(amount * self.steps))
 
     def used_examples(self, examples: int) -> int:
         return round(len(self.seeds) * max(self.all_fractions) * examples)
@@ -94,19 +107,26 @@ class RaceStudy(Study):
         )
 
     def race(self, runs: Sequence[Run]) -> Race:
-        """Some of the runs as one batch, evaluated once, at the end."""
-        shared = {name: getattr(self, name) for name in options(Training) if name != "evaluate_every"}
+        """Some of the runs as one batch, evaluated once, at the end; `ValueError` where they differ in steps."""
+        steps = {self.steps_with(run.data_fraction) for run in runs}
+        if len(steps) != 1:
+            raise ValueError(f"Runs of {sorted(steps)} steps are no batch.")
+        shared = {name: getattr(self, name) for name in options(Training) if name not in ("evaluate_every", "steps")}
         return Race(
             runs=tuple(runs),
-            evaluate_every=self.steps,
+            steps=max(steps),
+            evaluate_every=max(steps),
             validation_examples=self.validation_examples,
             tell_answers=True,
             **shared,
         )
 
-    def races(self, runs_at_once: int) -> tuple[Race, ...]:
-        """The grid as the fewest batches of at most `runs_at_once` runs, of nearly equal size."""
-        return tuple(self.race(batch) for batch in in_batches(self.runs(), runs_at_once))
+    def batches(self, runs_at_once: int) -> list[Sequence[Run]]:
+        """The grid as the fewest batches of at most `runs_at_once` runs of equal steps, of nearly equal size."""
+        by_steps: dict[int, list[Run]] = {}
+        for run in self.runs():
+            by_steps.setdefault(self.steps_with(run.data_fraction), []).append(run)
+        return [batch for runs in by_steps.values() for batch in in_batches(runs, runs_at_once)]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from replora.events import Step
-from replora.studies.base import Study, in_batches
+from replora.studies.base import Study
 from replora.studies.batch_size import runs_at_once
 from replora.studies.batches import Batches, BatchFacts
 from replora.studies.events import (
@@ -77,11 +77,13 @@ class _Clock:
 
 
 def _told(kind: Batches, spec: Study, at_once: int, clock: _Clock) -> Iterator[StudyEvent]:
-    pending = in_batches(kind.runs, at_once)
+    pending = kind.batches(at_once)
     runs, done, batches = len(kind.runs), 0, len(pending)
+    work, worked = sum(len(batch) * kind.steps_of(batch) for batch in pending), 0  # steps of runs
     once: set[type] = set()  # what every batch tells and the study tells once
     while pending:
         batch = pending.pop(0)
+        steps = kind.steps_of(batch)
         results: list[CellFinished | StudentFinished] = []
         try:
             for event in kind.train(batch):
@@ -89,8 +91,8 @@ def _told(kind: Batches, spec: Study, at_once: int, clock: _Clock) -> Iterator[S
                     case CellFinished() | StudentFinished():
                         results.append(event)
                     case Step():
-                        if event.step % max(1, spec.steps // TOLD) == 0:
-                            share = (done + len(batch) * event.step / spec.steps) / runs
+                        if event.step % max(1, steps // TOLD) == 0:
+                            share = (worked + len(batch) * event.step) / work
                             yield _progress(done, runs, share, clock.seconds())
                     case BatchFacts() if BatchFacts not in once:
                         yield StudyStarted(spec=spec, runs=runs, batches=batches, **vars(event))
@@ -104,6 +106,7 @@ def _told(kind: Batches, spec: Study, at_once: int, clock: _Clock) -> Iterator[S
             pending[:0] = [batch[:half], batch[half:]]
             results = []
         done += len(results)
+        worked += len(results) * steps
         yield from results
         _release()
     yield StudyFinished(round(clock.seconds(), 3))

@@ -10,6 +10,7 @@ import torch
 from replora.catalog import ASSETS
 from replora.config import Method, Training
 from replora.options import SpecError, format_value, kind_of, options, parse_value
+from replora.result_card.hashing import spec_hash
 from replora.studies import batch_size as memory
 from replora.studies.events import StudyStarted
 from replora.studies.kinds import KINDS, study_from_dict
@@ -50,9 +51,41 @@ def test_the_grid_is_every_method_fraction_rate_and_seed_and_the_head_alone_has_
     assert sweep.runs()[0].method == Method(name="lora")
 
 
+def test_equal_epochs_give_each_fraction_its_share_of_the_steps_rounded_and_one_at_least():
+    spec = DataStudy(task="digits", fractions=(0.01, 0.03, 0.1, 0.3, 1.0), seeds=(0, 1), steps=50, equal="epochs")
+    assert [spec.steps_with(fraction) for fraction in spec.fractions] == [1, 2, 5, 15, 50]  # 0.5 and 1.5 are rounded
+    assert (spec.step_range, spec.steps_in_words) == ((1, 50), "1 to 50 steps")
+    batches = spec.batches(3)
+    assert [len(batch) for batch in batches] == [2, 2] * 5
+    assert sorted(map(str, (run for batch in batches for run in batch))) == sorted(map(str, spec.runs()))
+    assert [spec.race(batch).steps for batch in batches] == [1, 1, 2, 2, 5, 5, 15, 15, 50, 50]
+    with pytest.raises(ValueError, match="Runs of \\[1, 50\\] steps are no batch"):
+        spec.race((spec.runs()[0], spec.runs()[-1]))
+    assert "--equal epochs" in command(spec)
+    assert study_from_dict(study_to_dict(spec)) == spec
+    assert DataStudy.from_query(spec.to_query()) == (spec, [])
+    assert spec_hash(study_to_dict(spec)) != spec_hash(study_to_dict(dataclasses.replace(spec, equal="steps")))
+    assert "equal" not in study_to_dict(dataclasses.replace(spec, equal="steps"))
+
+
+def test_a_study_recorded_before_there_were_such_options_keeps_its_hash():
+    recorded = DataStudy(
+        task="digits",
+        methods=("head", "lora", "replora"),
+        seeds=(0, 1, 2, 3, 4),
+        steps=400,
+        batch_size=16,
+        test_examples=1000,
+        validation_examples=200,
+        tuned=True,
+        rates=(1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1),
+    )
+    assert spec_hash(study_to_dict(recorded)) == "a2137445f955"
+
+
 @pytest.mark.parametrize(("at_once", "sizes"), [(1000, [10]), (10, [10]), (9, [5, 5]), (4, [3, 4, 3]), (1, [1] * 10)])
 def test_batches_are_few_and_even_and_hold_the_whole_grid(at_once, sizes):
-    races = TUNED.races(at_once)
+    races = [TUNED.race(batch) for batch in TUNED.batches(at_once)]
     assert sorted(len(race.runs) for race in races) == sorted(sizes)
     assert tuple(run for race in races for run in race.runs) == TUNED.runs()
     race = races[0]

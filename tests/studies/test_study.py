@@ -107,6 +107,25 @@ def test_any_size_of_batch_gives_the_same_study():
     assert {each.n for each in summary.cells} == {2}
 
 
+def test_equal_epochs_train_each_fraction_for_its_share_of_the_steps():
+    spec = DataStudy(
+        fractions=(0.5, 1.0), methods=("replora",), seeds=(0,), learning_rate=1e-3, **QUICK, equal="epochs"
+    )
+    events = list(study(spec))
+    half, whole = cells(events)
+    started = of_type(StudyStarted, events)[0]
+    assert (started.runs, started.batches) == (2, 2)
+    alone = dataclasses.replace(spec, fractions=(0.5,), steps=spec.steps // 2, equal="steps")
+    assert half == cells(study(alone))[0]
+    assert whole == cells(study(dataclasses.replace(spec, fractions=(1.0,), equal="steps")))[0]
+    shares = [each.share for each in events if isinstance(each, Progress)]
+    assert shares == sorted(shares)
+    assert shares[-1] == 1
+    summary = present(summarize_study(events))
+    assert [item.name for item in summary.fairness][3] == "equal epochs"
+    assert "2 with 50 % of the data and 4 with 100 % of the data" in summary.fairness[3].text
+
+
 def test_a_cell_is_the_race_it_stands_for():
     found = cells(study(SWEEP))[1]
     run = Run(method=SWEEP.method("replora"), learning_rate=1e-3, data_fraction=1.0)

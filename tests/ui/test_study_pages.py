@@ -62,6 +62,23 @@ def test_a_page_opens_cold_and_warm_with_its_pictures(app: Open, page: str, warm
     assert query(test) == {}
 
 
+def test_the_switch_of_equal_epochs_shows_the_study_that_was_recorded_so(
+    app: Open, recordings: Path, study_events: Callable[..., Any]
+) -> None:
+    test = app(DATA, equal="epochs")
+    assert not test.exception
+    assert "No recorded study" in standing(test)
+    spec = DataStudy(methods=("lora", "replora"), fractions=(0.01, 0.1, 1.0), steps=400, equal="epochs")
+    write_recording(recordings / "study_wordnet_topics_epochs.jsonl.gz", map(to_line, study_events(spec)))
+    test.run()
+    assert "runs of 4 to 400 steps" in standing(test)
+    assert "--equal epochs" in html(test)
+    assert "At equal epochs (4 to 400 steps):" in html(test)
+    test.segmented_control(key="data_efficiency.equal").set_value("steps").run()
+    assert "runs of 400 steps" in standing(test)
+    assert query(test) == {}
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_the_first_screen_is_recorded_and_says_by_what(app: Open, engine: Any, page: str) -> None:
     test = app(page)

@@ -29,6 +29,12 @@ class Races:
         self.folder = folder
         self.trained = 0  # batches
 
+    def batches(self, at_once: int) -> list[Sequence[Run]]:
+        return self.spec.batches(at_once)
+
+    def steps_of(self, runs: Sequence[Run]) -> int:
+        return self.spec.steps_with(runs[0].data_fraction)
+
     def train(self, runs: Sequence[Run]) -> Iterator[Told]:
         batch = self.spec.race(runs)
         started: Started | None = None

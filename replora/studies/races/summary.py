@@ -154,6 +154,9 @@ def _sentences(spec: RaceStudy, comparisons: Sequence[Comparison], needed: Seque
     for found in [*main[:1], *main[1:][-1:]]:
         sentence = verdict(list(found.differences.values()), found.method, found.reference)
         said.append(f"With {100 * found.fraction:g} % of the data and {_rates_in_words(spec, found)}: {sentence}")
+    shortest, longest = spec.step_range
+    if said and shortest != longest:
+        said[0] = f"At equal epochs ({spec.steps_in_words}): {said[0][:1].lower()}{said[0][1:]}"
     return [*said, *at_fractions(Looks.of(main)), *(read_off.sentence() for read_off in needed)]
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from replora.events import Diverged
+from replora.studies.base import in_batches
 from replora.studies.batches import BatchFacts, Told
 from replora.studies.events import MethodSizes
 from replora.studies.teachers.spec import Student, TeacherStudy
@@ -23,6 +24,12 @@ class Students:
         self.spec, self.device = spec, device
         self.runs = spec.runs()
         self.teachers: Teachers | None = None
+
+    def batches(self, at_once: int) -> list[Sequence[Student]]:
+        return in_batches(self.runs, at_once)
+
+    def steps_of(self, runs: Sequence[Student]) -> int:
+        return self.spec.steps
 
     def train(self, runs: Sequence[Student]) -> Iterator[Told]:
         with repeatable(self.device):

@@ -22,12 +22,12 @@ from replora.ui.studies.form import StudyForm
 from replora.ui.studies.page import StudyPage, figures_and_fairness, study_page, verdict_html
 from replora.ui.studies.pictures import ShownRaceStudy, missing_pair, plotted_data_study
 from replora.ui.studies.session import StudySession
-from replora.ui.studies.state import Selection, Selector, narrowed
+from replora.ui.studies.state import Selection, Selector, narrowed, recorded_races
 
 FORM = StudyForm(
     "data_efficiency",
     DataStudy,
-    first=("task", "methods", "tuned", "learning_rate", "fractions", "seeds"),
+    first=("task", "methods", "tuned", "learning_rate", "equal", "fractions", "seeds"),
     more=("rates", "rank", "lora_rank"),
 )
 
@@ -47,7 +47,7 @@ def data_page() -> None:
             lead="The same training examples, fewer and fewer of them. Which method needs less?",
             session=DataSession,
             form=FORM,
-            selector=Selector(select_data, _key, summarize_study, lambda wanted: f"study_{wanted.task}"),
+            selector=Selector(select_data, _key, summarize_study, recorded_races),
             draw=_draw,
             csv=study_csv,
         )

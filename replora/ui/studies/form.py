@@ -21,10 +21,11 @@ from replora.ui.live.form import Form
 from replora.ui.live.page import RUN
 from replora.ui.parts.settings import value_text
 
+SWITCHES = ("teacher", "equal")
 METHODS = (REFERENCE, OURS, HEAD)
 MORE = (
     "backbone", "steps", "batch_size", "mlp_width", "mlp_depth", "test_examples", "validation_examples", "projections",
-    "activation", "sharing", "layer_sharing", "residual", "alpha", "alpha_over", "b_rate_ratio", "optimizer",
+    "activation", "sharing", "layer_sharing", "residual", "alpha", "alpha_over", "b_rate_ratio", "optimizer", "equal",
     "adapted_blocks", "head_start", "head_learning_rate", "warmup_fraction", "weight_decay", "clip_norm", "device",
     "precision",
 )  # fmt: skip
@@ -75,8 +76,8 @@ def study_form(form: StudyForm, opened: Study) -> Form[Study]:
                 values[name] = backbone_control(form.page, opened.backbone, values["task"])
             except UserError as error:
                 problems.append(str(error))
-        elif name == "teacher":
-            values[name] = _teacher(form, getattr(opened, name))
+        elif name in SWITCHES:
+            values[name] = _switch(form, name, getattr(opened, name))
         else:
             more = {"task": task_names(opened.task)}
             problem = place_controls(
@@ -144,15 +145,15 @@ def _students(form: StudyForm, opened: Study) -> tuple[str, ...]:
     return tuple(name for name in STUDENT_TITLES if name in chosen)
 
 
-def _teacher(form: StudyForm, opened: str) -> str:
-    facts = options(form.spec_type)["teacher"]
+def _switch(form: StudyForm, name: str, opened: str) -> str:
+    facts = options(form.spec_type)[name]
     chosen = st.segmented_control(
         facts.label,
-        list(get_args(kind_of(form.spec_type, "teacher"))),
+        list(get_args(kind_of(form.spec_type, name))),
         default=opened,
         required=True,
         format_func=str.capitalize,
-        key=form.key("teacher"),
+        key=form.key(name),
         help=facts.help,
         persist_state="session",
         width="stretch",

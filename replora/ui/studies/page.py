@@ -31,7 +31,7 @@ from replora.ui.studies.form import StudyForm, open_study, study_form
 from replora.ui.studies.result_card import study_result
 from replora.ui.studies.session import StudySession, count_of
 from replora.ui.studies.state import Selector, ShownStudy, SummaryOf, shown_study
-from replora.wording import count, counted
+from replora.wording import counted
 
 RECORDED = ("Recorded study", "Back to the full-size study that comes with the app.")
 
@@ -70,7 +70,7 @@ def study_page(page: StudyPage[SummaryOf]) -> None:
 
 def _size(spec: Study) -> str:
     runs = count_of(spec)
-    return f"Live: {counted(runs, 'run')} of {count(spec.steps)} steps"
+    return f"Live: {counted(runs, 'run')} of {spec.steps_in_words}"
 
 
 def _view(page: StudyPage[SummaryOf], session: StudySession, jobs: WatchedEngine, form: Form[Study]) -> None:

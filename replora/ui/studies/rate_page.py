@@ -33,7 +33,7 @@ from replora.ui.studies.pictures import (
     shared_rate,
 )
 from replora.ui.studies.session import StudySession
-from replora.ui.studies.state import Selection, Selector, narrowed
+from replora.ui.studies.state import Selection, Selector, narrowed, recorded_races
 
 FORM = StudyForm(
     "learning_rate",
@@ -58,7 +58,7 @@ def rate_page() -> None:
             lead="Who wins at one rate says little. Sweep it for both, then compare.",
             session=RateSession,
             form=FORM,
-            selector=Selector(select_rate, _key, summarize_study, lambda wanted: f"study_{wanted.task}"),
+            selector=Selector(select_rate, _key, summarize_study, recorded_races),
             draw=_draw,
             csv=study_csv,
         )

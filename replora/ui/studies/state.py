@@ -12,9 +12,10 @@ from typing import Generic, TypeVar
 from replora.events import EventError
 from replora.jobs.engine import JobState, JobStatus
 from replora.options import options
+from replora.studies.base import of_kind
 from replora.studies.events import Progress, StudyEvent, StudyFinished, started_of
 from replora.studies.selection import only, spec_of
-from replora.studies.spec import Study, command
+from replora.studies.spec import RaceStudy, Study, command
 from replora.ui.live.form import Form
 from replora.ui.live.recordings import STUDIES, made_once
 from replora.ui.live.standing import Account, Standing, standing_of
@@ -86,6 +87,11 @@ class ShownStudy(Generic[SummaryOf]):
         return self.selected.selection.events
 
 
+def recorded_races(wanted: Study) -> str:
+    """The name of the recorded grid of races for a form: that of equal epochs is another than that of equal steps."""
+    return f"study_{wanted.task}" if of_kind(wanted, RaceStudy).equal == "steps" else f"study_{wanted.task}_epochs"
+
+
 def shown_study(
     session: StudySession, ready: bool, form: Form[Study], selector: Selector[SummaryOf]
 ) -> ShownStudy[SummaryOf]:
@@ -155,7 +161,7 @@ def _recorded(wanted: Study, selector: Selector[SummaryOf]) -> ShownStudy[Summar
     selected = started_of(made.selection.events)
     total = selected.runs if selected else 0
     standing = Standing(
-        f"Recorded study: {count(total)} runs of {count(spec.steps)} steps",
+        f"Recorded study: {count(total)} runs of {spec.steps_in_words}",
         " ".join(hints) or "Press Run live for a small one on this machine.",
     )
     return dataclasses.replace(shown, standing=standing)
