@@ -59,7 +59,7 @@ METHODS: dict[str, MethodFacts] = {
         "RepLoRA",
         MethodStyle("orange", (1, 0), "square"),
         "reparameterized",
-        (*LOW_RANK, "mlp_width", "mlp_depth", "activation", "sharing", "layer_sharing", "residual"),
+        (*LOW_RANK, "mlp_width", "mlp_depth", "activation", "sharing", "layer_sharing", "residual", "latent"),
     ),
 }
 METHOD_TITLES: dict[str, str] = {name: facts.title for name, facts in METHODS.items()}

@@ -46,16 +46,20 @@ class Matrix(NamedTuple):
 
 
 class LatentMlp(nn.Module):
-    """A latent matrix and the MLP that maps its rows to the rows of one factor, or of several (`outputs`).
+    """A latent and the MLP that makes of it one factor, or several (`outputs`).
 
+    latent 'rows': a matrix as large as the first factor, whose rows the MLP maps to rows. 'diagonal': one row of `rank`
+    numbers, of which the MLP makes whole factors, row after row.
     The MLP has `mlp_depth` hidden layers; with none it is one linear layer. The latent matrix starts as LoRA's A does,
     weights as `nn.Linear`'s, biases at zero (else they would outweigh the small latents and make all rows alike).
-    `zero_last` starts the last layer at zero, so that the rows are exactly zero before the first step. With `one_mlp`
-    all layers share the MLP and keep a latent matrix each.
+    A diagonal starts standard normal. `zero_last` starts the last layer at zero, so that the rows are exactly zero
+    before the first step: our choice; the reproduction with the diagonal starts it as any other layer. With `one_mlp`
+    all layers share the MLP and keep a latent each.
 
-    Parameters: latent (runs, layers, rank, features); of hidden layer 1 first_weight (runs, mlps, features, mlp_width)
-    and first_bias (runs, mlps, 1, mlp_width), mlps being layers or 1; of hidden layers 2 and 3 hidden_weight_2 (runs,
-    mlps, mlp_width, mlp_width) and so on; for each output last_weight_0 (runs, mlps, mlp_width or features, output).
+    Parameters: latent (runs, layers, rank, features), of a diagonal (runs, layers, 1, features) with `rank` features;
+    of hidden layer 1 first_weight (runs, mlps, features, mlp_width) and first_bias (runs, mlps, 1, mlp_width), mlps
+    being layers or 1; of hidden layers 2 and 3 hidden_weight_2 (runs, mlps, mlp_width, mlp_width) and so on; for each
+    output last_weight_0 (runs, mlps, mlp_width or features, output), of a diagonal `rank` times as wide.
     """
 
     def __init__(
@@ -77,19 +81,24 @@ class LatentMlp(nn.Module):
             ("first_weight", "first_bias") if depth == 1 else (f"hidden_weight_{depth}", f"hidden_bias_{depth}")
             for depth in range(1, method.mlp_depth + 1)
         ]
-        features, width, mlps = self.outputs[0], method.mlp_width, 1 if self.one_mlp else layers
+        self.rank, self.whole = method.rank, method.latent == "diagonal"
+        width, mlps = method.mlp_width, 1 if self.one_mlp else layers
+        features, at_once = (self.rank, self.rank) if self.whole else (self.outputs[0], 1)
 
         def start(generator: torch.Generator) -> dict[str, Tensor]:
-            drawn = {"latent": kaiming_uniform(features, layers, method.rank, features, generator=generator)}
+            if self.whole:
+                drawn = {"latent": torch.randn(layers, 1, features, generator=generator)}
+            else:
+                drawn = {"latent": kaiming_uniform(features, layers, method.rank, features, generator=generator)}
             read = features
             for weight_name, bias_name in self.hidden:
                 drawn[weight_name] = kaiming_uniform(read, mlps, read, width, generator=generator)
                 drawn[bias_name] = torch.zeros(mlps, 1, width)
                 read = width
             for index, output in enumerate(self.outputs):
-                weight = kaiming_uniform(read, mlps, read, output, generator=generator)
+                weight = kaiming_uniform(read, mlps, read, at_once * output, generator=generator)
                 drawn[f"last_weight_{index}"] = torch.zeros_like(weight) if zero_last else weight
-                drawn[f"last_bias_{index}"] = torch.zeros(mlps, 1, output)
+                drawn[f"last_bias_{index}"] = torch.zeros(mlps, 1, at_once * output)
             return drawn
 
         draw_parameters(self, seeds, purpose, start)
@@ -107,6 +116,8 @@ class LatentMlp(nn.Module):
             + self.get_parameter(f"last_bias_{index}")[:, mlp]
             for index in range(len(self.outputs))
         ]
+        if self.whole:
+            return [each.unflatten(-1, (self.rank, -1)).squeeze(-3) for each in rows]
         return [latent + each for each in rows] if self.residual else rows
 
     def trunk_names(self) -> list[str]:

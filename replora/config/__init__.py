@@ -4,7 +4,7 @@ A field carries its default, bounds, help and unit (`Option`). Sliders, URL, com
 read them from here; a value out of bounds raises `SpecError`, one sentence that names field, value and range.
 """
 
-from replora.config.method import Activation, AlphaOver, LayerSharing, Method, alpha_divisor, method_of
+from replora.config.method import Activation, AlphaOver, Latent, LayerSharing, Method, alpha_divisor, method_of
 from replora.config.race import MAX_RUNS, MOST_RUNS, Race, RaceOptions
 from replora.config.training import AUTO, Device, HeadStart, Optimizer, Precision, Run, Training
 from replora.methods import METHOD_TITLES, STUDENT_TITLES, MethodName, Projection, Sharing
@@ -19,6 +19,7 @@ __all__ = [
     "AlphaOver",
     "Device",
     "HeadStart",
+    "Latent",
     "LayerSharing",
     "Method",
     "MethodName",

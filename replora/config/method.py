@@ -21,6 +21,7 @@ from replora.options import Spec, default_of, option, options
 
 Activation = Literal["identity", "relu", "gelu", "tanh"]
 LayerSharing = Literal["own", "one"]
+Latent = Literal["rows", "diagonal"]
 AlphaOver = Literal["rank", "root"]
 
 
@@ -78,6 +79,13 @@ class Method(Spec):
         "own", "Layer sharing", "own: an MLP for each adapted layer. one: one MLP for all layers."
     )
     residual: bool = option(False, "Residual", "A = A_0 + g_A(A_0) instead of g_A(A_0).")
+    latent: Latent = option(
+        "rows",
+        "Latent",
+        "rows: a matrix as large as the factor, mapped row by row. diagonal: as many numbers as the rank, of which the "
+        "MLP makes the whole factor, as a public reproduction has it (there of depth 2 and width max(4 rank, 64)).",
+        later=True,
+    )
     alpha_over: AlphaOver = option(
         "rank", "Alpha over", "rank: scaling is alpha / rank. root: alpha / sqrt(rank), as in rsLoRA.", later=True
     )
@@ -106,6 +114,8 @@ class Method(Spec):
             idle |= {"mlp_width", "activation"}
         if self.rank == 1:
             idle.add("alpha_over")
+        if self.latent == "diagonal":
+            idle.add("residual")
         return idle
 
     @property

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
-from replora.config.method import Activation, AlphaOver, LayerSharing, Method, method_of
+from replora.config.method import Activation, AlphaOver, Latent, LayerSharing, Method, method_of
 from replora.config.training import Run, Training
 from replora.methods import METHODS, REFERENCE, MethodName, Projection, Sharing
 from replora.options import Linked, SpecError, option, options, same_as
@@ -96,6 +96,7 @@ class RaceOptions(Training, Linked):
         low=0,
         high=1024,
     )
+    latent: Latent = same_as(Method, "latent")
     alpha_over: AlphaOver = same_as(Method, "alpha_over")
     b_rate_ratio: float = same_as(Method, "b_rate_ratio")
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, Self
 
-from replora.config import Activation, LayerSharing, Sharing
+from replora.config import Activation, Latent, LayerSharing, Sharing
 from replora.options import UserError
 
 LATEST = -1
@@ -97,6 +97,7 @@ class Graft:
     layer_sharing: LayerSharing | None = None
     residual: bool | None = None
     mlp_depth: int | None = None
+    latent: Latent | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -100,10 +100,12 @@ def _trained(method: Method, width: int) -> int:
     outputs = 1 if method.sharing == "tied" else len(method.projections)
     if not method.is_reparameterized:
         return 2 * outputs * method.rank * width
-    trunks, inner, hidden = (outputs if method.sharing == "separate" else 1), width, 0
+    whole = method.latent == "diagonal"  # the MLP reads one row of `rank` numbers and writes the whole factor
+    rows, read, written = (1, method.rank, method.rank * width) if whole else (method.rank, width, width)
+    trunks, inner, hidden = (outputs if method.sharing == "separate" else 1), read, 0
     if method.mlp_depth:
-        inner, hidden = method.mlp_width, width * method.mlp_width + (method.mlp_depth - 1) * method.mlp_width**2
-    return 2 * (trunks * (method.rank * width + hidden) + outputs * inner * width)
+        inner, hidden = method.mlp_width, read * method.mlp_width + (method.mlp_depth - 1) * method.mlp_width**2
+    return 2 * (trunks * (rows * read + hidden) + outputs * inner * written)
 
 
 def fixed_bytes(spec: Trained, examples: int, validation: int) -> int:

@@ -13,6 +13,7 @@ from replora.config import (
     Activation,
     AlphaOver,
     Device,
+    Latent,
     LayerSharing,
     Method,
     Optimizer,
@@ -62,6 +63,7 @@ class Study(Linked):
     layer_sharing: LayerSharing = same_as(Method, "layer_sharing")
     residual: bool = same_as(Method, "residual")
     projections: tuple[Projection, ...] = same_as(Method, "projections")
+    latent: Latent = same_as(Method, "latent")
     alpha_over: AlphaOver = same_as(Method, "alpha_over")
     b_rate_ratio: float = same_as(Method, "b_rate_ratio")
     optimizer: Optimizer = same_as(Training, "optimizer")

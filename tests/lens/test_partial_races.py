@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+from present import present
 
 from replora.adapters.factors import AttentionShape
 from replora.adapters.reparameterized import ReparameterizedFactors
@@ -13,7 +14,7 @@ from replora.catalog import ASSETS, TASKS
 from replora.config import Method, Race, RaceOptions, Run
 from replora.lens.answers import HeadAnswer, InsideAnswer
 from replora.lens.parameters import grafted
-from replora.lens.questions import Graft, HeadQuestion, InsideQuestion, LensError
+from replora.lens.questions import Edit, Graft, HeadQuestion, InsideQuestion, LensError
 from replora.lens.service import answer
 from replora.training.race import race
 from replora.training.snapshots import SnapshotWriter
@@ -23,8 +24,9 @@ METHODS = (
     Method(name="lora", rank=2, projections=("value",)),
     Method(rank=3, mlp_width=8, mlp_depth=2, projections=("query",)),
     Method(rank=3, mlp_depth=0, projections=("value",)),
+    Method(rank=3, mlp_width=8, projections=("query",), latent="diagonal"),
 )
-QUERY, VALUE, DEEP_QUERY, LINEAR_VALUE = range(len(METHODS))
+QUERY, VALUE, DEEP_QUERY, LINEAR_VALUE, DIAGONAL_QUERY = range(len(METHODS))
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +49,7 @@ def ask(question, kind):
 
 
 def test_the_part_of_the_projection_that_is_not_adapted_is_exactly_zero(folder):
-    found = ask(HeadQuestion(folder=folder, runs=tuple(range(len(METHODS)))), HeadAnswer)
+    found = ask(HeadQuestion(folder=folder, runs=(QUERY, VALUE, DEEP_QUERY, LINEAR_VALUE)), HeadAnswer)
     for told in found.runs:
         query_alone = told.run in (QUERY, DEEP_QUERY)
         parts = {"routing": (told.routing, told.routing_norms), "expert": (told.expert, told.expert_part_norms)}
@@ -73,6 +75,17 @@ def test_the_inside_shows_the_adapted_projection_alone(folder, run, beside, proj
     assert hidden == ({"first_weight", "hidden_weight_2"} if run == DEEP_QUERY else set())
 
 
+def test_the_inside_of_a_diagonal_is_a_row_of_numbers_of_which_the_mlp_makes_all_of_a(folder):
+    found = ask(InsideQuestion(folder=folder, run=DIAGONAL_QUERY, tensor="g_a.0.latent"), InsideAnswer)
+    assert present(found.chosen).values.shape == (1, 3)
+    edit = Edit(tensor="g_a.0.latent", row=0, column=0, factor=3.0)
+    moved = ask(InsideQuestion(folder=folder, run=DIAGONAL_QUERY, edits=(edit,)), InsideAnswer)
+    before, after = (each.parts["query"].a for each in (moved.trained, moved.now))
+    assert (np.abs(after - before).max(axis=1) > 0).all()  # one entry moves every row
+    tanh = InsideQuestion(folder=folder, run=DIAGONAL_QUERY, graft=Graft(activation="tanh"))
+    assert np.abs(ask(tanh, InsideAnswer).now.parts["query"].a - before).max() > 0
+
+
 SHAPE = AttentionShape(layers=2, in_features=8, out_features=(8, 4))
 
 
@@ -83,6 +96,7 @@ SHAPE = AttentionShape(layers=2, in_features=8, out_features=(8, 4))
         (Method(rank=2, mlp_width=5, mlp_depth=2), Graft(mlp_depth=1), "it has no hidden_weight_2, which"),
         (Method(rank=2, mlp_width=5), Graft(mlp_depth=0), "it has no first_weight, which"),
         (Method(rank=2, mlp_depth=0), Graft(mlp_depth=1), "it needs first_weight, which this run did not train."),
+        (Method(rank=2, mlp_width=5), Graft(latent="diagonal"), "its latent is (1, 2) a layer, this run's is (2, 8)."),
         (Method(rank=2, mlp_width=5), Graft(sharing="separate"), "its latent is (2, 4) a layer, this run's is (2, 8)."),
     ],
 )

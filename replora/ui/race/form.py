@@ -34,7 +34,7 @@ METHOD_CHOICES: dict[str, str] = {
     f"{REFERENCE},{OURS}": "Both",
 }
 MORE = (
-    ("mlp_depth", "projections", "activation", "sharing", "layer_sharing", "residual", "alpha", "alpha_over"),
+    ("mlp_depth", "projections", "activation", "sharing", "layer_sharing", "residual", "latent", "alpha", "alpha_over"),
     ("lora_rank", "b_rate_ratio", "optimizer"),
     ("steps", "batch_size", "adapted_blocks", "head_start", "head_learning_rate"),
     ("warmup_fraction", "weight_decay", "clip_norm"),

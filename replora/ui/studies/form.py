@@ -25,9 +25,9 @@ SWITCHES = ("teacher", "equal")
 METHODS = (REFERENCE, OURS, HEAD)
 MORE = (
     "backbone", "steps", "batch_size", "mlp_width", "mlp_depth", "test_examples", "validation_examples", "projections",
-    "activation", "sharing", "layer_sharing", "residual", "alpha", "alpha_over", "b_rate_ratio", "optimizer", "equal",
-    "adapted_blocks", "head_start", "head_learning_rate", "warmup_fraction", "weight_decay", "clip_norm", "device",
-    "precision",
+    "activation", "sharing", "layer_sharing", "residual", "latent", "alpha", "alpha_over", "b_rate_ratio", "optimizer",
+    "equal", "adapted_blocks", "head_start", "head_learning_rate", "warmup_fraction", "weight_decay", "clip_norm",
+    "device", "precision",
 )  # fmt: skip
 
 

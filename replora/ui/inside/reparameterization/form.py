@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
-from replora.config import Activation, LayerSharing, Method, RaceOptions, Run, Sharing
+from replora.config import Activation, Latent, LayerSharing, Method, RaceOptions, Run, Sharing
 from replora.lens.answers import InsideAnswer
 from replora.lens.questions import FROZEN, Example, Graft, InsideQuestion
 from replora.methods import METHODS, OURS, REFERENCE
@@ -26,6 +26,7 @@ STRUCTURE: dict[str, tuple[str, ...]] = {
     "sharing": get_args(Sharing),
     "residual": ("off", "on"),
     "layer_sharing": get_args(LayerSharing),
+    "latent": get_args(Latent),
 }
 NO_RUN = "This race has no RepLoRA run; choose another one."
 
@@ -70,7 +71,7 @@ class Chosen:
     @property
     def reshaping(self) -> Graft:
         """The part of another structure that changes which parameters there are."""
-        return Graft(sharing=self.graft.sharing, layer_sharing=self.graft.layer_sharing)
+        return Graft(sharing=self.graft.sharing, layer_sharing=self.graft.layer_sharing, latent=self.graft.latent)
 
     def link(self) -> dict[str, str]:
         """The query string."""
