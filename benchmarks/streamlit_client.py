@@ -32,7 +32,7 @@ from websockets.typing import ExtensionName, Subprotocol
 from replora.ui.components.ticker import NAME as TICKER
 
 ROOT = Path(__file__).resolve().parents[1]
-START_SECONDS = 60.0
+START_SECONDS = 240.0  # on a machine that does much else
 LARGEST = 64 * 2**20  # bytes of a message
 KEPT_RUNS = 2  # for how many runs a browser keeps a message that is not asked for again
 CLOCK = "bidi_component"  # the kind of element that a clock is
@@ -60,7 +60,7 @@ def server(
         finally:
             process.terminate()
             try:
-                process.wait(20)
+                process.wait(60)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()

@@ -88,7 +88,7 @@ def test_a_row_is_dragged_and_delta_weight_follows_in_place(visit: Open) -> None
     expect(standing).to_contain_text("1 place changed", timeout=HOST)
     expect(page.locator(QUERY.format("now")).first).not_to_have_attribute("src", str(now[0]), timeout=HOST)
     assert sources(page, "replora") == trained
-    assert heights(page) == before
+    page.wait_for_function(f"before => ({HEIGHTS})().join() === before.join()", arg=list(before))
     expect(page.locator(".editor output")).to_contain_text("×")
     expect(page.locator(".lane figure.changed")).to_have_count(1, timeout=HOST)
     page.get_by_role("button", name="Undo", exact=True).click()

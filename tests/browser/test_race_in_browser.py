@@ -12,7 +12,7 @@ from browsing import APP, DRAWN, HOST, STILL_FITS, looks, query, settle
 from playwright.sync_api import Locator, Page, expect
 
 Open = Callable[..., Page]
-LONG = "learning_rate=0.001&steps=1000&evaluate_every=20&test_examples=20&task=wordnet_topics"
+LONG = "learning_rate=0.001&steps=5000&evaluate_every=20&test_examples=20&task=wordnet_topics"
 SHORT = "steps=8&evaluate_every=4&test_examples=20&task=wordnet_topics"
 
 

@@ -80,7 +80,7 @@ def test_a_live_study_fills_in_and_a_reload_takes_it_up_again(server: str, visit
 
 
 def test_stop_ends_a_study_at_once_and_keeps_its_results(server: str, visit: Open) -> None:
-    small = "steps=40&batch_size=4&test_examples=20&validation_examples=10"
+    small = "steps=150&batch_size=4&test_examples=20&validation_examples=10"
     page = visit(
         f"{server}/learning_rate?task=wordnet_topics&{small}&rates=0.0003,0.001,0.003&seeds=0,1,2,3,4,5,6,7,8,9"
     )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from valid_figures import assert_vega_lite
+from valid_figures import assert_vega_lite, schema_errors
 
 from replora.config import Race, RaceOptions
 from replora.csv_text import rows_csv
@@ -188,3 +188,9 @@ def test_the_numbers_hold_what_the_events_hold(told: Any) -> None:
     assert lines[0].startswith('step,seconds,"LoRA, test accuracy (%)"')
     assert number_rows([]) == []
     assert rows_csv([]) == ""
+
+
+@pytest.mark.parametrize("layer", [{"mark": "nonsense"}, {"mark": "line", "encodnig": {}}])
+def test_what_is_no_vega_lite_is_found_out(layer: dict[str, Any]) -> None:
+    assert not schema_errors({"layer": [{"mark": "line"}]})
+    assert schema_errors({"layer": [layer]})

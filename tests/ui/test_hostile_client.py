@@ -75,7 +75,7 @@ async def end_of_race(port: int, steps: int, *, attacked: bool) -> str:
 
 async def both(port: int) -> tuple[str, str]:
     """Of a race that was attacked, and of one after it."""
-    return await end_of_race(port, 120, attacked=True), await end_of_race(port, 20, attacked=False)
+    return await end_of_race(port, 500, attacked=True), await end_of_race(port, 20, attacked=False)
 
 
 async def closed_by(port: int, size: int) -> int | None:
@@ -100,8 +100,8 @@ async def closed_by(port: int, size: int) -> int | None:
 @pytest.mark.slow
 def test_a_session_keeps_no_more_than_a_page_would_send(tmp_path: Path) -> None:
     with server(tmp_path / "data") as (port, _):
-        assert finished(closed_by(port, 500_000), 60) is None
-        assert finished(closed_by(port, 2_000_000), 60) == TOO_BIG
+        assert finished(closed_by(port, 500_000), 120) is None
+        assert finished(closed_by(port, 2_000_000), 120) == TOO_BIG
 
 
 @pytest.mark.timeout(SECONDS + 60)
