@@ -81,12 +81,31 @@ def test_what_is_kept_loses_nothing_until_it_is_let_go(store: Store) -> None:
 
 def test_what_is_kept_takes_at_most_half_of_the_room(store: Store) -> None:
     budget = Budget(store.data)
-    with pytest.raises(HistoryError, match=r"may take 5 MB, half of .*; with these they would take 6 MB\. Let others"):
+    with pytest.raises(
+        HistoryError, match=r"may take 5 MB, half of .*; with these they would take 6 MB\. Stop keeping"
+    ):
         budget.keep(NAMES[:2])
     assert store.history.pinned() == set()
     budget.keep(NAMES[:1])
     with pytest.raises(HistoryError, match="they would take 6 MB"):
         budget.keep(NAMES[1:2])
+
+
+def test_one_visitor_keeps_no_more_than_a_share_of_it(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REPLORA_MAX_DATA_MB", "40")
+    for number, job in enumerate(NAMES):
+        visitor = "somebody" if number < 4 else "somebody else"
+        store.save(JobStatus(job, "race", JobState.FINISHED, {}, events=1, visitor=visitor))
+    budget = Budget(store.data, share=0.4)
+    budget.keep(NAMES[:2])
+    with pytest.raises(
+        HistoryError, match=r"one visitor keeps may take 8 MB here; with these yours would take 9 MB\. Stop keeping"
+    ):
+        budget.keep(NAMES[2:3])
+    budget.keep(NAMES[4:])
+    budget.let_go(NAMES[:1])
+    budget.keep(NAMES[2:3])
+    assert store.history.pinned() == {NAMES[each] for each in (1, 2, 4, 5)}
 
 
 def test_a_state_that_is_stored_again_stays_kept(store: Store) -> None:

@@ -8,14 +8,16 @@ from typing import Any
 
 import pytest
 from fake_engine import FakeEngine
-from open_pages import html, open_page
+from open_pages import html, open_page, said
 from present import present
 from streamlit.testing.v1 import AppTest
 
 from replora.config import RaceOptions
 from replora.jobs.engine import JobState, JobStatus
+from replora.jobs.storage.files import JobFiles
 from replora.jobs.storage.history import History
 from replora.jobs.storage.store import Store
+from replora.settings import data_folder
 from replora.ui.runs.actions import NOT_OWN
 from replora.ui.visitor.lasting import close_all
 from replora.ui.visitor.owner import VARIABLE
@@ -54,6 +56,26 @@ def delete(test: AppTest) -> AppTest:
     button = test.button(key="runs.delete.sure")
     button.proto.disabled = False  # a client of one's own may press what a browser does not
     return button.click().run()
+
+
+def test_where_strangers_come_one_of_them_keeps_a_share(history: History, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REPLORA_MAX_DATA_MB", "30")
+    JobFiles(data_folder()).append("anns_run", " " * 2 * 2**20)
+    test = opened("ann", "anns_run")
+    test.button(key="runs.keep").click().run()
+    assert "one visitor keeps may take 1 MB here" in said(test)[0]
+    assert not history.pinned()
+    monkeypatch.setattr("replora.ui.runs.keep.is_at_home", lambda: True)
+    opened("ann", "anns_run").button(key="runs.keep").click().run()
+    assert history.pinned() == {"anns_run"}
+
+
+def test_who_has_no_run_listed_is_told_whose_are(history: History) -> None:
+    history.delete(["anns_run"])
+    test = open_page("runs", state={SECRET: SECRETS["ann"], "runs.own": True})
+    assert [each.value for each in test.info] == ["None of this browser; choose Of all to see 2 runs of others."]
+    test = open_page("runs", state={SECRET: SECRETS["ann"], "runs.own": True, "runs.text": "nothing"})
+    assert [each.value for each in test.info] == ["No run fits these filters."]
 
 
 def test_ones_own_run_is_deleted_and_those_of_others_stay(history: History) -> None:

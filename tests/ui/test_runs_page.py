@@ -200,7 +200,7 @@ def test_delete_asks_and_says_how_many(app: Open, kept: History, folder: Path) -
     assert said(test) == []
 
 
-def test_runs_are_kept_and_let_go(app: Open, kept: History) -> None:
+def test_runs_are_kept_and_no_longer_kept(app: Open, kept: History) -> None:
     test = select(app(), "failed_run", "job0")
     assert test.button(key="runs.keep").label == "Keep"
     test.button(key="runs.keep").click().run()
@@ -209,9 +209,9 @@ def test_runs_are_kept_and_let_go(app: Open, kept: History) -> None:
     test = select(test, "failed_run", "job1")
     assert test.button(key="runs.keep").label == "Keep"
     test = select(test, "job0")
-    assert test.button(key="runs.keep").label == "Let go"
+    assert test.button(key="runs.keep").label == "Stop keeping"
     test.button(key="runs.keep").click().run()
-    assert said(test)[0] == "1 run let go."
+    assert said(test)[0] == "1 run no longer kept."
     assert kept.pinned() == {"failed_run"}
 
 

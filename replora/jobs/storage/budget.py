@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,10 +34,14 @@ class StorageSettings(Settings):
 
 
 class Budget:
-    """Holds a data folder to REPLORA_MAX_DATA_MB, of which runs that are kept take at most half."""
+    """Holds a data folder to REPLORA_MAX_DATA_MB, of which runs that are kept take at most half.
 
-    def __init__(self, data: Path) -> None:
+    share: of that half, from above 0 to 1, the most that runs of one visitor take.
+    """
+
+    def __init__(self, data: Path, share: float = 1.0) -> None:
         self._data = data
+        self._share = share
         self._files = JobFiles(data)
         self._history = History(data)
 
@@ -70,19 +74,31 @@ class Budget:
                 self._history.note([job for job, said in gone.items() if said == sentence], sentence, SNAPSHOTS_GONE)
 
     def keep(self, jobs: Sequence[str]) -> None:
-        """These runs lose no files; `HistoryError` where those that are kept would take more than half of the room."""
+        """These runs lose no files; `HistoryError` where those that are kept would take more than they may."""
         kept = {*self._history.pinned(), *jobs}
-        half = _most() // 2
         try:
-            size = sum(self._size(job) for job in kept)
+            sizes = {job: self._size(job) for job in kept}
         except OSError as error:
             raise HistoryError(f"The stored runs cannot be measured: {reason(error)}.") from error
-        if size > half:
+        half = _most() // 2
+        if sum(sizes.values()) > half:
             raise HistoryError(
                 f"Runs that are kept may take {half // MEGABYTE:,} MB, half of this server's room for data; with these "
-                f"they would take {size // MEGABYTE:,} MB. Let others go first."
+                f"they would take {sum(sizes.values()) // MEGABYTE:,} MB. Stop keeping others first."
             )
+        self._check_shares(sizes, jobs, int(self._share * half))
         self._history.pin(jobs, True)
+
+    def _check_shares(self, sizes: Mapping[str, int], jobs: Sequence[str], most: int) -> None:
+        """`HistoryError` where those of a visitor who keeps `jobs` take more bytes than one may."""
+        visitors = self._history.visitors(list(sizes))
+        for visitor in {visitors.get(job, "") for job in jobs}:
+            size = sum(size for job, size in sizes.items() if visitors.get(job, "") == visitor)
+            if size > most:
+                raise HistoryError(
+                    f"Runs that one visitor keeps may take {most // MEGABYTE:,} MB here; with these yours would take "
+                    f"{size // MEGABYTE:,} MB. Stop keeping others first."
+                )
 
     def let_go(self, jobs: Sequence[str]) -> None:
         """These runs may lose their files again; `HistoryError`."""

@@ -116,6 +116,11 @@ class History:
         """The jobs whose files must stay."""
         return {job for (job,) in self._ask("SELECT id FROM runs WHERE pinned = 1", ())}
 
+    def visitors(self, jobs: Sequence[str]) -> Mapping[str, str]:
+        """Who submitted stored jobs, see `JobStatus`; of those only that have a row."""
+        marks = ", ".join("?" * len(jobs))
+        return dict(self._ask(f"SELECT id, visitor FROM runs WHERE id IN ({marks})", jobs))
+
     def pin(self, jobs: Sequence[str], pinned: bool) -> None:
         """The files of these jobs must stay, or need not any more; `HistoryError`."""
         with self._open() as database, transaction(database):

@@ -13,8 +13,11 @@ from replora.jobs.storage.history import History
 from replora.jobs.storage.rows import RunRow
 from replora.options import SpecError
 from replora.settings import data_folder
+from replora.ui.runs.rights import is_at_home
 from replora.ui.runs.said import runs_in_words, say
+from replora.ui.visitor.owner import holds_key
 
+KEPT_SHARE = 0.1  # of the room for runs that are kept, what one of many visitors takes
 KEEP_HELP = "Where this server's room for data runs out, the oldest runs lose their files, except those that are kept."
 
 
@@ -38,11 +41,11 @@ class Files:
 
 
 def keep_button(files: Files, selected: Sequence[RunRow], refusal: str | None) -> None:
-    """Keeps the runs that are selected, or lets them go where all are kept. refusal: why it cannot."""
+    """Keeps the runs that are selected, or no longer where all are kept. refusal: why it cannot."""
     jobs = [row.id for row in selected]
     held = bool(jobs) and set(jobs) <= set(files.kept)
     st.button(
-        "Let go" if held else "Keep",
+        "Stop keeping" if held else "Keep",
         icon=":material/keep_off:" if held else ":material/keep:",
         key="runs.keep",
         disabled=not jobs,
@@ -53,10 +56,10 @@ def keep_button(files: Files, selected: Sequence[RunRow], refusal: str | None) -
 
 
 def _pressed(jobs: Sequence[str], held: bool) -> None:
-    budget = Budget(data_folder())
+    budget = Budget(data_folder(), 1.0 if is_at_home() or holds_key() else KEPT_SHARE)
     try:
         (budget.let_go if held else budget.keep)(jobs)
     except (HistoryError, SpecError) as error:
         say(str(error), failed=True)
     else:
-        say(f"{runs_in_words(len(jobs))} {'let go' if held else 'kept'}.")
+        say(f"{runs_in_words(len(jobs))} {'no longer kept' if held else 'kept'}.")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import streamlit as st
 
 from replora.jobs.storage.database import HistoryError
 from replora.jobs.storage.history import History
+from replora.jobs.storage.rows import HistoryFilter
 from replora.ui.live.engine import engine
 from replora.ui.parts.text import plain
 from replora.ui.runs.actions import runs_actions
@@ -48,7 +51,7 @@ def _listing(history: History) -> None:
         (st.error if failed else st.success)(plain(sentence))
     total = history.count(wanted)
     if not total:
-        st.info(EMPTY if not history.count() else "No run fits these filters.")
+        st.info(_why_none(history, wanted))
         return
     pages = -(-total // PAGE_SIZE)
     top = st.container(horizontal=True, key="runs.top", vertical_alignment="center", gap="small")
@@ -68,3 +71,13 @@ def _listing(history: History) -> None:
         st.html(run_card(selected[0], notice=files.notices.get(selected[0].id, "")))
     if len(selected) == 2:
         runs_compare(engine(), *selected)
+
+
+def _why_none(history: History, wanted: HistoryFilter) -> str:
+    """Why the filters leave no run, and what would."""
+    if not history.count():
+        return EMPTY
+    others = history.count(dataclasses.replace(wanted, visitor=""))
+    if not others:
+        return "No run fits these filters."
+    return f"None of this browser; choose Of all to see {runs_in_words(others)} of others."
