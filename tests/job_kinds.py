@@ -60,7 +60,7 @@ def pids(**values: Any) -> str:
 def count(spec: Spec, new_rate: NewRate, folder: Path) -> Iterator[str]:
     """A started event, `steps` steps of `seconds` times the rate each, every second of them followed by an evaluation.
 
-    held: a step that is not taken as long as there is a file.
+    held: a step that is not taken as long as there is a file; claims: seconds that each step says to have taken.
     """
     yield pids(spec=dict(spec))
     rate = spec.get("rate", 1.0)
@@ -70,7 +70,8 @@ def count(spec: Spec, new_rate: NewRate, folder: Path) -> Iterator[str]:
             wait_without(spec["held"]["by"])
         began = time.monotonic()
         time.sleep(rate * spec.get("seconds", 0.0))
-        yield line("step", step=step, rate=rate, began=began, ended=time.monotonic())
+        claimed = {"seconds": spec["claims"] * step} if "claims" in spec else {}
+        yield line("step", step=step, rate=rate, began=began, ended=time.monotonic(), **claimed)
         if step % 2 == 0:
             yield line("evaluated", step=step)
     yield line("finished")

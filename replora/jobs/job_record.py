@@ -14,6 +14,7 @@ from typing import Any
 from replora.config import Race
 from replora.jobs.engine import JobRefused, JobState, JobStatus, Submitter
 from replora.jobs.messages import Control, encode
+from replora.jobs.turns.pace import Load, load_of, seconds_left
 from replora.memory.admission import check_race
 from replora.options import UserError
 from replora.studies.kinds import study_from_dict
@@ -67,6 +68,15 @@ class JobRecord:
         if self.orphaned is not None:
             self.orphaned.cancel()
             self.orphaned = None
+
+    @property
+    def load(self) -> Load:
+        """What there is to do."""
+        return load_of(self.kind, self.spec)
+
+    def seconds_left(self) -> float | None:
+        """What it still needs by its own words; None where it has told no pace, or tells it all once more."""
+        return None if self.passed else seconds_left(self.spec, self.lines)
 
     @property
     def stored_notice(self) -> str:

@@ -59,3 +59,8 @@ class KnownJobs:
             if record is not None:
                 return record.lines[max(0, since) :]
         return self.store.load(job)[1][max(0, since) :]
+
+    def seconds_left(self, job: str) -> float | None:
+        """What a job in memory still needs by its own words, if it has told; the caller holds the lock."""
+        record = self.records.get(job)
+        return None if record is None else record.seconds_left()

@@ -27,6 +27,7 @@ from replora.jobs.storage.history import RESTARTED, RESTARTED_IN_QUEUE
 from replora.jobs.storage.store import Store
 from replora.jobs.turns.limits import Waiting
 from replora.jobs.turns.line import Line
+from replora.jobs.turns.pace import Paces
 from replora.options import check_value, options
 
 PRELOAD = ("torch", "timm", "transformers", "replora.training.race:preload")
@@ -73,7 +74,8 @@ class LocalEngine:
         self._orphan_seconds = orphan_seconds
         self._kinds = {**KINDS, **(kinds or {})}
         self._jobs = KnownJobs(store or Store(), repeatable)  # its lock guards all below
-        self._line = Line(slots, waiting or Waiting())
+        paces = Paces(self._jobs.store.finished())
+        self._line = Line(slots, waiting or Waiting(), told=self._jobs.seconds_left, paces=paces)
         self._closing = False
         self._questions = Questions()
 
@@ -113,7 +115,7 @@ class LocalEngine:
         with self._jobs.lock:
             if self._closing:
                 raise JobRefused(CLOSED)
-            self._line.enter(record.job, by, kind, record.time_limit)
+            self._line.enter(record.job, by, record.load, record.time_limit)
             self._jobs.records[record.job] = record
             self._writer.state(record)
             self._dispatch()
@@ -261,7 +263,7 @@ class LocalEngine:
             job = message["job"]
             record = self._jobs.records.get(job)
             if "exit" in message:
-                self._line.leave(job)
+                self._line.leave(job, record is not None and record.state is JobState.FINISHED)
                 if record is not None:
                     self._end(record, JobState.FAILED, why(message["exit"], message["late"], record.time_limit))
                 self._dispatch()
@@ -291,7 +293,7 @@ class LocalEngine:
         with self._jobs.lock:
             for record in filter(None, map(self._jobs.records.get, self._line.lose())):
                 if self._jobs.repeat(record):
-                    self._line.again(record.job, record.by, record.kind, record.time_limit)
+                    self._line.again(record.job, record.by, record.load, record.time_limit)
                 else:
                     self._end(record, JobState.FAILED, HOST_LOST)
             if not self._closing:

@@ -424,6 +424,17 @@ def test_never_more_jobs_run_than_there_are_places_whatever_is_pressed(engines: 
     assert max(at_once) <= 2
 
 
+def test_who_waits_is_told_what_the_job_before_still_needs_by_its_own_words(engines: Engines, tmp_path: Path) -> None:
+    engine, gate = engines(time_limit=9000.0), tmp_path / "gate"
+    gate.touch()
+    first = engine.submit("count", {"steps": 5, "claims": 100.0, "held": {"step": 4, "by": str(gate)}})
+    wait_for(lambda: len(engine.events(first)) == 5)  # the start, three steps and an evaluation
+    waiting = engine.submit("count", {"steps": 1})
+    assert (engine.status(waiting).position, engine.status(waiting).wait) == (0, 200.0)
+    gate.unlink()
+    wait_for(lambda: engine.status(waiting).state is JobState.FINISHED)
+
+
 def test_too_many_paused_jobs_end_the_one_that_was_paused_for_longest(engines: Engines) -> None:
     engine = engines(max_paused=2)
     jobs = []

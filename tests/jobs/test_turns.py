@@ -11,11 +11,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from replora.jobs.engine import NOBODY, JobRefused, Submitter
+from replora.events import Step, to_line
+from replora.jobs.engine import NOBODY, JobRefused, JobState, Submitter
+from replora.jobs.storage.rows import RunRow
 from replora.jobs.turns.limits import Waiting
 from replora.jobs.turns.line import GUESS, Line
+from replora.jobs.turns.pace import Load, Paces, load_of, seconds_left
 from replora.jobs.turns.queue import AMONG, JobQueue
+from replora.studies.events import Progress
+from replora.studies.lines import to_line as study_line
 
+RACE = Load(("race",))
 LIMITS = Waiting(max_waiting=12, max_waiting_visitor=3, max_waiting_address=6)
 WIDE = Waiting(max_waiting=1000, max_waiting_visitor=1000, max_waiting_address=1000)
 VISITORS = st.builds(
@@ -194,7 +200,7 @@ def line(clock: Clock, slots: int, *jobs: str, limit: float = 900.0) -> Line:
     """A line with jobs of visitors of the same names."""
     made = Line(slots, WIDE, clock)
     for job in jobs:
-        made.enter(job, Submitter(job), "race", limit)
+        made.enter(job, Submitter(job), RACE, limit)
     return made
 
 
@@ -205,7 +211,7 @@ def test_a_paused_job_keeps_its_place_until_another_waits(clock: Clock) -> None:
     assert one.wake("a")
     one.rest("a")
     assert (one.next(), one.holders) == (None, ["a"])
-    one.enter("b", NOBODY, "race", 900.0)
+    one.enter("b", NOBODY, RACE, 900.0)
     assert (one.next(), one.holders, one.parked) == ("b", ["b"], ["a"])
     assert not one.wake("a")
     assert (one.is_back("a"), one.parked, one.next()) == (True, [], None)
@@ -223,7 +229,7 @@ def test_who_comes_back_goes_before_the_new_but_not_twice_in_a_row(clock: Clock)
     for job in "abc":
         one.wake(job)
     for job in "ef":
-        one.enter(job, Submitter(job), "race", 900.0)
+        one.enter(job, Submitter(job), RACE, 900.0)
     served = []
     for _ in range(5):
         one.leave(one.holders[0])
@@ -234,9 +240,9 @@ def test_who_comes_back_goes_before_the_new_but_not_twice_in_a_row(clock: Clock)
 def test_of_too_many_paused_jobs_those_of_who_has_most_go(clock: Clock) -> None:
     one = Line(1, WIDE, clock)
     for number, visitor in enumerate("abbcbab"):
-        one.enter(f"{visitor}{number}", Submitter(visitor), "race", 900.0)
+        one.enter(f"{visitor}{number}", Submitter(visitor), RACE, 900.0)
         one.rest(one.next() or "")
-    one.enter("last", NOBODY, "race", 900.0)
+    one.enter("last", NOBODY, RACE, 900.0)
     assert one.next() == "last"
     assert list(one.parked) == ["a0", "b1", "b2", "c3", "b4", "a5", "b6"]
     assert [list(one.surplus(room)) for room in (7, 6, 4, 1)] == [
@@ -278,12 +284,12 @@ def test_a_lost_job_may_wait_again_in_front_of_the_new_and_leave(clock: Clock) -
     one = line(clock, 1, *"abc")
     one.next()
     assert list(one.lose()) == ["a"]
-    one.again("a", Submitter("a"), "race", 900.0)
+    one.again("a", Submitter("a"), RACE, 900.0)
     assert [one.prospect(job) for job in "abc"] == [(0, 0.0), (1, GUESS), (2, 2 * GUESS)]
     one.stay("a")
     assert (one.parked, one.is_back("a"), one.next()) == ([], False, "b")
     one.lose()
-    one.again("b", Submitter("b"), "race", 900.0)
+    one.again("b", Submitter("b"), RACE, 900.0)
     assert list(one.lose()) == []
     assert one.next() == "b"
 
@@ -317,12 +323,71 @@ def test_pauses_are_no_part_of_what_a_job_takes_and_limits_bound_it(clock: Clock
     clock.now = 504.0
     one.leave("a")
     for job in "bcd":
-        one.enter(job, Submitter(job), "race", 4.0)
+        one.enter(job, Submitter(job), RACE, 4.0)
     one.next()
     assert [one.prospect(job)[1] for job in "cd"] == [4.0, 8.0]
     two = line(clock, 2, *"abcde", limit=30.0)
     two.next()
     assert [two.prospect(job)[1] for job in "bcde"] == [0.0, GUESS, GUESS, 2 * GUESS]
+
+
+def test_the_prospect_is_what_the_job_that_is_on_says_itself(clock: Clock) -> None:
+    told: dict[str, float] = {}
+    one = Line(1, WIDE, clock, told.get)
+    for job in "abc":
+        one.enter(job, Submitter(job), RACE, 900.0)
+    one.next()
+    clock.now = 4.0
+    assert one.prospect("b") == (0, GUESS - 4.0)
+    told["a"] = 36.0
+    assert [one.prospect(job)[1] for job in "bc"] == [36.0, 36.0 + 40.0]
+    clock.now, told["a"] = 80.0, 3.0  # later than it said: what it says now counts
+    assert one.prospect("b") == (0, 3.0)
+    one.leave("a", finished=False)  # and so does what it still had to do
+    assert one.next() == "b"
+    assert one.prospect("c") == (0, 83.0)
+    one.leave("b", finished=False)  # which had told nothing, from which nothing is learned
+    one.enter("d", Submitter("d"), RACE, 900.0)
+    assert one.next() == "c"
+    assert one.prospect("d") == (0, 83.0)
+
+
+def test_jobs_take_what_those_took_that_were_like_them_before_the_server_was_started(clock: Clock) -> None:
+    def row(task: str, steps: int, seconds: float, state: JobState = JobState.FINISHED, kind: str = "race") -> RunRow:
+        spec = {"task": task, "steps": steps, "runs": [{}, {}]}
+        return RunRow(id=task, kind=kind, state=state, created="", summary={"seconds": seconds}, spec=spec)
+
+    rows = [row("digits", 100, 50.0), row("emoji", 10, 1.0), row("digits", 1, 99.0, JobState.CANCELLED)]
+    paces = Paces([*rows, row("digits", 1, 30.0, kind="study data")])
+
+    def expected(kind: str, task: str, steps: int) -> float | None:
+        return paces.expect(load_of(kind, {"task": task, "steps": steps, "runs": [{}, {}]}))
+
+    assert expected("race", "digits", 20) == pytest.approx(10.0)
+    assert expected("race", "emoji", 20) == pytest.approx(2.0)
+    assert 2.0 < (expected("race", "own:" + 22 * "a", 20) or 0.0) < 10.0
+    assert expected("study", "fashion", 1000) == pytest.approx(30.0)
+    assert expected("theory", "", 1) is None
+    one = Line(1, WIDE, clock, paces=paces)
+    for job in "ab":
+        one.enter(job, Submitter(job), load_of("race", {"task": "digits", "steps": 20, "runs": [{}, {}]}), 900.0)
+    one.next()
+    assert one.prospect("b")[1] == pytest.approx(10.0)
+
+
+def test_a_race_tells_its_pace_by_its_last_steps_and_a_study_by_itself() -> None:
+    def step(number: int, seconds: float) -> str:
+        return to_line(Step(number, seconds, (1.0,), (0.0,), (1e-3,)))
+
+    steps = [step(number, 10.0 + 2.0 * number) for number in range(1, 81)]
+    assert seconds_left({"steps": 100}, []) is seconds_left({"steps": 100}, steps[:1]) is None
+    assert seconds_left({"steps": 100}, steps[:2]) == pytest.approx(196.0)
+    assert seconds_left({"steps": 100}, [step(1, 0.0), *steps[40:]]) == pytest.approx(40.0, rel=0.1)
+    assert seconds_left({"steps": 100}, [step(1, 0.0), *steps]) == pytest.approx(40.0)
+    assert seconds_left({"steps": 80}, steps) == 0.0
+    assert seconds_left({}, steps) is seconds_left({"steps": "many"}, steps) is None
+    assert seconds_left({"steps": 9}, ['{"event": "step", "step": 1}', '{"event": "step", "step": 2}']) is None
+    assert seconds_left({"study": "data"}, [study_line(Progress(1, 8, 0.1, 3.0, 27.0)), "{}"]) == 27.0
 
 
 class Places(RuleBasedStateMachine):
@@ -354,7 +419,7 @@ class Places(RuleBasedStateMachine):
     def submit(self, visitor: str, seconds: float) -> None:
         self.clock.now += seconds
         self.number += 1
-        self.line.enter(str(self.number), Submitter(visitor), "race", 900.0)
+        self.line.enter(str(self.number), Submitter(visitor), RACE, 900.0)
         self.wanting.add(str(self.number))
         self._begin()
 

@@ -13,7 +13,7 @@ from replora.jobs.storage.database import HistoryError
 from replora.jobs.storage.files import JobFiles, unknown
 from replora.jobs.storage.history import History
 from replora.jobs.storage.history_rows import row_of
-from replora.jobs.storage.rows import JobFacts
+from replora.jobs.storage.rows import HistoryFilter, JobFacts, RunRow
 from replora.settings import data_folder
 
 log = logging.getLogger(__name__)
@@ -33,6 +33,14 @@ class Store:
             self.history.settle()
         except HistoryError as error:
             log.warning("%s", error)
+
+    def finished(self, most: int = 100) -> Sequence[RunRow]:
+        """The latest runs that came to their end; none where the history cannot be used, which its readers are told."""
+        try:
+            return self.history.list(HistoryFilter(state=JobState.FINISHED), most)
+        except HistoryError as error:
+            log.warning("%s", error)
+            return ()
 
     def save(self, status: JobStatus, lines: Sequence[str] = (), owner: str = "") -> None:
         """Notes how a job stands, with its result so far where `lines` are given; `HistoryError`.

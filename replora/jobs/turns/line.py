@@ -15,10 +15,10 @@ from dataclasses import dataclass
 
 from replora.jobs.engine import Submitter
 from replora.jobs.turns.limits import Waiting
+from replora.jobs.turns.pace import Load, Paces
 from replora.jobs.turns.queue import JobQueue
 
-GUESS = 15.0  # seconds that a job is expected to take before any of its kind has ended
-MEMORY = 0.2  # what the last job of a kind weighs in what the next is expected to take
+GUESS = 15.0  # seconds that a job is expected to take where none like it was here, and none that is on tells
 LEFT = 0.25  # of what was expected, at least, once a job has taken longer
 
 
@@ -26,7 +26,7 @@ LEFT = 0.25  # of what was expected, at least, once a job has taken longer
 class _Entry:
     """What is known of a job: `since` when it has been running, by the clock, and `before` for how long until then."""
 
-    kind: str
+    load: Load
     time_limit: float
     visitor: str
     since: float | None = None
@@ -44,12 +44,29 @@ class _Entry:
         self.before, self.since = self.ran(now), None
 
 
-class Line:
-    """`slots` places; `clock` gives seconds."""
+def nothing_told(_job: str) -> float | None:
+    """Of jobs that do not say how far they are."""
+    return None
 
-    def __init__(self, slots: int, limits: Waiting, clock: Callable[[], float] = time.monotonic) -> None:
+
+class Line:
+    """`slots` places; `clock` gives seconds.
+
+    told: how many seconds more a job that runs needs by what it says itself; paces: what jobs took here before.
+    """
+
+    def __init__(
+        self,
+        slots: int,
+        limits: Waiting,
+        clock: Callable[[], float] = time.monotonic,
+        told: Callable[[str], float | None] = nothing_told,
+        paces: Paces | None = None,
+    ) -> None:
         self._slots = slots
         self._clock = clock
+        self._told = told
+        self._paces = Paces() if paces is None else paces
         self._queue = JobQueue(limits)
         self._back: deque[str] = deque()  # jobs that have begun once and are to go on, and wait for a place
         self._holders: dict[str, None] = {}  # those that have one, in the order in which they got it
@@ -57,7 +74,6 @@ class Line:
         self._parked: dict[str, None] = {}  # paused without a place, in the order in which they lost it
         self._entries: dict[str, _Entry] = {}
         self._came_back = False  # whether the last place went to one that came back
-        self._expected: dict[str, float] = {}  # seconds, by kind
 
     @property
     def parked(self) -> Sequence[str]:
@@ -79,14 +95,14 @@ class Line:
             left.remove(gone[-1])
         return gone
 
-    def enter(self, job: str, by: Submitter, kind: str, time_limit: float) -> None:
+    def enter(self, job: str, by: Submitter, load: Load, time_limit: float) -> None:
         """A new job waits for its turn; `JobRefused` where too many do."""
         self._queue.add(job, by)
-        self._entries[job] = _Entry(kind, time_limit, by.visitor)
+        self._entries[job] = _Entry(load, time_limit, by.visitor)
 
-    def again(self, job: str, by: Submitter, kind: str, time_limit: float) -> None:
+    def again(self, job: str, by: Submitter, load: Load, time_limit: float) -> None:
         """A job that was lost with its host waits for its turn once more, before those that have not begun."""
-        self._entries[job] = _Entry(kind, time_limit, by.visitor)
+        self._entries[job] = _Entry(load, time_limit, by.visitor)
         self._back.append(job)
 
     def next(self) -> str | None:
@@ -136,15 +152,15 @@ class Line:
         self._entries[job].run(self._clock())
         return True
 
-    def leave(self, job: str) -> None:
-        """A job is over, and its process with it."""
+    def leave(self, job: str, finished: bool = True) -> None:
+        """A job is over, and its process with it. finished: whether it came to its own end."""
+        left = 0.0 if finished else self._told(job)
         self.stay(job)
         for those in (self._holders, self._resting, self._parked):
             those.pop(job, None)
         entry = self._entries.pop(job, None)
-        if entry is not None:
-            ran, before = entry.ran(self._clock()), self._expected.get(entry.kind)
-            self._expected[entry.kind] = ran if before is None else before + MEMORY * (ran - before)
+        if entry is not None and left is not None:
+            self._paces.learn(entry.load, entry.ran(self._clock()) + left)
 
     def lose(self) -> Sequence[str]:
         """The host is gone, and all that had begun with it: which jobs those were. Those that wait go on waiting."""
@@ -167,19 +183,36 @@ class Line:
             return 0, 0.0
         now = self._clock()
         free = [0.0] * max(self._slots - len(self._holders), 0)
-        free += [0.0 if holder in self._resting else self._left(holder, now) for holder in self._holders]
+        on = self._paces_of_holders(now)
+        free += [0.0 if holder in self._resting else self._left(holder, now, on) for holder in self._holders]
         heapq.heapify(free)
         position = order.index(job)
         for ahead in order[:position]:
-            heapq.heapreplace(free, free[0] + self._left(ahead, now))
+            heapq.heapreplace(free, free[0] + self._left(ahead, now, on))
         return position, free[0]
 
-    def _left(self, job: str, now: float) -> float:
-        """How many seconds more a job is expected to run; one that is late, as long as it is late."""
+    def _left(self, job: str, now: float, on: Paces) -> float:
+        """How many seconds more a job is expected to run.
+
+        One that does not say so itself takes what those took that were here, else what those take that are `on`, else
+        a guess; and one that is late, as long as it is late.
+        """
         entry = self._entries[job]
-        expected, ran = self._expected.get(entry.kind, GUESS), entry.ran(now)
-        left = max(expected - ran, ran - expected, LEFT * expected if entry.begun else 0.0)
+        ran = entry.ran(now)
+        left = self._told(job) if entry.begun else None
+        if left is None:
+            expected = self._paces.expect(entry.load) or on.expect(entry.load) or GUESS
+            left = max(expected - ran, ran - expected, LEFT * expected if entry.begun else 0.0)
         return max(min(left, entry.time_limit - ran), 0.0)
+
+    def _paces_of_holders(self, now: float) -> Paces:
+        """What those that are on take by their own words."""
+        on = Paces()
+        for job in self._holders:
+            left, entry = self._told(job), self._entries[job]
+            if left is not None:
+                on.learn(entry.load, entry.ran(now) + left)
+        return on
 
     def _order(self) -> Sequence[str]:
         """All that wait for a place, the next one first."""
