@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from replora.adapters.factors import Factors, LowRankPairs
+from replora.adapters.factors import Factors, LowRankPair, LowRankPairs
 from replora.methods import Projection
 
 
@@ -25,6 +25,12 @@ def low_rank_add(base: Tensor, x: Tensor, a: Tensor, b: Tensor) -> Tensor:
     a, b = a.to(x.dtype), b.to(x.dtype)
     hidden = torch.bmm(x.reshape(runs, -1, in_features), a.mT)  # (runs, batch * tokens, rank)
     return torch.baddbmm(base.reshape(runs, -1, b.shape[1]), hidden, b.mT).view_as(base)
+
+
+def in_product_type(x: Tensor) -> Tensor:
+    """x in the type in which autocast multiplies it: cast once, where several products read it."""
+    kind = x.device.type
+    return x.to(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else x
 
 
 class LowRankLinear(nn.Module):
@@ -61,7 +67,7 @@ class LowRankLinear(nn.Module):
         return torch.cat([pair.a for pair in own], dim=1), torch.cat(blocks, dim=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        factors = self.source[0]
+        factors, x = self.source[0], in_product_type(x)
         a, b = self.update(factors.at(self.layer))
         return low_rank_add(self.base_layer(x), x, a, factors.scaling[:, None, None] * b)
 
@@ -81,3 +87,20 @@ class LowRankLinear(nn.Module):
         if base.bias is not None:
             plain.bias = nn.Parameter(base.bias.clone())
         return plain.train(base.training)
+
+
+def base_of(layer: nn.Module) -> nn.Linear:
+    """The frozen layer of an adapted one; a plain one is its own."""
+    base = layer.base_layer if isinstance(layer, LowRankLinear) else layer
+    if not isinstance(base, nn.Linear):
+        raise TypeError(f"A linear layer was expected, got {type(base).__name__}.")
+    return base
+
+
+def scaled_pair(layer: nn.Module, projection: Projection) -> LowRankPair | None:
+    """A and scaling * B of a projection in a layer, (runs, ...); None where it is not adapted."""
+    if not isinstance(layer, LowRankLinear) or projection not in layer.rows:
+        return None
+    factors = layer.source[0]
+    a, b = factors.at(layer.layer)[projection]
+    return LowRankPair(a, factors.scaling[:, None, None] * b)

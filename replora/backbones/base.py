@@ -26,6 +26,7 @@ class Backbone(ABC):
 
     modality: Modality
     width: int
+    shortcuts = True  # whether `features` may leave out what nobody reads, past the model's own modules
 
     def __init__(self, name: str, model: nn.Module) -> None:
         self.name = name
@@ -40,6 +41,12 @@ class Backbone(ABC):
         """The same backbone around another model of the same class (its adapted copy, say)."""
         other = copy.copy(self)
         other.model = model
+        return other
+
+    def module_by_module(self) -> Backbone:
+        """The same backbone, running the model's modules as they are: for who watches them."""
+        other = copy.copy(self)
+        other.shortcuts = False
         return other
 
     @abstractmethod

@@ -12,6 +12,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from replora.backbones.base import Backbone, BackboneError, Rows, first_tensor
+from replora.backbones.class_token import last_block, pools_class_token
 from replora.catalog import Modality
 
 
@@ -47,20 +48,10 @@ class TimmViT(Backbone):
         blocks = list(model.blocks[first:])
         for block in blocks[:-1]:
             tokens = block(tokens)
-        tokens = model.norm(self._last_block(blocks[-1], tokens))
+        short = self.shortcuts and pools_class_token(model)
+        tokens = model.norm(last_block(blocks[-1], tokens) if short else blocks[-1](tokens))
         features: Tensor = model.forward_head(tokens, pre_logits=True)
         return features
-
-    def _last_block(self, block: Any, tokens: Tensor) -> Tensor:
-        """The last block; where only the class token is pooled, the other tokens end at the attention."""
-        from timm.models.vision_transformer import Block
-
-        model: Any = self.model
-        if type(block) is not Block or model.global_pool != "token" or model.attn_pool is not None:
-            return block(tokens)  # type: ignore[no-any-return]
-        tokens = tokens + block.drop_path1(block.ls1(block.attn(block.norm1(tokens))))
-        tokens = tokens[:, :1]
-        return tokens + block.drop_path2(block.ls2(block.mlp(block.norm2(tokens))))  # type: ignore[no-any-return]
 
 
 class TransformersVision(Backbone):

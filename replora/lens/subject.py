@@ -195,7 +195,8 @@ def repeated(inputs: Rows, runs: int) -> Rows:
 
 
 def whole_forward(backbone: Backbone, inputs: Rows) -> Tensor:
-    """Pooled features (rows, width) from the very beginning."""
+    """Pooled features (rows, width) from the very beginning, with all attention there for who reads it."""
+    backbone = backbone.module_by_module()
     return backbone.features(backbone.prefix(inputs, 0), 0)
 
 

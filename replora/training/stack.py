@@ -54,7 +54,7 @@ class RunStack:
         backbone = backbone_for(spec, task)
         self.first = backbone.blocks - spec.adapted_blocks
         self.factors = _stack_factors(spec, runs, backbone)
-        self.backbone = on_device(backbone, self.factors, self.first, device)
+        self.backbone = on_device(backbone, self.factors, self.first, device, self.dtype)
         self.largest_norm = LARGEST_UPDATE * _frozen_norm(self.backbone)
         self.runs = len(runs)
         self.peaks = torch.tensor([run.learning_rate for run in runs], device=device)
@@ -159,14 +159,22 @@ def backbone_for(spec: Training, task: Task) -> Backbone:
     return backbone
 
 
-def on_device(backbone: Backbone, factors: Factors | None, first: int, device: torch.device) -> Backbone:
-    """The backbone around its adapted copy on `device`, or around a plain one where there are no factors."""
+def on_device(
+    backbone: Backbone, factors: Factors | None, first: int, device: torch.device, dtype: torch.dtype
+) -> Backbone:
+    """The backbone around its adapted copy on `device`, or around a plain one where there are no factors.
+
+    Weights of linear layers, which are never updated, are kept in `dtype`, the type in which they are multiplied.
+    """
     if factors is None:
         adapted = attach(backbone.model, Method(name=HEAD))
     else:
         adapted = attach_factors(backbone.model, factors, range(first, backbone.blocks))
     if device.type == "cpu":
         use_plain_attention(adapted)
+    for module in adapted.modules():
+        if type(module) is nn.Linear:
+            module.to(dtype)
     return backbone.with_model(adapted.to(device))
 
 

@@ -40,8 +40,8 @@ class Teachers:
         self.first = backbone.blocks - spec.adapted_blocks
         self.dtype = choose_dtype(spec.precision, device)
         self.factors = draw_updates(spec, backbone)
-        self.backbone = on_device(backbone, self.factors, self.first, device)
-        self.plain = on_device(backbone, None, self.first, device)
+        self.backbone = on_device(backbone, self.factors, self.first, device, self.dtype)
+        self.plain = on_device(backbone, None, self.first, device, self.dtype)
         held, pool = held_out(self.task, spec.validation_examples)
         orders = [nested_order(self.task.train.labels[pool], seed) for seed in spec.seeds]
         self.subsets = np.stack([pool[order[: max(spec.examples)]] for order in orders])
