@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from replora.methods import METHOD_TITLES, OURS, REFERENCE
-from replora.statistics.intervals import COARSE, geometric_interval, t_interval
+from replora.statistics.intervals import COARSE, Interval, geometric_interval, t_interval
 
 SEEDS_FOR_A_VERDICT = 3
 MOST_DECIMALS = 6
@@ -59,6 +59,14 @@ def ratio_verdict(ratios: Sequence[float], ours: str, theirs: str) -> str:
     return f"{lead} {interval}: {what}."
 
 
+def in_times(found: Interval | None) -> str:
+    """'0.61 [0.57, 0.65]', a ratio; without an interval the mean."""
+    if found is None:
+        return "no pair"
+    ends = "" if found.low is None or found.high is None else f" {ratio_ends(found.low, found.high)}"
+    return f"{found.mean:.2f}{ends}"
+
+
 def ratio_ends(low: float, high: float) -> str:
     """'[0.57, 0.65]', with as many decimals as show on which side of one the interval lies."""
     decimals = _decimals(low if low > 1 else high, 1.0, least=2)
@@ -94,6 +102,18 @@ def points(share: float, decimals: int = 1) -> str:
     """Points with so many decimals; no minus before zero."""
     text = f"{100 * share:.{decimals}f}"
     return (text if text.strip("-0.") else text.lstrip("-")).replace("-", "\u2212")
+
+
+def in_points(found: Interval | None) -> str:
+    """'\u22123.3 \u00b1 4.1 points', with a sign and as many decimals as its interval needs; without one the mean."""
+    if found is None:
+        return "no pair"
+    decimals, half = 1, ""
+    if found.half_width is not None:
+        decimals = _decimals(abs(100 * found.mean), 100 * found.half_width, least=1)
+        half = f" \u00b1 {100 * found.half_width:.{decimals}f}"
+    sign = "+" if found.mean > 0 else ""
+    return f"{sign}{points(found.mean, decimals)}{half} points"
 
 
 def _decimals(value: float, limit: float, least: int) -> int:

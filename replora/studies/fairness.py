@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from replora.methods import METHOD_TITLES, OURS, REFERENCE, has_adapter
 from replora.options import options
 from replora.statistics.verdict import SEEDS_FOR_A_VERDICT
+from replora.statistics.width import MOST_SEEDS, NARROW, NARROW_RATIO, Width
 from replora.studies.base import RATES, Study
 from replora.studies.events import MethodSizes
 from replora.wording import listing
@@ -39,11 +40,13 @@ def fairness(
     chosen: Mapping[tuple[str, float], float],
     trials: Mapping[str, Sequence[tuple[float, float, int]]],
     sizes: Sequence[MethodSizes] = (),
+    widths: Sequence[Width] = (),
 ) -> tuple[FairnessItem, ...]:
     """The fairness list of a study.
 
     chosen: rate by method and amount of data. trials: (amount, rate, seed) of all runs done, by method. sizes: from the
-    study's start. Methods without an adapter (the head alone) have no rate and are left out of what concerns rates.
+    study's start. widths: of the intervals that the verdict is made of. Methods without an adapter (the head alone)
+    have no rate and are left out of what concerns rates.
     """
     return (
         _tuned(spec),
@@ -52,6 +55,7 @@ def fairness(
         _equal_training(spec),
         _equal_size(spec, sizes),
         _enough_seeds(spec),
+        _narrow(spec, widths),
     )
 
 
@@ -163,6 +167,30 @@ def _enough_seeds(spec: Study) -> FairnessItem:
     seeds = (*spec.seeds, *more[: SEEDS_FOR_A_VERDICT - count])
     words = "One seed is" if count == 1 else f"{count} seeds are"
     return FairnessItem(name, False, f"{words} an anecdote, not a finding.", {"seeds": seeds})
+
+
+def _narrow(spec: Study, widths: Sequence[Width]) -> FairnessItem:
+    """A wide interval that holds 'no difference' decides nothing, however fair all else is."""
+    name = "interval narrow enough to decide"
+    if not widths:
+        return FairnessItem(name, False, "Nothing is compared yet.")
+    wide = [each for each in widths if not each.decides]
+    if not wide:
+        return FairnessItem(name, True, f"Each excludes that both are equal, or is at most {_narrow_in_words(spec)}.")
+    said = "; ".join(f"{each.place} {each.text}" for each in wide)
+    text = f"Too wide to tell who is ahead, or that neither is by more than {_narrow_in_words(spec)}: {said}."
+    needed = [each.seeds_needed() for each in wide if each.half is not None]
+    most = max((count for count in needed if count is not None), default=None)
+    if most is None or None in needed:
+        more = f" More than {MOST_SEEDS} seeds like these would be needed; take more steps." if needed else ""
+        return FairnessItem(name, False, text + more)
+    free = [seed for seed in range(most + len(spec.seeds)) if seed not in spec.seeds]
+    seeds = (*spec.seeds, *free[: most - len(spec.seeds)])
+    return FairnessItem(name, False, f"{text} With this spread {most} seeds would do.", {"seeds": seeds})
+
+
+def _narrow_in_words(spec: Study) -> str:
+    return f"a factor of {NARROW_RATIO:g}" if spec.compares == "students" else f"{100 * NARROW:g} points"
 
 
 def _tuning(spec: Study) -> dict[str, Any]:

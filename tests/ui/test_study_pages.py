@@ -138,7 +138,7 @@ def test_the_switch_the_rate_and_the_methods_act_on_the_recorded_study_at_once(a
     assert query(test) == {"learning_rate": "0.003"}
     test.segmented_control(key=f"{DATA}.tuned").set_value(True).run()
     assert "rates tuned for each" in html(test)
-    assert "all 6 conditions are met" in html(test)
+    assert "Not a fair comparison yet:</b> interval narrow enough to decide." in html(test)
     assert "rate chosen: 0.003" in html(test)
     assert "runs diverged and are not counted: RepLoRA at rate 0.03 (seeds 0, 1, 2)" in html(test)
     assert query(test) == {"learning_rate": "0.003", "tuned": "true"}
@@ -234,10 +234,14 @@ def test_a_live_study_fills_in_finishes_and_gives_way_to_the_recorded_one(app: O
     assert "Live study: 12 runs in 40 s" in standing(test)
     assert "over 3 paired seeds" in html(test)
     assert "This study, on CPU (test)" in html(test)
+    assert "Recorded with rank 4, 400 steps, 3 seeds: +" in html(test)
+    assert f"; yours, {DataStudy().steps} steps, 3 seeds: +" in html(test)
+    assert all("grey: recorded" in each for each in html(test).split('<h2 class="figure"')[1:3])
     assert engine.jobs[job].viewers == set()
     assert app(DATA, fractions="0.1,1", rank="8", run=job).session_state[f"{DATA}.session"].done == 12
     press(test, f"{DATA}.reset")
     assert "Recorded study:" in standing(test)
+    assert "grey: recorded" not in html(test)
     assert "run" not in query(test)
 
 
@@ -320,8 +324,8 @@ def test_fix_it_sets_the_form_and_the_recorded_study_follows_where_it_can(app: O
     press(test, f"{DATA}.fix.0")
     assert test.segmented_control(key=f"{DATA}.tuned").value is True
     assert query(test) == {"tuned": "true"}
-    assert "all 6 conditions are met" in html(test)
-    assert not {each for each in buttons(test) if ".fix." in each}
+    assert "Not a fair comparison yet:</b> interval narrow enough to decide." in html(test)
+    assert {each for each in buttons(test) if ".fix." in each} == {f"{DATA}.fix.6"}
 
 
 def test_fix_it_on_a_live_study_sets_what_run_live_then_runs(app: Open, engine: Any) -> None:

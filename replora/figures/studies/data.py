@@ -18,10 +18,14 @@ from replora.figures.studies.estimates import (
     difference_title,
     draw_curves,
     draw_difference,
+    draw_grey,
     draw_lost,
     finish,
+    grey_note,
     known,
     lost_methods,
+    mean_only,
+    means,
     no_pair,
     percents,
 )
@@ -31,7 +35,7 @@ from replora.statistics.data_needed import DataNeeded
 from replora.wording import count, signed
 
 ACCURACY_ROLES = (
-    "band", "y", "x", "main", "reach", "dot", "cross", "label", "room", "note", "aside", "over", "stamp",
+    "earlier", "band", "y", "x", "main", "reach", "dot", "cross", "label", "room", "note", "aside", "over", "stamp",
     "message",
 )  # fmt: skip
 LOSS_ROLES = ("band", "main", "dot", "label", "room", "stamp", "message")
@@ -45,7 +49,8 @@ class PlottedDataStudy:
     """What the figures show; accuracies in per cent, differences in points.
 
     chosen: the rate of each method by fraction. shared: by rate, differences with that one rate for both, empty where
-    there is no grid to look them up in; `rate`: the one that is shown, None where rates are tuned.
+    there is no grid to look them up in; `rate`: the one that is shown, None where rates are tuned. grey: a
+    recorded study behind one's own.
     """
 
     fractions: Sequence[float]
@@ -59,6 +64,8 @@ class PlottedDataStudy:
     shared: Mapping[float, Sequence[Estimate]] = field(default_factory=dict)
     rate: float | None = None
     test_examples: int = 0
+    grey: Curves = field(default_factory=dict)
+    grey_difference: Curves = field(default_factory=dict)
     recorded: bool = False
     message: str = ""
 
@@ -77,12 +84,13 @@ def data_figures(picture: PlottedDataStudy) -> list[Figure]:
 def accuracy_figure(picture: PlottedDataStudy) -> Figure:
     """Test accuracy against data fraction, and the data needed read off."""
     values = known(picture.accuracy)
-    low, high = percents(values)
+    low, high = percents([*values, *means(picture.grey)])
     rows = len(lost_methods(picture.accuracy))
     margin = (0.16 + 0.26 * rows) * (high - low) if rows else 0.0
     plot = _plot(picture, (low - margin, high), ACCURACY_ROLES, ACCURACY_AXIS)
     if picture.needed and picture.needed.is_told and values:
         _read_off(plot, picture.needed)
+    draw_grey(plot, picture.grey)
     draw_curves(plot, picture.accuracy)
     draw_lost(plot, picture.accuracy, 0.15)
     plot.keep_room(title_of(HEAD))
@@ -91,7 +99,7 @@ def accuracy_figure(picture: PlottedDataStudy) -> Figure:
     return plot.figure(
         "accuracy",
         "Test accuracy",
-        f"{tested}; bands: 95 % over seeds",
+        f"{tested}; bands: 95 % over seeds{grey_note(picture.grey)}",
         "Line chart of test accuracy in per cent against the fraction of the training data on a logarithmic axis, one "
         "line for each method with a 95 % band over seeds. A level line marks the accuracy that the reference has with "
         "the most data, an upright one the fraction with which the other method reaches it.",
@@ -123,8 +131,9 @@ def _read_off(plot: Plot, needed: DataNeeded) -> None:
 
 def difference_figure(picture: PlottedDataStudy) -> Figure:
     """Paired difference against data fraction."""
-    ends = difference_ends(picture.difference)
+    ends = difference_ends([*picture.difference, *mean_only(picture.grey_difference)])
     plot = _plot(picture, ends, DIFFERENCE_ROLES, Axis(format="+~f"))
+    draw_grey(plot, picture.grey_difference)
     if picture.pair:
         draw_difference(plot, picture.difference, picture.pair)
     empty = not any(each.mean is not None for each in picture.difference)
@@ -133,7 +142,7 @@ def difference_figure(picture: PlottedDataStudy) -> Figure:
     return plot.figure(
         "difference",
         difference_title(picture.pair),
-        "points; bars: 95 %, small: single seeds",
+        f"points; bars: 95 %, small: single seeds{grey_note(picture.grey_difference)}",
         "Points with 95 % intervals of the paired difference of test accuracy against the fraction of the training "
         "data, single seeds as small points, with a line at zero: above it the first method is ahead.",
     )

@@ -14,7 +14,7 @@ FRACTION_AXIS = Axis("share of the training data", log=True, percent=True, grid=
 ACCURACY_AXIS = Axis(positive=True)
 RATE_AXIS = Axis("learning rate", log=True, grid=False)
 DIFFERENCE_ROLES = (
-    "zero", "y", "x", "thin", "small", "error", "dot", "now", "label", "note", "aside", "corner", "stamp",
+    "earlier", "zero", "y", "x", "thin", "small", "error", "dot", "now", "label", "note", "aside", "corner", "stamp",
     "message",
 )  # fmt: skip
 LEAST_DIFFERENCE = 5.0  # points either side of zero, so that noise is not blown up to fill the picture
@@ -54,6 +54,16 @@ def known(curves: Curves) -> list[float]:
     return [value for triple in ends for value in triple if value is not None]
 
 
+def means(curves: Curves) -> list[float]:
+    """All means."""
+    return [each.mean for curve in curves.values() for each in curve if each.mean is not None]
+
+
+def mean_only(curves: Curves) -> list[Estimate]:
+    """All estimates without their intervals and seeds."""
+    return [Estimate(each.x, each.mean) for curve in curves.values() for each in curve]
+
+
 def draw_curves(plot: Plot, curves: Curves, decimals: int = 1) -> None:
     """A line with band and points for each method, its name at its end."""
     ends: dict[float, list[tuple[str, str, float]]] = {}
@@ -70,6 +80,18 @@ def draw_curves(plot: Plot, curves: Curves, decimals: int = 1) -> None:
             ends.setdefault(x, []).append((method, title_of(method), y))
     for x, names in ends.items():
         plot.labels(names, x, gap=0.11)
+
+
+def draw_grey(plot: Plot, curves: Curves) -> None:
+    """The recorded study's means behind one's own, in grey, each with its method's dash."""
+    for method, curve in curves.items():
+        points = [(each.x, each.mean) for each in curve if each.mean is not None]
+        plot.line("earlier", method, points, f"recorded {method}")
+
+
+def grey_note(curves: Curves) -> str:
+    """What the grey lines are, for a picture's second title; '' without any."""
+    return "; grey: recorded" if known(curves) else ""
 
 
 def draw_single(plot: Plot, curves: Curves, decimals: int = 1) -> None:

@@ -18,11 +18,15 @@ from replora.figures.studies.estimates import (
     difference_title,
     draw_curves,
     draw_difference,
+    draw_grey,
     draw_lost,
     draw_single,
     finish,
+    grey_note,
     known,
     lost_methods,
+    mean_only,
+    means,
     no_pair,
     percents,
 )
@@ -32,8 +36,8 @@ from replora.statistics.good_region import GoodRegion
 from replora.wording import signed
 
 ACCURACY_ROLES = (
-    "band", "x", "y", "region", "main", "error", "dot", "now", "cross", "label", "room", "note", "aside", "over",
-    "stamp", "message",
+    "earlier", "band", "x", "y", "region", "main", "error", "dot", "now", "cross", "label", "room", "note", "aside",
+    "over", "stamp", "message",
 )  # fmt: skip
 LOSS_ROLES = ("band", "x", "main", "error", "dot", "now", "label", "room", "note", "aside", "stamp", "message")
 CROSSES = 0.15  # of the height, above the bars of good rates
@@ -45,7 +49,8 @@ class PlottedSweep:
     """What the figures show; accuracies in per cent, differences in points.
 
     head: the accuracy without any adapter, which no rate moves. marks: upright rules by their text. only: all but this
-    rate is hidden. tuned: the difference with each method at the rate that validation chose.
+    rate is hidden. tuned: the difference with each method at the rate that validation chose. grey: a recorded sweep
+    behind one's own.
     """
 
     rates: Sequence[float]
@@ -58,6 +63,8 @@ class PlottedSweep:
     regions: Mapping[str, GoodRegion] = field(default_factory=dict)
     marks: Mapping[str, float] = field(default_factory=dict)
     only: float | None = None
+    grey: Curves = field(default_factory=dict)
+    grey_difference: Curves = field(default_factory=dict)
     recorded: bool = False
     message: str = ""
 
@@ -70,7 +77,7 @@ def rate_figures(picture: PlottedSweep) -> list[Figure]:
 def accuracy_figure(picture: PlottedSweep) -> Figure:
     """Test accuracy against the learning rate, with the good region of each method."""
     values = known(picture.accuracy) + ([] if picture.head is None else [picture.head])
-    low, high = percents(values)
+    low, high = percents([*values, *means(picture.grey)])
     span, rows = high - low, len(lost_methods(picture.accuracy))
     ends = (low - (0.12 + 0.42 * rows) * span, high + 0.14 * span)  # room for words, crosses and bars
     plot = Plot(stretched(picture.rates), ends, ACCURACY_ROLES, RATE_AXIS, ACCURACY_AXIS)
@@ -80,6 +87,7 @@ def accuracy_figure(picture: PlottedSweep) -> Figure:
         at = plot.share(0, plot.share_of_y(picture.head) + 0.055)[1]
         plot.text("aside", f"{title_of(HEAD)} {picture.head:.1f}", plot.x[1], at, HEAD)
     if picture.only is None:
+        draw_grey(plot, picture.grey)
         draw_curves(plot, picture.accuracy)
         draw_lost(plot, picture.accuracy, CROSSES)
         for place, (method, region) in enumerate(picture.regions.items()):
@@ -90,7 +98,7 @@ def accuracy_figure(picture: PlottedSweep) -> Figure:
         draw_single(plot, _at(picture.accuracy, picture.only))
         draw_lost(plot, _at(picture.accuracy, picture.only), CROSSES)
     _finish(plot, picture, known(picture.accuracy))
-    what = "thick bars: good rates" if picture.only is None else HIDDEN
+    what = f"thick bars: good rates{grey_note(picture.grey)}" if picture.only is None else HIDDEN
     return plot.figure(
         "accuracy",
         "Test accuracy",
@@ -126,13 +134,15 @@ def difference_figure(picture: PlottedSweep) -> Figure:
     tuned = [] if picture.tuned is None else [Estimate(picture.rates[0], picture.tuned)]
     plot = Plot(
         stretched(picture.rates),
-        difference_ends([*picture.difference, *tuned]),
+        difference_ends([*picture.difference, *tuned, *mean_only(picture.grey_difference)]),
         DIFFERENCE_ROLES,
         RATE_AXIS,
         Axis(format="+~f"),
     )
     _marks(plot, picture, named=False)
     if picture.pair:
+        if picture.only is None:
+            draw_grey(plot, picture.grey_difference)
         shown = [each for each in picture.difference if picture.only in (None, each.x)]
         draw_difference(plot, shown, picture.pair, alone=picture.only is not None)
         if picture.tuned is not None and picture.only is None:
@@ -145,7 +155,8 @@ def difference_figure(picture: PlottedSweep) -> Figure:
     return plot.figure(
         "difference",
         difference_title(picture.pair),
-        "points, one rate for both; bars: 95 %" + ("" if picture.only is None else f"; {HIDDEN}"),
+        "points, one rate for both; bars: 95 %"
+        + (grey_note(picture.grey_difference) if picture.only is None else f"; {HIDDEN}"),
         "Points with 95 % intervals of the paired difference of test accuracy when both methods have one learning "
         "rate, against that rate on a logarithmic axis, single seeds as small points, with a line at zero and one at "
         "the difference with each method at its own tuned rate.",

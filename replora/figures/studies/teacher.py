@@ -13,10 +13,13 @@ from replora.figures.studies.estimates import (
     RATE_AXIS,
     Curves,
     draw_curves,
+    draw_grey,
     draw_lost,
     finish,
+    grey_note,
     known,
     lost_methods,
+    means,
     tip,
 )
 from replora.figures.style import title_of
@@ -27,8 +30,8 @@ from replora.wording import counted
 EXAMPLES_AXIS = Axis("examples", log=True, numbers=True, grid=False)
 STEPS_AXIS = Axis("step", log=True, numbers=True, grid=False)
 ERROR_AXIS = Axis(log=True, percent=True)
-ERROR_ROLES = ("band", "main", "dot", "cross", "label", "room", "note", "aside", "over", "stamp", "message")
-RATIO_ROLES = ("zero", "thin", "small", "error", "dot", "label", "room", "corner", "stamp", "message")
+ERROR_ROLES = ("earlier", "band", "main", "dot", "cross", "label", "room", "note", "aside", "over", "stamp", "message")
+RATIO_ROLES = ("earlier", "zero", "thin", "small", "error", "dot", "label", "room", "corner", "stamp", "message")
 STEP_ROLES = ("main", "dot", "label", "room", "stamp", "message")
 FOUND_ROLES = ("x", "ring", "dot", "corner", "note", "stamp", "message")
 LONGEST = max((title_of(name) for name in STUDENTS if name != STUDENT_REFERENCE), key=len)
@@ -40,7 +43,7 @@ class PlottedTeacherStudy:
 
     error: each at its chosen rate against the number of examples, or, with one number of examples, against the rate.
     ratios: of its error to LoRA's, paired by seed, each at its chosen rate, against the number of examples in `counts`.
-    steps: (step, error) with `examples` examples. found: with as many.
+    steps: (step, error) with `examples` examples. found: with as many. grey: a recorded study behind one's own.
     """
 
     x: Sequence[float]
@@ -52,6 +55,8 @@ class PlottedTeacherStudy:
     step_range: tuple[int, int] = (1, 100)
     found: Mapping[str, StudentCell] = field(default_factory=dict)
     examples: int = 0
+    grey: Curves = field(default_factory=dict)
+    grey_ratios: Curves = field(default_factory=dict)
     recorded: bool = False
     message: str = ""
 
@@ -64,12 +69,13 @@ def teacher_figures(picture: PlottedTeacherStudy) -> list[Figure]:
 def error_figure(picture: PlottedTeacherStudy) -> Figure:
     """Test error against the number of examples, or against the learning rate."""
     values = known(picture.error)
-    low, high = _decades(values)
+    low, high = _decades([*values, *means(picture.grey)])
     rows = len(lost_methods(picture.error)) if picture.by_rate else 0
     base = low / 10 ** (0.32 * rows * log10(high / low))
     axis = RATE_AXIS if picture.by_rate else EXAMPLES_AXIS
     ticks = () if picture.by_rate else tuple(picture.x)
     plot = Plot(stretched(picture.x), (base, high), ERROR_ROLES, axis, ERROR_AXIS, x_ticks=ticks)
+    draw_grey(plot, picture.grey)
     draw_curves(plot, picture.error, decimals=4)
     if picture.by_rate:
         draw_lost(plot, picture.error, 0.08)
@@ -79,7 +85,7 @@ def error_figure(picture: PlottedTeacherStudy) -> Figure:
     return plot.figure(
         "error",
         f"Test error against {against}",
-        "% of what no adaptation has; bands: 95 %",
+        f"% of what no adaptation has; bands: 95 %{grey_note(picture.grey)}",
         f"Line chart of the test error, as a share of the error without adaptation, against the {against}, both on "
         "logarithmic axes, one line for each student with a 95 % band over seeds.",
     )
@@ -93,7 +99,7 @@ def ratio_figure(picture: PlottedTeacherStudy) -> Figure:
         for estimate in curve
         for value in (estimate.mean, estimate.low, estimate.high, *estimate.seeds.values())
         if value
-    ]
+    ] + means(picture.grey_ratios)
     most = max([2.0, *(max(value, 1 / value) for value in values)]) * 1.15
     left, right = stretched([float(each) for each in picture.counts], 0.18)
     plot = Plot(
@@ -101,6 +107,7 @@ def ratio_figure(picture: PlottedTeacherStudy) -> Figure:
         x_ticks=tuple(float(each) for each in picture.counts), y_ticks=_handy(most),
     )  # fmt: skip
     plot.rule("zero", 1.0)
+    draw_grey(plot, picture.grey_ratios)
     ends: dict[float, list[tuple[str, str, float]]] = {}
     for place, (student, curve) in enumerate(picture.ratios.items()):
         shift = (right / left) ** (0.03 * (place - (len(picture.ratios) - 1) / 2))
@@ -128,7 +135,7 @@ def ratio_figure(picture: PlottedTeacherStudy) -> Figure:
     return plot.figure(
         "ratio",
         "Error over LoRA's",
-        "paired by seed, each at its rate; bars: 95 %",
+        f"paired by seed, each at its rate; bars: 95 %{grey_note(picture.grey_ratios)}",
         "Points with 95 % intervals of the ratio of each student's test error to LoRA's against the number of "
         "examples, single seeds as small points, with a line at one: below it the student's error is the smaller.",
     )

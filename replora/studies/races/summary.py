@@ -12,7 +12,8 @@ import numpy as np
 from replora.methods import METHOD_TITLES, OURS, REFERENCE, has_adapter
 from replora.statistics.data_needed import DataNeeded, data_needed
 from replora.statistics.good_region import GoodRegion, good_region
-from replora.statistics.verdict import verdict
+from replora.statistics.verdict import in_points, verdict
+from replora.statistics.width import Width, width_of_difference
 from replora.studies.base import of_kind
 from replora.studies.events import CellFinished, StudyEvent, started_of
 from replora.studies.fairness import fairness
@@ -32,6 +33,11 @@ class StudySummary(Summary[RaceStudy]):
     comparisons: tuple[Comparison, ...]
     data_needed: tuple[DataNeeded, ...]
     good_regions: Mapping[str, GoodRegion]
+
+    @property
+    def main_comparisons(self) -> Sequence[Comparison]:
+        """Those of the study's own protocol, a fraction each; of a sweep of one rate that rate's."""
+        return _main(self.spec, self.comparisons)
 
     def found(self) -> dict[str, Any]:
         spec = self.spec
@@ -87,7 +93,7 @@ def summarize_study(events: Iterable[StudyEvent]) -> StudySummary | None:
         comparisons=comparisons,
         data_needed=needed,
         good_regions=_regions(spec, cells),
-        fairness=fairness(spec, table.chosen, table.trials(), started.methods),
+        fairness=fairness(spec, table.chosen, table.trials(), started.methods, _widths(spec, comparisons)),
         verdict=whole_verdict(so_far, _sentences(spec, comparisons, needed), done),
     )
 
@@ -97,6 +103,10 @@ def compared(spec: RaceStudy) -> tuple[str, str] | None:
     if {OURS, REFERENCE} <= set(spec.methods):
         return OURS, REFERENCE
     return (spec.methods[1], spec.methods[0]) if len(spec.methods) > 1 else None
+
+
+def _main(spec: RaceStudy, comparisons: Iterable[Comparison]) -> list[Comparison]:
+    return [found for found in comparisons if found.protocol == ("tuned" if spec.is_tuned else "one rate")]
 
 
 def _comparisons(spec: RaceStudy, table: RaceTable, pair: tuple[str, str]) -> tuple[Comparison, ...]:
@@ -149,7 +159,7 @@ def _sentences(spec: RaceStudy, comparisons: Sequence[Comparison], needed: Seque
 
     Data needed is said both ways: where curves are flat, each method reaches the other with little.
     """
-    main = [found for found in comparisons if found.protocol == ("tuned" if spec.is_tuned else "one rate")]
+    main = _main(spec, comparisons)
     said = [] if main else ["There is no pair of runs to compare."]
     for found in [*main[:1], *main[1:][-1:]]:
         sentence = verdict(list(found.differences.values()), found.method, found.reference)
@@ -158,6 +168,13 @@ def _sentences(spec: RaceStudy, comparisons: Sequence[Comparison], needed: Seque
     if said and shortest != longest:
         said[0] = f"At equal epochs ({spec.steps_in_words}): {said[0][:1].lower()}{said[0][1:]}"
     return [*said, *at_fractions(Looks.of(main)), *(read_off.sentence() for read_off in needed)]
+
+
+def _widths(spec: RaceStudy, comparisons: Sequence[Comparison]) -> list[Width]:
+    return [
+        width_of_difference(found.interval, f"with {spec.amount_in_words(found.fraction)}", in_points(found.interval))
+        for found in _main(spec, comparisons)
+    ]
 
 
 def _rates_in_words(spec: RaceStudy, comparison: Comparison) -> str:

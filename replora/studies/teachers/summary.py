@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from replora.methods import ABLATION, STUDENT_REFERENCE, STUDENT_TITLES
+from replora.statistics.verdict import in_times
+from replora.statistics.width import Width, width_of_ratio
 from replora.studies.base import of_kind
 from replora.studies.events import StudentFinished, StudyEvent, TeachersDrawn, started_of
 from replora.studies.fairness import fairness
@@ -79,7 +81,7 @@ def summarize_teacher(events: Iterable[StudyEvent]) -> TeacherSummary | None:
         cells=cells,
         ratios=ratios,
         ablations=ablations,
-        fairness=fairness(spec, table.chosen, table.trials(), started.methods),
+        fairness=fairness(spec, table.chosen, table.trials(), started.methods, _widths(spec, ratios)),
         verdict=whole_verdict(so_far, _sentences(spec, (*ratios, *ablations)), done),
     )
 
@@ -92,6 +94,17 @@ def _ratios(spec: TeacherStudy, table: StudentTable, pairs: Sequence[tuple[str, 
         for student, reference in pairs
         if {(reference, examples), (student, examples)} <= set(table.chosen)
     )
+
+
+def _widths(spec: TeacherStudy, ratios: Sequence[ErrorRatio]) -> list[Width]:
+    return [
+        width_of_ratio(
+            found.interval,
+            f"{STUDENT_TITLES[found.student]} with {spec.amount_in_words(found.examples)}",
+            in_times(found.interval),
+        )
+        for found in ratios
+    ]
 
 
 def _sentences(spec: TeacherStudy, ratios: Sequence[ErrorRatio]) -> list[str]:

@@ -15,7 +15,6 @@ from replora.studies.spec import RaceStudy
 from replora.ui.parts.cards import BLANK, card, row_of
 from replora.ui.studies.pictures import (
     at_shared_rates,
-    main_comparisons,
     shared_rate,
 )
 from replora.wording import MINUS, signed
@@ -36,7 +35,7 @@ def data_cards(spec: RaceStudy, summary: StudySummary | None) -> str:
         cards.append(_method(summary, method, top, f"with {percent(most)} %", notes))
     pair = compared(spec)
     if pair:
-        by_fraction = {each.fraction: each for each in main_comparisons(summary)} if summary else {}
+        by_fraction = {each.fraction: each for each in summary.main_comparisons} if summary else {}
         first, last = by_fraction.get(least), by_fraction.get(most)
         notes = [f"with {percent(most)} %: {_difference(last)} points" if least != most else NOTHING, _names(pair)]
         cards.append(card("difference", "Difference", _points(first), f"with {percent(least)} %", notes))
@@ -57,7 +56,7 @@ def rate_cards(spec: RaceStudy, summary: StudySummary | None, race_rate: float) 
         cards.append(_method(summary, method, best, caption, notes))
     pair = compared(spec)
     if pair:
-        tuned = next(iter(main_comparisons(summary)), None) if summary else None
+        tuned = next(iter(summary.main_comparisons), None) if summary else None
         at_race = (
             next((each for each in at_shared_rates(summary) if shared_rate(each) == race_rate), None)
             if summary

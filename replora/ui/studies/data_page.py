@@ -17,6 +17,7 @@ from replora.studies.races.tuning import same_target
 from replora.studies.selection import one_rate, spec_of
 from replora.studies.spec import DataStudy, RaceStudy, Study
 from replora.ui.live.form import Form
+from replora.ui.studies.beside import races_beside
 from replora.ui.studies.cards import data_cards
 from replora.ui.studies.form import StudyForm
 from replora.ui.studies.page import StudyPage, figures_and_fairness, study_page, verdict_html
@@ -81,7 +82,8 @@ def _draw(shown: ShownRaceStudy, wanted: Form[Study]) -> Sequence[Figure]:
     items = summary.fairness if summary else ()
     st.html(data_cards(spec, summary))
     headline, rest = _sentences(spec, summary)
-    st.html(verdict_html(headline, " ".join(filter(None, [_tuning(shown, spec), rest])), items))
+    details = " ".join(filter(None, [_tuning(shown, spec), rest]))
+    st.html(verdict_html(headline, details, items, beside=races_beside(summary, shown.beside)))
     figures = data_figures(plotted_data_study(shown))
     figures_and_fairness(FORM, figures, items, wanted)
     return figures

@@ -115,11 +115,14 @@ def figures_and_fairness(
         fairness_list(form, items, wanted, hidden)
 
 
-def verdict_html(headline: str, details: str, items: Sequence[FairnessItem], *, hidden: bool = False) -> str:
-    """The sentence of the study, what it leaves out, and the badge."""
+def verdict_html(
+    headline: str, details: str, items: Sequence[FairnessItem], *, beside: str = "", hidden: bool = False
+) -> str:
+    """The sentence of the study, what it leaves out, the recorded study beside it, and the badge."""
+    more = f'<p class="beside">{escape(beside)}</p>' if beside else ""
     return (
         f'<p class="verdict">{escape(headline)}</p><p class="details">{escape(details) or "&nbsp;"}</p>'
-        f"{badge(items, hidden)}"
+        f"{more}{badge(items, hidden)}"
     )
 
 

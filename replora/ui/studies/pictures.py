@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 from replora.figures.studies.data import PlottedDataStudy
-from replora.figures.studies.estimates import Estimate
+from replora.figures.studies.estimates import Curves, Estimate
 from replora.figures.studies.rate import PlottedSweep
 from replora.methods import HEAD, METHOD_TITLES, has_adapter
 from replora.statistics.intervals import Interval
@@ -15,7 +15,7 @@ from replora.studies.base import of_kind
 from replora.studies.races.cells import Cell, Comparison
 from replora.studies.races.summary import StudySummary, compared
 from replora.studies.selection import shared_rates
-from replora.studies.spec import RaceStudy
+from replora.studies.spec import RaceStudy, RateStudy
 from replora.ui.studies.state import ShownStudy
 from replora.wording import listing
 
@@ -27,12 +27,15 @@ def plotted_data_study(shown: ShownRaceStudy) -> PlottedDataStudy:
     spec, summary = of_kind(shown.spec, RaceStudy), shown.summary
     pair, rates = compared(spec), spec.all_rates
     rate = None if spec.is_tuned else rates[0]
+    grey, grey_difference = _grey(shown, lambda cell: cell.chosen, lambda each: each.fraction)
     plotted = partial(
         PlottedDataStudy,
         spec.all_fractions,
         pair=pair,
         rates=rates,
         rate=rate,
+        grey=grey,
+        grey_difference=grey_difference,
         recorded=shown.recorded,
         message=shown.standing.message,
     )
@@ -43,7 +46,7 @@ def plotted_data_study(shown: ShownRaceStudy) -> PlottedDataStudy:
     return plotted(
         accuracy={name: [accuracy(each.fraction, each) for each in _of(chosen, name)] for name in spec.methods},
         loss={name: [loss(each.fraction, each) for each in _of(chosen, name)] for name in spec.methods},
-        difference=[difference(each.fraction, each) for each in main_comparisons(summary)],
+        difference=[difference(each.fraction, each) for each in summary.main_comparisons],
         needed=summary.data_needed[0] if summary.data_needed else None,
         chosen={
             name: {each.fraction: each.rate for each in _of(chosen, name)} for name in spec.methods if has_adapter(name)
@@ -63,12 +66,15 @@ def plotted_sweep(
 ) -> PlottedSweep:
     """What the figures of a rate study show. marks: upright rules by text; only: all but this rate is hidden."""
     spec, summary = of_kind(shown.spec, RaceStudy), shown.summary
+    grey, grey_difference = _grey(shown, lambda cell: has_adapter(cell.method), _rate_of)
     plotted = partial(
         PlottedSweep,
         spec.all_rates,
         pair=compared(spec),
         marks=marks or {},
         only=only,
+        grey=grey,
+        grey_difference=grey_difference,
         recorded=shown.recorded,
         message=shown.standing.message,
     )
@@ -87,10 +93,25 @@ def plotted_sweep(
     )
 
 
-def main_comparisons(summary: StudySummary) -> list[Comparison]:
-    """Those of the study's own protocol, a fraction each."""
-    protocol = "tuned" if summary.spec.is_tuned else "one rate"
-    return [each for each in summary.comparisons if each.protocol == protocol]
+def _grey(
+    shown: ShownRaceStudy, is_shown: Callable[[Cell], bool], x: Callable[[Cell | Comparison], float]
+) -> tuple[Curves, Curves]:
+    """The recorded study behind a live one: accuracy of each of its methods, and the difference of the pair."""
+    spec, behind = of_kind(shown.spec, RaceStudy), shown.beside.summary if shown.beside else None
+    if behind is None:
+        return {}, {}
+    cells, pair = list(filter(is_shown, behind.cells)), compared(spec)
+    curves: dict[str, Sequence[Estimate]] = {
+        name: [accuracy(x(each), each) for each in _of(cells, name)] for name in spec.methods
+    }
+    if pair is None or pair != compared(behind.spec):
+        return curves, {}
+    found = at_shared_rates(behind) if isinstance(spec, RateStudy) else behind.main_comparisons
+    return curves, {pair[0]: [difference(x(each), each) for each in found]}
+
+
+def _rate_of(found: Cell | Comparison) -> float:
+    return found.rate if isinstance(found, Cell) else shared_rate(found)
 
 
 def at_shared_rates(summary: StudySummary) -> list[Comparison]:

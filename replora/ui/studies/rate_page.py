@@ -20,6 +20,7 @@ from replora.studies.selection import spec_of, sweep
 from replora.studies.spec import DataStudy, RaceStudy, RateStudy, Study
 from replora.ui.live.form import Form
 from replora.ui.race.form import key_of
+from replora.ui.studies.beside import races_beside
 from replora.ui.studies.cards import rate_cards, single_rate_cards
 from replora.ui.studies.form import StudyForm
 from replora.ui.studies.make_it_lie import Lie, lie_panel
@@ -27,7 +28,6 @@ from replora.ui.studies.page import StudyPage, figures_and_fairness, study_page,
 from replora.ui.studies.pictures import (
     ShownRaceStudy,
     at_shared_rates,
-    main_comparisons,
     missing_pair,
     plotted_sweep,
     shared_rate,
@@ -104,7 +104,8 @@ def _draw(shown: ShownRaceStudy, wanted: Form[Study]) -> Sequence[Figure]:
         else:
             st.html(rate_cards(spec, summary, race))
     with at_verdict:
-        st.html(verdict_html(*_sentences(spec, summary, lie, race), items, hidden=hidden))
+        beside = "" if hidden else races_beside(summary, shown.beside)
+        st.html(verdict_html(*_sentences(spec, summary, lie, race), items, beside=beside, hidden=hidden))
     marks = {} if hidden else {f"the race: {race:g}": race}
     if lie.pick is not None and not hidden:
         marks[f"your pick: {lie.pick:g}"] = lie.pick
@@ -122,7 +123,7 @@ def _sentences(spec: RaceStudy, summary: StudySummary | None, lie: Lie, race: fl
     if lie.only is not None:
         return lie.claim, "This is what a comparison at one shared rate would report."
     headline, rest = "", []
-    for comparison in main_comparisons(summary)[:1]:
+    for comparison in summary.main_comparisons[:1]:
         tuned = f"Each at its tuned rate{at_the_end(spec, comparison)}"
         lead = tuned if summary.spec.is_tuned else f"At the one rate {shared_rate(comparison):g}"
         headline = f"{lead}: {_said(comparison)}"

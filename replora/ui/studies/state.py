@@ -69,13 +69,17 @@ class Selector(Generic[SummaryOf]):
 
 @dataclass(frozen=True)
 class ShownStudy(Generic[SummaryOf]):
-    """The study that is shown, so far, and where it stands. label: what it ran on. whole: all of its events."""
+    """The study that is shown, so far, and where it stands. label: what it ran on. whole: all of its events.
+
+    beside: of a live one, the same part of the recorded one, where there is one.
+    """
 
     spec: Study
     selected: SelectedStudy[SummaryOf]
     standing: Standing
     label: str = ""
     recorded: bool = False
+    beside: SelectedStudy[SummaryOf] | None = None
     whole: Sequence[StudyEvent] = field(default=(), repr=False)
 
     @property
@@ -204,8 +208,26 @@ def _live(
         selected,
         standing_of(status, ready, account, hint),
         label=f"This study, on {machine(events)}: <code>{escape(command(spec))}</code>" if events else "",
+        beside=_beside(spec, selector),
         whole=events,
     )
+
+
+def _beside(spec: Study, selector: Selector[SummaryOf]) -> SelectedStudy[SummaryOf] | None:
+    """The part of the recorded study that answers what a live one asks; None where there is no recording."""
+    name = selector.recorded(spec)
+    try:
+        events = STUDIES.events(name)
+    except EventError:
+        return None
+    key = selector.key(spec)
+    found: SelectedStudy[SummaryOf] = made_once(name, key, lambda: selected_study(events, spec, selector))
+    return found
+
+
+def unlike_recorded(recorded: Study, own: Study) -> list[str]:
+    """The settings of a recorded study that a live one has otherwise, what a longer one has more of left out."""
+    return _unlike(recorded, own, {*BETTER, *NOT_SAID, recorded.compares})
 
 
 def _hint(spec: Study, form: Form[Study], selection: Selection) -> str:

@@ -18,6 +18,7 @@ from replora.studies.spec import Study, TeacherStudy
 from replora.studies.teachers.summary import TeacherSummary, summarize_teacher
 from replora.studies.teachers.text import teacher_csv
 from replora.ui.live.form import Form
+from replora.ui.studies.beside import students_beside
 from replora.ui.studies.form import StudyForm
 from replora.ui.studies.page import StudyPage, figures_and_fairness, study_page, verdict_html
 from replora.ui.studies.session import StudySession
@@ -83,7 +84,9 @@ def _draw(shown: ShownTeacherStudy, wanted: Form[Study]) -> Sequence[Figure]:
     examples = _examples(spec, summary, at)
     with at:
         st.html(teacher_cards(spec, summary, examples))
-        st.html(verdict_html(*_sentences(spec, summary, examples), items))
+        headline = next((name for name in HEADLINES if name in spec.students), "")
+        beside = students_beside(summary, shown.beside, headline, examples)
+        st.html(verdict_html(*_sentences(spec, summary, examples), items, beside=beside))
     figures = teacher_figures(plotted_teacher_study(shown, examples))
     figures_and_fairness(FORM, figures, items, wanted)
     _heatmaps(shown, examples)

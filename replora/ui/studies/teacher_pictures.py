@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 
 from replora.figures.heatmaps import Column, Matrix
-from replora.figures.studies.estimates import Estimate
+from replora.figures.studies.estimates import Curves, Estimate
 from replora.figures.studies.teacher import PlottedTeacherStudy
 from replora.methods import METHODS, PROJECTIONS, STUDENT_REFERENCE, STUDENT_TITLES, STUDENTS
 from replora.statistics.intervals import Interval
@@ -98,25 +98,39 @@ def plotted_teacher_study(shown: ShownTeacherStudy, examples: int) -> PlottedTea
         counts=spec.examples,
         examples=examples,
         step_range=(levels[0], levels[-1]),
+        grey=_errors(shown.beside.summary, spec, by_rate) if shown.beside else {},
+        grey_ratios=_ratios(shown.beside.summary, spec) if shown.beside else {},
         recorded=shown.recorded,
         message=shown.standing.message,
     )
     if summary is None:
         return plotted()
-    cells = {name: [each for each in summary.cells if each.student == name] for name in spec.students}
     chosen = {name: each for name in spec.students if (each := summary.chosen(name, examples))}
     return plotted(
-        error={
-            name: [_estimate(each, by_rate) for each in own if by_rate or each.chosen] for name, own in cells.items()
-        },
-        ratios={
-            name: [_ratio(each) for each in summary.ratios if each.student == name]
-            for name in spec.students
-            if name != STUDENT_REFERENCE
-        },
+        error=_errors(summary, spec, by_rate),
+        ratios=_ratios(summary, spec),
         steps={name: each.curve for name, each in chosen.items()},
         found={name: cell for name, cell in chosen.items() if cell.delta_errors and cell.angles},
     )
+
+
+def _errors(summary: TeacherSummary | None, spec: TeacherStudy, by_rate: bool) -> Curves:
+    """Of a study's students, each against the rate, with the examples of `spec`, or at its own against the examples."""
+    cells = [each for each in summary.cells if not by_rate or each.examples in spec.examples] if summary else []
+    return {
+        name: [_estimate(each, by_rate) for each in cells if each.student == name and (by_rate or each.chosen)]
+        for name in spec.students
+    }
+
+
+def _ratios(summary: TeacherSummary | None, spec: TeacherStudy) -> Curves:
+    """Of a study's students to LoRA, by examples."""
+    ratios = summary.ratios if summary else ()
+    return {
+        name: [_ratio(each) for each in ratios if each.student == name and each.examples in spec.examples]
+        for name in spec.students
+        if name != STUDENT_REFERENCE
+    }
 
 
 def _estimate(cell: StudentCell, by_rate: bool) -> Estimate:
