@@ -50,7 +50,7 @@ ROOMS: dict[str, str] = {
     "jobs": "catalog config csv_text events memory options result_card settings simulation studies summary",
     "classroom": "catalog config events jobs methods options result_card settings statistics summary",
     "cli": "config events memory options own_data result_card studies summary theory training",
-    "ui": "catalog config csv_text events figures hub jobs lens memory methods options own_data pictures "
+    "ui": "catalog classroom config csv_text events figures hub jobs lens memory methods options own_data pictures "
     "result_card settings simulation statistics studies summary tasks wording",
     "__init__": "",
     "__main__": "cli",
@@ -71,6 +71,7 @@ UI_ROOMS: dict[str, str] = {
     "theory": "components forms live parts shell",
     "own_data": "forms parts race shell visitor",
     "runs": "live parts shell visitor",
+    "classroom": "components forms live parts race shell visitor",
 }
 TABLES = {"replora": ROOMS, "replora.ui": UI_ROOMS}
 

@@ -16,6 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from synthetic_runs import synthetic_study
 
+from replora.classroom.report import report_csv
+from replora.classroom.room import Seat
+from replora.config import Race
 from replora.csv_text import csv_text, rows_csv
 from replora.jobs.engine import JobState
 from replora.jobs.storage.history import History
@@ -52,11 +55,18 @@ def of_teacher(text: str) -> str:
     return teacher_csv([StudentFinished(text, 64, 1e-3, 0, 0.5, -0.5, (-1.0, 0.1), (1.0, 2.0), (), False)])
 
 
+def of_room(text: str) -> str:
+    run = {"method": text, "seed": 1, "learning_rate": -1.0, "accuracy": None, "diverged": False}
+    told = {"runs": [run], "own": {text: text}, "device": text, "precision": text, "race": Race().to_dict()}
+    return report_csv([(1, [Seat("room", 1, text, text, {}, result=told)])])
+
+
 EXPORTS: dict[str, Callable[[str], str]] = {
     "to_csv": of_history,
     "rows_csv": lambda text: rows_csv([{text: text, f"{text} ": -0.5}]),
     "study_csv": of_study,
     "teacher_csv": of_teacher,
+    "report_csv": of_room,
 }
 
 

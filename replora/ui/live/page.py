@@ -73,10 +73,21 @@ def live_part(page: str, session: JobSession[Any, Any], draw: Callable[[], None]
 def live_parts(page: str, session: JobSession[Any, Any], parts: Sequence[Part]) -> None:
     """Everything below the buttons, piece by piece."""
     watch().show(session.job if session.active else None)
-    for part in parts:
-        st.fragment(_show, key=f"{page}.{part.name}")(page, part)
+    draw_parts(page, parts)
     if session.active:
         st.fragment(_ask, key=_asking(page))(page, session, parts, session.state)
+
+
+def draw_parts(page: str, parts: Sequence[Part]) -> None:
+    """Each of them, where it stands on the page."""
+    for part in parts:
+        st.fragment(_show, key=f"{page}.{part.name}")(page, part)
+
+
+def redraw(page: str, parts: Sequence[Part], clock: str) -> None:
+    """Has those drawn again that show something new, and the `clock` that asks; ends this run where there are any."""
+    if late := stale(parts, _shown(page)):
+        st.rerun([*(f"{page}.{part.name}" for part in late), clock])
 
 
 def news(session: JobSession[Any, Any]) -> tuple[object, ...]:
@@ -94,10 +105,11 @@ def stale(parts: Sequence[Part], shown: Mapping[str, object]) -> list[Part]:
 
 
 def _show(page: str, part: Part) -> None:
-    shown = _shown(page)
+    """What was begun and not drawn to its end, since another run came between, is drawn again."""
+    shown, shows = _shown(page), part.shows()
     shown.pop(part.name, None)
-    shown[part.name] = part.shows()
     part.draw()
+    shown[part.name] = shows
 
 
 def _ask(page: str, session: JobSession[Any, Any], parts: Sequence[Part], drawn: JobState | None) -> None:
@@ -113,8 +125,7 @@ def _look(page: str, session: JobSession[Any, Any], parts: Sequence[Part], drawn
     watch().show(session.job if session.active else None)
     if session.state != drawn:
         st.rerun()
-    if late := stale(parts, _shown(page)):
-        st.rerun([*(f"{page}.{part.name}" for part in late), _asking(page)])
+    redraw(page, parts, _asking(page))
 
 
 def _asking(page: str) -> str:

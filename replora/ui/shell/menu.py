@@ -11,6 +11,7 @@ MENU: dict[str, dict[str, str]] = {  # by heading: file in pages/ without its su
     },
     "Look inside": {"experts": "Attention as experts", "inside": "Inside the reparameterization"},
     "Theory": {"identifiability": "Identifiability", "rates": "Rates"},
+    "Teach": {"classroom": "Classroom"},
     "Yours": {"your_data": "Your data", "runs": "Runs"},
 }
 

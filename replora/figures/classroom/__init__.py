@@ -1,0 +1,1 @@
+"""The pictures of a class in a room."""
