@@ -48,7 +48,7 @@ ROOMS: dict[str, str] = {
     "figures": "config events lens methods options simulation statistics studies wording",
     "result_card": "catalog config events options studies summary wording",
     "jobs": "catalog config csv_text events memory options result_card settings simulation studies summary",
-    "classroom": "catalog config events jobs methods options result_card settings statistics summary",
+    "classroom": "catalog config csv_text events jobs methods options result_card settings statistics summary",
     "cli": "config events memory options own_data result_card studies summary theory training",
     "ui": "catalog classroom config csv_text events figures hub jobs lens memory methods options own_data pictures "
     "result_card settings simulation statistics studies summary tasks wording",
