@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import os
 import shlex
@@ -108,9 +109,10 @@ def test_the_command_of_a_study_says_every_option(spec: type[Study]) -> None:
 
 def test_the_command_says_all_options_at_once_and_odd_numbers_exactly() -> None:
     values: dict[str, Any] = {name: other_value(RaceOptions, name) for name in options(RaceOptions)}
-    values |= {"methods": ("replora", "lora"), "learning_rate": 1 / 3, "weight_decay": 1e-17, "mlp_depth": 2}
-    for idle_with_one in ("sharing", "projections"):  # with one projection there is nothing to share
-        wanted = RaceOptions(**{name: value for name, value in values.items() if name != idle_with_one})
+    values |= {"methods": ("replora", "lora"), "learning_rate": 1 / 3, "weight_decay": 1e-17, "mlp_depth": 2, "rank": 2}
+    # With one projection there is nothing to share, and a diagonal is nothing to add to a factor.
+    for idle in itertools.product(("sharing", "projections"), ("residual", "latent")):
+        wanted = RaceOptions(**{name: value for name, value in values.items() if name not in idle})
         assert options_read(RaceOptions, race_command(wanted.race())) == wanted
     assert race_command(RaceOptions().race()) == "python -m replora race"
 
