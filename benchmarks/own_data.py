@@ -25,7 +25,7 @@ from PIL import Image
 from replora.config import RaceOptions
 from replora.jobs.local import LocalEngine
 from replora.jobs.storage.store import Store
-from replora.own_data.examples import Examples, choose_columns, guess_columns
+from replora.own_data.examples import Examples, choose_columns
 from replora.own_data.limits import Limits
 from replora.own_data.split import SplitOptions, split_task
 from replora.own_data.store import delete_task, keep_task
@@ -65,7 +65,7 @@ def pictures() -> tuple[str, bytes]:
 def keep(file: str, data: bytes, limits: Limits) -> str:
     """The task of an upload, as the page makes it."""
     found = read_upload(data, file, limits)
-    examples = found if isinstance(found, Examples) else choose_columns(found, *guess_columns(found), limits)
+    examples = found if isinstance(found, Examples) else choose_columns(found, "text", "label", limits)
     return keep_task(split_task(examples, SplitOptions()), limits)
 
 

@@ -5,6 +5,7 @@ Decoding one may take memory and time: the web process has it done apart (`replo
 
 from __future__ import annotations
 
+import hashlib
 import io
 import math
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from replora.options import UserError
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")  # no other decoder ever runs
 FORMAT_NAMES = "PNG, JPEG, WebP, GIF or BMP"
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp"})
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".jfif", ".jpe", ".mpo", ".webp", ".gif", ".bmp"})
 MEGABYTE = 2**20
 MAX_BYTES = 10 * MEGABYTE
 MAX_PIXELS = 25_000_000
@@ -71,16 +72,35 @@ def pixels_of(data: bytes, name: str) -> int:
         return image.width * image.height
 
 
-def small(data: bytes, name: str) -> bytes:
-    """A PNG or, of a JPEG, a JPEG: at most `SIDE` pixels a side, grey or RGB, upright, on white; else `InputError`."""
+def bits_of(data: bytes, name: str) -> int:
+    """Of a picture of 16-bit greys, how many bits its values take, at least 8; 0 for any other. `InputError`."""
+    with opened(name, data) as image:
+        return max(8, int(np.asarray(image).max()).bit_length()) if image.mode.startswith("I") else 0
+
+
+@dataclass(frozen=True)
+class SmallPicture:
+    """A small picture file, and a key that is equal for pictures of equal pixels."""
+
+    data: bytes
+    key: bytes
+
+
+def small(data: bytes, name: str, *, bits: int = 16) -> SmallPicture:
+    """A PNG or, of a JPEG, a JPEG: at most `SIDE` pixels a side, grey or RGB, upright, on white; else `InputError`.
+
+    bits: of the values of 16-bit greys, those that count.
+    """
     with opened(name, data) as image:
         as_jpeg = image.format in ("JPEG", "MPO")
-        made = _on_white(_fitted(image))
+        made = _on_white(_fitted(image, bits=bits))
+        pixels = made.convert("RGB")
+        key = hashlib.sha256(repr(pixels.size).encode() + pixels.tobytes()).digest()
         if not as_jpeg:
-            return png_of(made)
+            return SmallPicture(png_of(made), key)
         sink = io.BytesIO()
         made.save(sink, "JPEG", quality=JPEG_QUALITY)
-        return sink.getvalue()
+        return SmallPicture(sink.getvalue(), key)
 
 
 @contextmanager
@@ -127,8 +147,11 @@ def _is_animated(image: Image.Image) -> bool:
     return image.format != "MPO" and bool(getattr(image, "is_animated", False))
 
 
-def _fitted(image: Image.Image, *, cropped: bool = False) -> Image.Image:
-    """Upright, at most `SIDE` pixels a side, in L, RGB or RGBA; cropped: only the central square."""
+def _fitted(image: Image.Image, *, cropped: bool = False, bits: int | None = None) -> Image.Image:
+    """Upright, at most `SIDE` pixels a side, in L, RGB or RGBA; cropped: only the central square.
+
+    bits: of the values of 16-bit greys, by default as many as this picture takes, at least 8.
+    """
     image.draft(None, (2 * SIDE, 2 * SIDE))  # a JPEG is decoded no larger than needed
     exif = image.info.get("exif")
     side = min(image.size)
@@ -140,7 +163,9 @@ def _fitted(image: Image.Image, *, cropped: bool = False) -> Image.Image:
     elif cropped:
         image = image.crop(box)
     if image.mode.startswith("I"):  # 16 bits
-        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+        values = np.asarray(image)
+        taken = bits or max(8, int(values.max()).bit_length())
+        image = Image.fromarray((values >> (taken - 8)).astype(np.uint8))
     image = image.convert("RGBA" if image.has_transparency_data else "L" if image.mode in ("1", "L") else "RGB")
     image.info = {} if exif is None else {"exif": exif}
     image.thumbnail((SIDE, SIDE))

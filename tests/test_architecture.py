@@ -35,7 +35,7 @@ ROOMS: dict[str, str] = {
     "events": "config event_lines",
     "tasks": "catalog options seeding settings",
     "hub": "catalog event_lines options settings",
-    "own_data": "catalog options pictures settings tasks",
+    "own_data": "catalog csv_text options pictures settings tasks",
     "simulation": "event_lines options theory",
     "statistics": "methods",
     "summary": "config events methods statistics",

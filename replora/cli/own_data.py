@@ -10,13 +10,14 @@ from typing import Any
 import click
 
 from replora.cli.spec_options import Command, spec_option
-from replora.own_data.examples import Examples, choose_columns, guess_columns
-from replora.own_data.limits import Limits, OwnError
+from replora.own_data.examples import Examples, choose_columns
+from replora.own_data.limits import Limits, OwnError, shown
 from replora.own_data.split import LONGEST_TITLE, SplitOptions, split_task
 from replora.own_data.store import delete_task, keep_task
+from replora.own_data.tables.columns import guess_columns
 from replora.own_data.upload import read_upload
 
-SPLIT = ("split_seed", "test_share")
+SPLIT = ("split_seed", "test_share", "official_split")
 OURS = (*SPLIT, "data", "text_column", "label_column")
 LOCAL: Mapping[str, Any] = {"max_upload_mb": 1000, "max_examples": 1_000_000}  # on a machine of one's own
 
@@ -29,7 +30,9 @@ def data_options(command: Command) -> Command:
         words = f"Of --data: the column of {name}s; guessed without it."
         command = click.option(f"--{name}-column", metavar="NAME", help=words)(command)
     file = click.Path(exists=True, dir_okay=False, path_type=Path)
-    words = "Own data in place of --task: CSV, TSV or Parquet with texts and labels, or a zip of class folders."
+    words = (
+        "Own data in place of --task: CSV, TSV, JSON lines or Parquet with texts and labels, or a zip of class folders."
+    )
     return click.option("--data", type=file, help=words)(command)
 
 
@@ -72,5 +75,9 @@ def _examples(values: Mapping[str, Any], limits: Limits) -> Examples:
         if text or label:
             raise OwnError(f"text_column and label_column are for tables; {file.name} holds pictures.")
         return found
-    guessed = guess_columns(found)
-    return choose_columns(found, text or guessed[0], label or guessed[1], limits)
+    guess = guess_columns(found, limits)
+    text, label = text or guess.text, label or guess.label
+    if text is None or label is None:
+        raise OwnError(f"{guess.question(file.name)} Say it by --text-column and --label-column.")
+    click.echo(f"{file.name}: texts are column {shown(text)}, labels column {shown(label)}.", err=True)
+    return choose_columns(found, text, label, limits)

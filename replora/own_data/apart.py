@@ -38,7 +38,8 @@ log = logging.getLogger(__name__)
 class Outline:
     """What is known of own examples without holding them. labels: (examples,), places in `classes`.
 
-    shown: a few examples by place, texts or encoded pictures; notes: sentences on what was changed or left out.
+    shown: a few examples by place, texts or encoded pictures; notes: sentences on what was changed or left out; tested:
+    which are tested on by the file's own split, empty where it has none.
     """
 
     modality: Modality
@@ -46,6 +47,7 @@ class Outline:
     labels: Indices
     notes: tuple[str, ...] = ()
     shown: Mapping[int, str | bytes] = field(default_factory=dict)
+    tested: tuple[bool, ...] = ()
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -53,12 +55,16 @@ class Outline:
 
 @dataclass(frozen=True)
 class Reading:
-    """A file as it was read: the columns of a table, those that were chosen, and the outline or why there is none."""
+    """A file as it was read: the columns of a table, those that were chosen, and the outline or why there is none.
+
+    chosen: the columns of texts and labels, None where that cannot be told, which `question` then asks for.
+    """
 
     columns: tuple[str, ...] = ()
-    chosen: tuple[str, str] | None = None
+    chosen: tuple[str | None, str | None] | None = None
     outline: Outline | None = None
     problem: str = ""
+    question: str = ""
 
 
 def read_apart(
@@ -85,6 +91,7 @@ def read_apart(
         (chosen[0], chosen[1]) if chosen else None,
         _outline(told) if "labels" in told else None,
         told.get("problem", ""),
+        told.get("question", ""),
     )
 
 
@@ -119,8 +126,8 @@ def keep_apart(
             owner=owner,
             address=address,
         )
-        if told.get("problem"):
-            raise OwnError(told["problem"])
+        if why := told.get("problem") or told.get("question"):
+            raise OwnError(why)
 
     return keep_file(write, limits, owner, address)
 
@@ -194,4 +201,5 @@ def _outline(told: Mapping[str, Any]) -> Outline:
         np.array(told["labels"], dtype=np.int64),
         tuple(told["notes"]),
         {int(place): decode(text) for place, text in told["shown"].items()},
+        tuple(told["tested"]),
     )

@@ -8,10 +8,11 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from replora.own_data.examples import Examples, choose_columns, guess_columns
+from replora.own_data.examples import Examples, choose_columns
 from replora.own_data.limits import Limits, OwnError
 from replora.own_data.split import SplitOptions, numbered, split_task
-from replora.own_data.table import Table
+from replora.own_data.tables.columns import guess_columns
+from replora.own_data.tables.table import Table
 from replora.own_data.upload import read_upload
 
 SHOWN_TEXTS = 50
@@ -19,16 +20,20 @@ SHOWN_PICTURES = 24
 
 
 def reply(data: bytes, request: Mapping[str, Any], limits: Limits) -> Mapping[str, Any]:
-    """The columns, what was chosen, and an outline of the examples, or why there is none."""
+    """The columns, what was chosen, and an outline of the examples; or a question, or a problem, why there is none."""
     found = read_upload(data, request["file"], limits)
-    chosen: tuple[str, str] | None = None
+    chosen: tuple[str | None, str | None] = (None, None)
     told: dict[str, Any] = {}
     if isinstance(found, Table):
         asked = request["columns"]
-        chosen = (asked[0], asked[1]) if asked else guess_columns(found)
+        guess = guess_columns(found, limits)
+        chosen = (asked[0], asked[1]) if asked else (guess.text, guess.label)
         told = {"columns": list(found.columns), "chosen": list(chosen)}
+        if None in chosen:
+            return {**told, "question": guess.question(found.name)}
     try:
-        examples = choose_columns(found, *chosen, limits) if isinstance(found, Table) and chosen else found
+        text, label = chosen
+        examples = choose_columns(found, text, label, limits) if isinstance(found, Table) and text and label else found
     except OwnError as error:
         return {**told, "problem": str(error)}
     assert isinstance(examples, Examples)
@@ -61,5 +66,6 @@ def _outline(examples: Examples) -> dict[str, Any]:
         "classes": classes,
         "labels": labels.tolist(),
         "notes": list(examples.notes),
+        "tested": list(examples.tested),
         "shown": shown,
     }

@@ -1,4 +1,4 @@
-"""Own examples as a task: classes in order, a stratified test split by seed, the table that `replora.tasks` reads."""
+"""Own examples as a task: classes in order, the test split, the table that `replora.tasks` reads."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from replora.options import Spec, SpecError, option
-from replora.own_data.examples import Examples, clean_label
+from replora.own_data.characters import clean
+from replora.own_data.examples import Examples
 from replora.tasks import Indices, nested_subset
 
 LONGEST_TITLE = 40  # characters
@@ -20,7 +21,10 @@ LONGEST_TITLE = 40  # characters
 
 @dataclass(frozen=True, kw_only=True)
 class SplitOptions(Spec):
-    """How own data are called and split; every class keeps at least one example on either side."""
+    """How own data are called and split; every class keeps at least one example on either side.
+
+    Share and seed are for a split that is drawn: where the file has none of its own, or that one is not wanted.
+    """
 
     title: str = option("data", "Name", "How the task is called in lists.")
     test_share: float = option(
@@ -28,10 +32,11 @@ class SplitOptions(Spec):
         marks=(0.1, 0.2, 0.3, 0.4, 0.5),
     )  # fmt: skip
     split_seed: int = option(0, "Split seed", "Fixes which examples are tested on.", low=0, high=2**31 - 1)
+    official_split: bool = option(True, "The file's own split", "Tests on what the file says, where it says so.")
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        title = clean_label(self.title)
+        title = clean(self.title)
         if not 1 <= len(title) <= LONGEST_TITLE:
             raise SpecError(f"title must have 1 to {LONGEST_TITLE} characters, got {len(title)}.")
         object.__setattr__(self, "title", title)
@@ -64,7 +69,9 @@ class OwnTask:
 def split_task(examples: Examples, options: SplitOptions) -> OwnTask:
     """The task of some examples; classes are sorted by name, numbers by size."""
     classes, labels = numbered(examples.labels)
-    return OwnTask(options.title, examples, classes, labels, tested_places(labels, len(classes), options))
+    return OwnTask(
+        options.title, examples, classes, labels, tested_places(labels, len(classes), options, examples.tested)
+    )
 
 
 def numbered(labels: Sequence[str]) -> tuple[tuple[str, ...], Indices]:
@@ -74,8 +81,12 @@ def numbered(labels: Sequence[str]) -> tuple[tuple[str, ...], Indices]:
     return classes, np.array([numbers[label] for label in labels], dtype=np.int64)
 
 
-def tested_places(labels: Indices, classes: int, options: SplitOptions) -> npt.NDArray[np.bool_]:
-    """Which examples are in the test split, (examples,)."""
+def tested_places(
+    labels: Indices, classes: int, options: SplitOptions, official: Sequence[bool]
+) -> npt.NDArray[np.bool_]:
+    """Which examples are in the test split, (examples,): by the file's own split, if it has one that is wanted."""
+    if len(official) and options.official_split:
+        return np.array(official, dtype=bool)
     tested = np.zeros(len(labels), dtype=bool)
     wanted = max(classes, round(options.test_share * len(labels)))
     # Nested subsets take the first example of every class first, and at most half of any class up to half of all.

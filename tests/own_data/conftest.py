@@ -88,7 +88,7 @@ def shapes(picture: Callable[..., bytes], zip_bytes: Callable[..., bytes]) -> Ca
         files = {}
         for place in range(count):
             label, base = (("dark", 40), ("light", 200))[place % 2]
-            files[f"shades/{label}/{place}.png"] = picture(base + int(generator.integers(40)))
+            files[f"shades/{label}/{place}.png"] = picture(base + int(generator.integers(40)), (32, 24 + place))
         return zip_bytes(files)
 
     return make

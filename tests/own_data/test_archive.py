@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from replora.own_data.archive import read_archive
 from replora.own_data.examples import Examples
 from replora.own_data.limits import Limits, OwnError
 from replora.own_data.upload import read_upload
+from replora.own_data.zips.archive import read_archive
 from replora.pictures import small
 
 LIMITS = Limits()
@@ -28,7 +28,8 @@ def read(data: bytes, limits: Limits = LIMITS) -> Examples:
 
 
 def good(picture) -> dict[str, bytes]:
-    return {f"{label}/{place}.png": picture(40 * place) for label in ("cats", "dogs") for place in range(3)}
+    sides = {"cats": 24, "dogs": 32}
+    return {f"{label}/{place}.png": picture(40 * place, (32, sides[label])) for label in sides for place in range(3)}
 
 
 def entry(name: str, mode: int = 0o100644) -> zipfile.ZipInfo:
@@ -184,7 +185,7 @@ def test_pictures_of_too_many_pixels_together_are_refused(picture, zip_bytes):
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "BMP", "GIF"])
 def test_pictures_are_encoded_anew_small_and_alike(kind, picture):
-    made = small(picture(120, (600, 300), kind), "x")
+    made = small(picture(120, (600, 300), kind), "x").data
     with Image.open(io.BytesIO(made)) as image:
         assert image.size == (224, 112)
         assert image.format == ("JPEG" if kind == "JPEG" else "PNG")
@@ -195,13 +196,13 @@ def test_a_small_png_keeps_its_pixels():
     pixels = np.random.default_rng(0).integers(0, 255, (20, 30, 3), dtype=np.uint8)
     sink = io.BytesIO()
     Image.fromarray(pixels).save(sink, "PNG")
-    made = small(sink.getvalue(), "x")
+    made = small(sink.getvalue(), "x").data
     assert np.array_equal(np.asarray(Image.open(io.BytesIO(made))), pixels)
 
 
 def test_modes_end_as_grey_or_rgb_on_white(picture):
     def shade(mode, value):
-        made = small(picture(value, mode=mode), "x")
+        made = small(picture(value, mode=mode), "x").data
         return np.asarray(Image.open(io.BytesIO(made)).convert("RGB"))[0, 0].tolist()
 
     assert shade("L", 90) == [90] * 3
@@ -219,7 +220,7 @@ def test_exif_is_obeyed_and_then_dropped():
     exif[0x010E] = "where I live"
     sink = io.BytesIO()
     image.save(sink, "JPEG", exif=exif)
-    made = small(sink.getvalue(), "x")
+    made = small(sink.getvalue(), "x").data
     assert b"where I live" in sink.getvalue()
     assert b"where I live" not in made
     assert Image.open(io.BytesIO(made)).size == (20, 40)

@@ -15,7 +15,7 @@ from replora.catalog import OWN_TASK, TASKS
 from replora.config import Method, Race, RaceOptions, Run
 from replora.events import Finished, Started, Step
 from replora.options import SpecError
-from replora.own_data.examples import Examples, choose_columns, guess_columns
+from replora.own_data.examples import Examples, choose_columns
 from replora.own_data.keeper import Keeper
 from replora.own_data.limits import Limits, OwnError
 from replora.own_data.split import SplitOptions, split_task
@@ -31,7 +31,7 @@ NOBODY = "own:" + "x" * 22
 
 def own_task(data: bytes, file: str, **options):
     found = read_upload(data, file, LIMITS)
-    examples = found if isinstance(found, Examples) else choose_columns(found, *guess_columns(found), LIMITS)
+    examples = found if isinstance(found, Examples) else choose_columns(found, "text", "label", LIMITS)
     return split_task(examples, SplitOptions(**options))
 
 
@@ -101,7 +101,7 @@ def test_the_split_is_fixed_by_its_seed(csv_bytes, rows):
 
 
 def test_numbers_as_labels_are_in_the_order_of_numbers(csv_bytes):
-    rows = [("t", label) for label in ("10", "9", "2", "nan", "many") for _ in range(2)]
+    rows = [(f"t {label} {place}", label) for label in ("10", "9", "2", "nan", "many") for place in range(2)]
     assert own_task(csv_bytes(rows), "a.csv").classes == ("2", "9", "10", "many", "nan")
 
 

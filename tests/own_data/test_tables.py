@@ -8,9 +8,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from replora.own_data.examples import Examples, choose_columns, guess_columns
+from replora.own_data.examples import Examples, choose_columns
 from replora.own_data.limits import Limits, OwnError
-from replora.own_data.table import Table
+from replora.own_data.tables.columns import guess_columns
+from replora.own_data.tables.table import Table
 from replora.own_data.upload import read_upload
 
 LIMITS = Limits()
@@ -25,8 +26,22 @@ def read(data, name="mine.csv", limits=LIMITS):
 
 
 def examples(data, name="mine.csv", limits=LIMITS) -> Examples:
-    table = read(data, name, limits)
-    return choose_columns(table, *guess_columns(table), limits)
+    return chosen(read(data, name, limits), limits)
+
+
+def chosen(table: Table, limits: Limits = LIMITS) -> Examples:
+    """The examples of the columns that are guessed."""
+    text, label = columns(table)
+    return choose_columns(table, text, label, limits)
+
+
+def columns(table: Table) -> tuple[str, str]:
+    """The columns that are guessed without doubt."""
+    guess = guess_columns(table, LIMITS)
+    assert guess.text is not None, guess
+    assert guess.label is not None, guess
+    assert guess.question("x") == ""
+    return guess.text, guess.label
 
 
 def parquet_bytes(table: pa.Table) -> bytes:
@@ -45,24 +60,23 @@ def parquet_bytes(table: pa.Table) -> bytes:
         (b"text,label,text\none,a,b\n", "mine.csv names more than one column 'text'; names must differ."),
         (HEADER + GOOD + b"five\n", "mine.csv, line 6: 1 field, but the header has 2."),
         (HEADER + GOOD + b"five,b,c\n", "mine.csv, line 6: 3 fields, but the header has 2."),
-        (HEADER + b'"open,a\n' + GOOD,
-         "mine.csv, line 6: the quotes or fields cannot be read (unexpected end of data)."),
+        (HEADER + b'"open,a\n' + GOOD, "mine.csv, line 2: a quote opens here and never closes."),
         (HEADER + b'"a"b,c\n' + GOOD,
-         "mine.csv, line 2: the quotes or fields cannot be read (',' expected after '\"')."),
+         "mine.csv, line 2: a quote closes before the end of its field; inside a text write it twice."),
         (HEADER + b"caf\xe9,a\n" + GOOD, "mine.csv is not UTF-8: byte 14 (line 2) is 0xe9; save it as UTF-8."),
         (HEADER + b"o\x00ne,a\n" + GOOD, "mine.csv is no text file: byte 12 is zero; save it as UTF-8."),
         ("text,label\none,a\n".encode("utf-16"), "mine.csv is UTF-16, it begins with FF FE; save it as UTF-8."),
         (HEADER + b"one,a\ntwo,a\n", "mine.csv must have 2 to 100 classes, got 1, 'a'."),
-        (HEADER + b"".join(b"t,c%d\n" % each for each in range(4000)),
+        (HEADER + b"".join(b"t%d,c%d\n" % (each, each) for each in range(4000)),
          "mine.csv must have 2 to 100 classes, got 4,000."),
-        (HEADER + GOOD + b",a\n  ,b\n", "mine.csv: 2 rows have nothing in column 'text', the first is row 5."),
-        (HEADER + GOOD + b"five,\n", "mine.csv: 1 row has nothing in column 'label', the first is row 5."),
+        (HEADER + b",a\n  ,b\n", "mine.csv has no row with both 'text' and 'label'."),
         (HEADER + GOOD + b"x,\"c,\n<b>c</b>\"\n",
          "mine.csv: every class needs 2 examples, one to test on; 'c, <b>c</b>' has one only."),
         (HEADER + GOOD + b"x," + b"l" * 61 + b"\n", "mine.csv: a label must have at most 60 characters, got 61: 'lll"),
         (HEADER + b"t,a\n" * 5001, "mine.csv has 5,001 examples; at most 5,000 are taken."),
         (b"t,a\n" * (6 * 2**18), "mine.csv has 6.0 MB, more than the 5 MB that are taken."),
-        (HEADER + b"x" * 200_000 + b",a\n", "mine.csv, line 2: the quotes or fields cannot be read (field larger"),
+        (HEADER + b"x" * 200_000 + b",a\n", "mine.csv, line 2: a field has more than 131,072 characters."),
+        (HEADER + b'"' + b"x" * 200_000 + b'",a\n', "mine.csv, line 2: a field has more than 131,072 characters."),
         (b",".join(b"c%d" % each for each in range(101)) + b"\n",
          "mine.csv must have 2 to 100 columns, one of labels, got 101."),
     ],
@@ -76,15 +90,30 @@ def test_a_file_that_cannot_be_taken_is_one_sentence_and_leaves_nothing(data, se
 
 
 def test_ten_thousand_classes_are_a_sentence():
-    data = HEADER + b"".join(b"t,class %d\n" % each for each in range(10_000))
+    data = HEADER + b"".join(b"t%d,class %d\n" % (each, each) for each in range(10_000))
     with pytest.raises(OwnError, match=r"mine\.csv must have 2 to 100 classes, got 10,000\."):
         examples(data, limits=Limits(max_examples=10_000))
 
 
 def test_an_unknown_kind_of_file_is_a_sentence():
-    for name in ("model.pkl", "data.xlsx", "data", "../../etc/passwd"):
-        with pytest.raises(OwnError, match=r"must be a file of one of csv, tsv, parquet, zip\."):
+    for name in ("model.pkl", "data", "../../etc/passwd"):
+        with pytest.raises(OwnError, match=r"must be a file of one of csv, tsv, jsonl, parquet, zip\."):
             read_upload(b"x", name, LIMITS)
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("a.xlsx", "a.xlsx is an Excel workbook; save its sheet as CSV UTF-8."),
+        ("a.JSON", "a.JSON is JSON; bring JSON lines (.jsonl), an object a line, or CSV."),
+        ("a.png", "a.png is one picture; pack class folders of them as a zip."),
+        ("a.tar.gz", "a.tar.gz is packed by gzip; bring the file itself, or class folders as a zip."),
+    ],
+)
+def test_what_people_bring_instead_is_named_with_what_to_do(name, sentence):
+    with pytest.raises(OwnError) as found:
+        read_upload(b"x", name, LIMITS)
+    assert str(found.value) == sentence
 
 
 @pytest.mark.parametrize(
@@ -112,10 +141,11 @@ def test_quotes_over_lines_commas_and_html_are_kept_as_text():
 
 def test_columns_are_guessed_by_name_then_by_content():
     table = read(b"id,Sentence,extra,Label\n1,some words,k,a\n2,more words,k,b\n")
-    assert guess_columns(table) == ("Sentence", "Label")
+    assert columns(table) == ("Sentence", "Label")
     table = read(b"n,words,kind\n1,a long text here,x\n2,another long text,y\n3,yet another one,x\n")
-    assert guess_columns(table) == ("words", "kind")
-    table = read(b",words,kind\n0,a long text here,x\n1,another long text,y\n")
+    assert columns(table) == ("words", "kind")
+    table = read(b",words,kind\n0,a long text here,x\n1,another long text,y\n2,yet another one,x\n3,the last,y\n")
+    assert columns(table) == ("words", "kind")
     assert list(table.columns) == ["column 1", "words", "kind"]
 
 
@@ -151,20 +181,16 @@ def test_parquet_is_read_as_csv_would_be():
     assert found.columns["score"] == ["1", "0.5", "1", "0.5"]
     assert found.columns["kind"] == ["k", "l", "k", "l"]
     assert found.left_out == ("blob", "nested")
-    chosen = choose_columns(found, *guess_columns(found), LIMITS)
-    assert list(chosen.labels) == ["1", "0", "1", "0"]
-    assert chosen.notes == ("Columns that hold no text are left out: blob, nested.",)
+    taken = chosen(found)
+    assert list(taken.labels) == ["1", "0", "1", "0"]
+    assert taken.notes == ("Columns that hold no text are left out: blob, nested.",)
 
 
 @pytest.mark.parametrize(
     ("table", "sentence"),
     [
-        (pa.table({"text": ["x"] * 4, "label": ["a", None, "b", "b"]}),
-         "mine.parquet: 1 row has nothing in column 'label', the first is row 2."),
-        (pa.table({"text": ["x"] * 4, "label": [1.0, 2.0, float("nan"), None]}),
-         "mine.parquet: 2 rows have nothing in column 'label', the first is row 3."),
-        (pa.table({"text": ["x", None], "label": ["a", "b"]}),
-         "mine.parquet: 1 row has nothing in column 'text', the first is row 2."),
+        (pa.table({"text": ["x", None], "label": [None, "b"]}),
+         "mine.parquet has no row with both 'text' and 'label'."),
         (pa.table({"image": [b"x"], "label": [1]}),
          "mine.parquet must have a column of texts and one of labels; it has image: binary, label: int64."),
         (pa.table({"text": pa.array([], pa.string()), "label": pa.array([], pa.string())}),
@@ -190,12 +216,25 @@ def test_parquet_that_unpacks_to_too_much_is_refused_unread():
         read(sink.getvalue(), "mine.parquet")
 
 
-def test_a_long_text_that_a_small_file_repeats_is_held_once():
+def test_a_long_text_that_a_small_file_repeats_is_kept_once():
     text = "word " * 100_000
-    table = Table("small.parquet", {"text": [text] * 400, "label": ["a", "b"] * 200})
-    examples = choose_columns(table, "text", "label", Limits()).examples
-    assert len(examples) == 400
-    assert len({id(each) for each in examples}) == 1
+    table = Table("small.parquet", {"text": [text] * 400 + ["one", "two", "three"], "label": ["a"] * 401 + ["b", "b"]})
+    found = choose_columns(table, "text", "label", Limits())
+    assert len(found.examples) == 4
+    assert found.notes[0].startswith("399 texts are equal to one that is kept")
+
+
+def test_rows_without_text_or_label_are_left_out_with_a_count_and_their_place():
+    found = examples(HEADER + GOOD + b",a\n  ,b\nfive,\n")
+    assert list(found.examples) == ["one", "two", "three", "four"]
+    assert found.notes == (
+        "2 rows are left out, with nothing in column 'text': the first in line 6.",
+        "1 row is left out, with nothing in column 'label': the first in line 8.",
+    )
+    table = pa.table({"text": ["x", "y", "z", "w", "v"], "label": [1.0, 2.0, 1.0, 2.0, float("nan")]})
+    assert chosen(read(parquet_bytes(table), "mine.parquet")).notes == (
+        "1 row is left out, with nothing in column 'label': the first in row 5.",
+    )
 
 
 def test_damaged_parquet_is_one_sentence():

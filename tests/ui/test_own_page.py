@@ -17,12 +17,13 @@ from processes import wait_for
 from streamlit.testing.v1 import AppTest
 
 from replora.own_data.apart import TURNS
-from replora.own_data.examples import choose_columns, guess_columns
+from replora.own_data.examples import choose_columns
 from replora.own_data.keeper import Keeper
 from replora.own_data.limits import Limits
+from replora.own_data.samples import sample_pictures, sample_table
 from replora.own_data.split import SplitOptions, split_task
 from replora.own_data.store import is_kept, is_saved, keep_task, save_task
-from replora.own_data.table import Table
+from replora.own_data.tables.table import Table
 from replora.own_data.upload import read_upload
 from replora.ui.visitor.lasting import close_all
 from replora.ui.visitor.own_data import Holder
@@ -53,7 +54,7 @@ def own_name(title: str = "topics") -> str:
     """An own task, kept."""
     table = read_upload(CSV, "a.csv", Limits())
     assert isinstance(table, Table)
-    examples = choose_columns(table, *guess_columns(table), Limits())
+    examples = choose_columns(table, "text", "label", Limits())
     return keep_task(split_task(examples, SplitOptions(title=title)), Limits())
 
 
@@ -63,7 +64,7 @@ def zip_bytes() -> bytes:
         for place in range(10):
             for label, shade in (("dark", 40), ("light & <i>", 220)):
                 file = io.BytesIO()
-                Image.new("RGB", (16, 16), (shade, shade, shade)).save(file, "PNG")
+                Image.new("RGB", (16, 16 + place), (shade, shade, shade)).save(file, "PNG")
                 archive.writestr(f"{label}/{place}.png", file.getvalue())
     return sink.getvalue()
 
@@ -101,6 +102,43 @@ def test_a_table_is_previewed_and_nothing_is_kept_before_it_is_used(app: Callabl
     assert not data.exists()
 
 
+def download_buttons(test: AppTest) -> list[Any]:
+    return list(test.get("download_button"))
+
+
+def test_samples_are_files_that_the_page_takes(app: Callable[..., AppTest]) -> None:
+    assert {"Texts (CSV)", "Pictures (zip)"} == {button.proto.label for button in download_buttons(app())}
+    texts, pictures = upload(app(), "a.csv", sample_table()), upload(app(), "a.zip", sample_pictures())
+    assert not said(texts) + said(pictures)
+    assert "48 texts in 2 classes" in html(texts)
+    assert "24 pictures in 2 classes" in html(pictures)
+
+
+def test_in_doubt_the_page_asks_for_the_column(app: Callable[..., AppTest]) -> None:
+    rows = b"".join(
+        b"words of text %d,%s,%s\n" % (n, b"xy"[n % 2 : n % 2 + 1], b"uv"[n // 2 % 2 :][:1]) for n in range(12)
+    )
+    test = upload(app(), "a.csv", b"words,b,c\n" + rows)
+    assert not test.exception
+    assert [each.value for each in test.selectbox] == ["words", None]
+    assert "choose the column of the labels" in test.info[0].value
+    test.selectbox[1].select("c").run()
+    assert not said(test)
+    assert "12 texts in 2 classes" in html(test)
+
+
+def test_the_split_of_the_file_is_used_until_another_is_drawn(app: Callable[..., AppTest]) -> None:
+    rows = b"".join(
+        b"text %d,%s,%s\n" % (n, b"ab"[n % 2 : n % 2 + 1], b"test" if n < 6 else b"train") for n in range(20)
+    )
+    test = upload(app(), "a.csv", b"text,label,split\n" + rows)
+    assert "14 to train on, 6 to test on" in html(test)
+    assert test.number_input(key="own.split_seed").disabled
+    test.toggle(key="own.official_split").set_value(False).run()
+    assert not test.exception
+    assert "16 to train on, 4 to test on" in html(test)
+
+
 def test_use_makes_a_task_once_a_choice(app: Callable[..., AppTest], data: Path) -> None:
     test = press(upload(app(), "topics.csv", CSV), "Use it")
     assert not test.exception
@@ -119,7 +157,7 @@ def test_other_columns_can_be_chosen_and_wrong_ones_are_a_sentence(app: Callable
     assert said(test) == ["text_column and label_column must differ, got 'text' for both."]
     assert test.button(key="own.use").disabled
     test.selectbox[0].select("label").run()
-    assert "every class needs 2 examples" in said(test)[0]
+    assert "holds nothing to learn from" in said(test)[0]
     assert not test.exception
 
 

@@ -20,12 +20,12 @@ from replora.jobs.storage.history import History
 from replora.jobs.storage.history_rows import row_of
 from replora.jobs.storage.rows import HistoryFilter
 from replora.lens.questions import MergeQuestion
-from replora.own_data.examples import choose_columns, guess_columns
+from replora.own_data.examples import choose_columns
 from replora.own_data.limits import Limits
 from replora.own_data.private import PRIVATE
 from replora.own_data.split import SplitOptions, split_task
 from replora.own_data.store import keep_task
-from replora.own_data.table import Table
+from replora.own_data.tables.table import Table
 from replora.own_data.upload import read_upload
 from replora.result_card import spec_file
 from replora.studies.spec import DataStudy, study_to_dict
@@ -50,7 +50,7 @@ def own() -> str:
     """Own data of somebody, by name."""
     table = read_upload(CSV, "a.csv", Limits())
     assert isinstance(table, Table)
-    examples = choose_columns(table, *guess_columns(table), Limits())
+    examples = choose_columns(table, "text", "label", Limits())
     return keep_task(split_task(examples, SplitOptions(title="Patients")), Limits())
 
 

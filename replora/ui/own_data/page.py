@@ -11,8 +11,8 @@ from replora.options import SpecError
 from replora.options import options as config_options
 from replora.own_data.apart import Reading, keep_apart, read_apart
 from replora.own_data.limits import Limits, OwnError
+from replora.own_data.samples import sample_pictures, sample_table
 from replora.own_data.split import LONGEST_TITLE, SplitOptions, tested_places
-from replora.own_data.upload import SUFFIXES
 from replora.ui.forms.controls import control
 from replora.ui.own_data.kept import USED, own_list
 from replora.ui.own_data.preview import preview
@@ -48,20 +48,29 @@ def own_page() -> None:
     file = _upload(taken)
     if file is None:
         st.session_state.pop(READ, None)
+        _samples()
     else:
         _form(file, taken)
     own_list(taken)
 
 
 def _upload(taken: Limits) -> UploadedFile | None:
-    """The file in the uploader."""
+    """The file in the uploader, of any kind: what is not taken is told why, and what to do instead."""
     file: UploadedFile | None = st.file_uploader(
-        f"A table of texts or a zip of pictures, with labels: at most {count(taken.max_examples)} examples",
-        type=SUFFIXES,
+        "A table of texts and labels (CSV, TSV, JSON lines, Parquet) or a zip of pictures in class folders: at most "
+        f"{count(taken.max_examples)} examples and {taken.max_upload_mb} MB",
         key="own.file",
         max_upload_size=taken.max_upload_mb,
     )
     return file
+
+
+def _samples() -> None:
+    """Files that show what is taken."""
+    with st.container(horizontal=True, vertical_alignment="center", key="own.samples"):
+        st.caption("No file at hand? Samples to try, and to fill with your own:")
+        st.download_button("Texts (CSV)", sample_table(), "sample_texts.csv", "text/csv", key="own.sample.csv")
+        st.download_button("Pictures (zip)", sample_pictures(), "sample_pictures.zip", key="own.sample.zip")
 
 
 def _read(file: UploadedFile, taken: Limits, columns: tuple[str, str] | None = None) -> Read:
@@ -85,41 +94,59 @@ def _form(file: UploadedFile, taken: Limits) -> None:
     left, right = st.columns([1, 2.2], gap="large")
     with left, st.container(key="own.form"):
         columns = _columns(read) if read.found.columns else None
+        if read.found.columns and columns is None:
+            st.info(plain(read.found.question or "Choose the column of texts and that of labels."))
+            return
         read = _read(file, taken, columns)
         outline, problem = read.found.outline, read.found.problem
         options, wrong = _split_options(read)
         problem = problem or wrong
+        ready = None if problem or outline is None else options
         if problem:
             st.error(plain(problem))
-        ready = None if problem or outline is None else options
         _use(file, columns, ready, taken)
     with right:
         if outline is not None and ready is not None:
-            preview(outline, tested_places(outline.labels, len(outline.classes), ready))
+            preview(outline, tested_places(outline.labels, len(outline.classes), ready, outline.tested))
 
 
-def _columns(read: Read) -> tuple[str, str]:
-    """The columns of texts and labels, guessed at first."""
+def _columns(read: Read) -> tuple[str, str] | None:
+    """The columns of texts and labels, guessed at first; None as long as one of them is not chosen."""
     names = list(read.found.columns)
-    guessed = read.found.chosen or (names[0], names[-1])
+    guessed = read.found.chosen or (None, None)
     text, label = (
-        st.selectbox(title, names, names.index(guess), key=f"own.{title}.{read.file}", persist_state="session") or guess
+        st.selectbox(
+            title,
+            names,
+            None if guess is None else names.index(guess),
+            key=f"own.{title}.{read.file}",
+            placeholder="Choose a column",
+            persist_state="session",
+        )
+        or guess
         for title, guess in zip(("Text column", "Label column"), guessed, strict=True)
     )
-    return text, label
+    return None if text is None or label is None else (text, label)
 
 
 def _split_options(read: Read) -> tuple[SplitOptions | None, str]:
+    has_one = read.found.outline is not None and bool(read.found.outline.tested)
+    official = has_one and control(SplitOptions, "official_split", key="own.official_split", opened=True)
     share = control(
-        SplitOptions, "test_share", key="own.test_share", opened=0.2, show=lambda value: f"{100 * value:.0f} %"
+        SplitOptions,
+        "test_share",
+        key="own.test_share",
+        opened=0.2,
+        show=lambda value: f"{100 * value:.0f} %",
+        disabled=official,
     )
-    seed = control(SplitOptions, "split_seed", key="own.split_seed", opened=0)
+    seed = control(SplitOptions, "split_seed", key="own.split_seed", opened=0, disabled=official)
     facts = config_options(SplitOptions)["title"]
     title = st.text_input(
         facts.label, read.name[:LONGEST_TITLE], LONGEST_TITLE, key=f"own.title.{read.file}", help=facts.help
     )
     try:
-        return SplitOptions(title=title or "", test_share=share, split_seed=seed), ""
+        return SplitOptions(title=title or "", test_share=share, split_seed=seed, official_split=official), ""
     except SpecError as error:
         return None, str(error)
 

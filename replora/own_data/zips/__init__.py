@@ -1,0 +1,1 @@
+"""Zips of pictures: what may be in one, and which folder names a class."""
