@@ -21,10 +21,16 @@ def counted(number: int, noun: str) -> str:
     return f"{count(number)} {noun}" + ("s" if number != 1 else "")
 
 
+def fixed(value: float, decimals: int = 1) -> str:
+    """'4.2' or, with a true minus, '-4.2'; no sign before zero."""
+    text = f"{value:.{decimals}f}"
+    return text.replace("-", MINUS) if text.strip("-0.") else text.lstrip("-")
+
+
 def signed(value: float, decimals: int = 1) -> str:
-    """'+4.2' or, with a true minus, '-4.2'; no sign before zero."""
-    text = f"{value:+.{decimals}f}"
-    return text.replace("-", MINUS) if text.strip("+-0.") else text[1:]
+    """As `fixed`, with a plus before what is above zero."""
+    text = fixed(value, decimals)
+    return f"+{text}" if text[0] != MINUS and text.strip("0.") else text
 
 
 def power_of_ten(power: int) -> str:

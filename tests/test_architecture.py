@@ -37,7 +37,7 @@ ROOMS: dict[str, str] = {
     "hub": "catalog event_lines options settings",
     "own_data": "catalog csv_text options pictures settings tasks",
     "simulation": "event_lines options theory",
-    "statistics": "methods",
+    "statistics": "methods wording",
     "summary": "config events methods statistics",
     "memory": "catalog config options settings tasks",
     "backbones": "adapters catalog hub options",

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from replora.methods import METHOD_TITLES, OURS, REFERENCE
 from replora.statistics.intervals import COARSE, Interval, geometric_interval, t_interval
+from replora.wording import fixed, signed
 
 SEEDS_FOR_A_VERDICT = 3
 MOST_DECIMALS = 6
@@ -100,8 +101,7 @@ def seeds_in_words(count: int) -> str:
 
 def points(share: float, decimals: int = 1) -> str:
     """Points with so many decimals; no minus before zero."""
-    text = f"{100 * share:.{decimals}f}"
-    return (text if text.strip("-0.") else text.lstrip("-")).replace("-", "\u2212")
+    return fixed(100 * share, decimals)
 
 
 def in_points(found: Interval | None) -> str:
@@ -112,8 +112,7 @@ def in_points(found: Interval | None) -> str:
     if found.half_width is not None:
         decimals = _decimals(abs(100 * found.mean), 100 * found.half_width, least=1)
         half = f" \u00b1 {100 * found.half_width:.{decimals}f}"
-    sign = "+" if found.mean > 0 else ""
-    return f"{sign}{points(found.mean, decimals)}{half} points"
+    return f"{signed(100 * found.mean, decimals)}{half} points"
 
 
 def _decimals(value: float, limit: float, least: int) -> int:

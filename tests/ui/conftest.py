@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 import streamlit as st
 from fake_engine import FakeEngine
+from streamlit.components.v2 import manifest_scanner
 from synthetic_runs import synthetic_race, write_recording
 
 from replora.config import RaceOptions
@@ -15,6 +17,14 @@ from replora.events import to_line
 from replora.ui.live import engine as ui_engine
 from replora.ui.live import recordings as recorded
 from replora.ui.visitor.lasting import close_all
+
+
+@pytest.fixture(scope="session", autouse=True)
+def components_looked_for_once() -> Iterator[None]:
+    """Each new `AppTest` looks through all installed packages for components, two thirds of what a page takes here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(manifest_scanner, "scan_component_manifests", cache(manifest_scanner.scan_component_manifests))
+        yield
 
 
 @pytest.fixture

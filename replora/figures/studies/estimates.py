@@ -8,7 +8,7 @@ from math import ceil, floor
 
 from replora.figures.plot import Axis, Plot
 from replora.figures.style import INK_SERIES, NEUTRAL_SERIES, title_of
-from replora.wording import MINUS, signed
+from replora.wording import MINUS, fixed, signed
 
 FRACTION_AXIS = Axis("share of the training data", log=True, percent=True, grid=False)
 ACCURACY_AXIS = Axis(positive=True)
@@ -180,12 +180,14 @@ def tip(method: str, each: Estimate, decimals: int, unit: str = "") -> str:
     """What hovering tells of an estimate."""
     if each.mean is None:
         return ""
-    value = signed(each.mean) if unit else f"{each.mean:.{decimals}f}"
-    ends = "" if each.low is None or each.high is None else f" [{each.low:.{decimals}f}, {each.high:.{decimals}f}]"
+    value = signed(each.mean) if unit else fixed(each.mean, decimals)
+    ends = (
+        "" if each.low is None or each.high is None else f" [{fixed(each.low, decimals)}, {fixed(each.high, decimals)}]"
+    )
     name = f"{title_of(method)}: " if method else ""
     lost = f", {each.diverged} diverged" if each.diverged else ""
     seeds = "one seed" if each.n == 1 else f"{each.n} seeds"
-    return f"{name}{value}{ends.replace('-', MINUS)}{' ' + unit if unit else ''}, {seeds}{lost}"
+    return f"{name}{value}{ends}{' ' + unit if unit else ''}, {seeds}{lost}"
 
 
 def difference_title(pair: tuple[str, str] | None) -> str:

@@ -16,11 +16,13 @@ from replora.jobs.engine import Engine, NoAnswer, UnknownJob
 from replora.lens.questions import Question
 from replora.options import SpecError, UserError
 from replora.own_data.private import PRIVATE
+from replora.ui.parts.once import Once
 from replora.ui.parts.settings import kept_task_title
 from replora.ui.parts.text import plain
 from replora.ui.race.session import RaceSession
 from replora.ui.visitor.own_data import present
 
+READ = Once[tuple[Event, ...]](16)  # recordings by path
 RECORDED = "recorded:"
 RACE_SESSION = "race.session"  # of the Race page
 LINKED = "lens.linked"  # what the link said when it was last looked at
@@ -142,9 +144,8 @@ def _folder(task: str) -> Path:
     return ASSETS / "recorded" / f"lens_{task}"
 
 
-@st.cache_resource(show_spinner=False, max_entries=16)
 def _read(path: Path) -> tuple[Event, ...]:
-    return tuple(read_events(path))
+    return READ(path, lambda: tuple(read_events(path)))
 
 
 def _spec(events: tuple[Event, ...]) -> Race:

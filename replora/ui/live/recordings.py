@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-import streamlit as st
-
 from replora.catalog import ASSETS
 from replora.events import Event, EventError, Started, read_events
 from replora.simulation.events import MonteCarloStarted, TheoryEvent, read_theory_events
 from replora.studies.events import StudyEvent, StudyStarted
 from replora.studies.lines import read_study_events
+from replora.ui.parts.once import Once
 
 FOLDER = ASSETS / "recorded"
+READ, MADE = Once[Any](48), Once[Any](128)  # by path and time of the file, so that a new one is read anew
 
 EventOf = TypeVar("EventOf")
 
@@ -38,7 +38,13 @@ class Recordings(Generic[EventOf]):
         path = _path(name)
         if not path.is_file():
             raise EventError(self.missing)
-        events: tuple[EventOf, ...] = _read(path, path.stat().st_mtime_ns, self)
+        events: tuple[EventOf, ...] = READ((path, path.stat().st_mtime_ns, self.noun), lambda: self._read(path))
+        return events
+
+    def _read(self, path: Path) -> tuple[EventOf, ...]:
+        events = tuple(self.read(path))
+        if not any(isinstance(event, self.start) for event in events):
+            raise EventError(f"{path.name} holds no start of {self.noun}.")
         return events
 
 
@@ -54,22 +60,8 @@ RATES = Recordings[TheoryEvent](
 def made_once(name: str, key: str, make: Callable[[], Any]) -> Any:
     """What `make` makes of a recording, kept under `key` until its file changes."""
     path = _path(name)
-    return _made(path, path.stat().st_mtime_ns, key, make)
+    return MADE((path, path.stat().st_mtime_ns, key), make)
 
 
 def _path(name: str) -> Path:
     return FOLDER / f"{name}.jsonl.gz"
-
-
-@st.cache_resource(show_spinner=False, max_entries=48)
-def _read(path: Path, changed: int, _kind: Recordings[Any]) -> tuple[Any, ...]:
-    """The events of a file; `changed` makes a new file a new entry."""
-    events = tuple(_kind.read(path))
-    if not any(isinstance(event, _kind.start) for event in events):
-        raise EventError(f"{path.name} holds no start of {_kind.noun}.")
-    return events
-
-
-@st.cache_resource(show_spinner=False, max_entries=128)
-def _made(path: Path, changed: int, key: str, _make: Callable[[], Any]) -> Any:
-    return _make()

@@ -19,6 +19,7 @@ from replora.ui.parts.address import write_query
 from replora.ui.parts.cards import card, row_of
 from replora.ui.parts.figure import show_figure
 from replora.ui.parts.numbers import plot_numbers
+from replora.ui.parts.once import Once
 from replora.ui.parts.text import plain
 from replora.ui.shell.style import STYLE
 from replora.wording import count, scientific
@@ -26,6 +27,7 @@ from replora.wording import count, scientific
 PAGE = "identifiability"
 DELTA = f"{PAGE}.delta"  # kept apart from the widget, so that it outlives a visit to another page
 STEP = 0.01
+CURVES = Once[SplitCurves](64)
 HEADER = (
     "<header class='page'><h1>Identifiability</h1>"
     "<p>Split one expert in two. Does the function notice? An exact answer, in our stylised model.</p></header>"
@@ -78,9 +80,12 @@ def _moving(still: Split) -> None:
     plot_numbers(figures, PAGE)
 
 
-@st.cache_resource(show_spinner=False, max_entries=64)
 def curves_of(tied: Tied, direction: tuple[float, float], noise: float) -> SplitCurves:
     """The curves that stand still while the slider moves."""
+    return CURVES((tied, direction, noise), lambda: _curves(tied, direction, noise))
+
+
+def _curves(tied: Tied, direction: tuple[float, float], noise: float) -> SplitCurves:
     shape = landscape(tied, direction)
     eigenvalues = {
         side: tuple(tuple(value / noise**2 for value in row) for row in rows)

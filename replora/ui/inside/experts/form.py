@@ -21,11 +21,13 @@ from replora.ui.components.draw_pad import draw_pad
 from replora.ui.inside.experts.view import RunTitle
 from replora.ui.inside.race_picker import PickedRace, pick_race
 from replora.ui.live.engine import WatchedEngine
+from replora.ui.parts.once import Once
 from replora.ui.visitor.own_data import limits, room_of
 
 PAGE = "experts"
 TEST, DRAW, UPLOAD, TYPE = "Test example", "Draw", "Upload", "Write"
 READ = f"{PAGE}.read"  # the picture at hand, by its file
+EMBEDDED = Once[Task](8)  # tasks by name
 FROZEN_TITLE = "Model as it was"
 ASK = {DRAW: "Draw a digit: white chalk on black.", UPLOAD: "Choose a picture.", TYPE: "Write a sentence."}
 
@@ -183,9 +185,4 @@ def _as_picture(png: bytes) -> Example:
 
 def known_task(name: str) -> Task:
     """A task's examples; `TaskError` where it cannot be read. Own data are read anew: deleted ones must not stay."""
-    return _embedded(name) if name in TASKS else load_task(name)
-
-
-@st.cache_resource(show_spinner=False, max_entries=8)
-def _embedded(name: str) -> Task:
-    return load_task(name)
+    return EMBEDDED(name, lambda: load_task(name)) if name in TASKS else load_task(name)

@@ -16,7 +16,7 @@ from replora.lens.answers import InsideAnswer, Tensor2d, Update
 from replora.lens.arrays import Array
 from replora.methods import OURS, PROJECTIONS, REFERENCE
 from replora.ui.parts.cards import BLANK, card
-from replora.wording import MINUS, signed
+from replora.wording import MINUS, fixed, signed
 
 TIMES = "\u00d7"
 NO_BREAK = "\u00a0"
@@ -252,6 +252,4 @@ def _ranks(update: Update) -> str:
 
 def _cosine(update: Update) -> str:
     """A blank where there are not two updates to compare."""
-    if update.cosine is None:
-        return BLANK
-    return f"{update.cosine + 0.0:.2f}".replace("-0.00", "0.00").replace("-", MINUS)
+    return BLANK if update.cosine is None else fixed(update.cosine, 2)
