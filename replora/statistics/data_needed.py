@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
 from replora.methods import METHOD_TITLES, OURS, REFERENCE
 from replora.statistics.intervals import COARSE, LEVEL, Interval, t_interval
+from replora.statistics.student import critical
 from replora.statistics.verdict import SEEDS_FOR_A_VERDICT, points, seeds_in_words
 
 Array = npt.NDArray[np.float64]
@@ -173,7 +173,7 @@ def _not_rejected(grid: Array, differences: Array, level: float) -> tuple[float,
     seeds = len(differences)
     if seeds < 2 or bool((np.ptp(differences, axis=0) < COARSE).all()):
         return None
-    square = float(stats.t.ppf((1 + level) / 2, seeds - 1)) ** 2 / seeds
+    square = critical(level, seeds - 1) ** 2 / seeds
     kept: list[float] = []
     for place in range(len(grid) - 1):
         start, change = differences[:, place], differences[:, place + 1] - differences[:, place]

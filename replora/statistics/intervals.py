@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+
+from replora.statistics.student import ends, two_sided
 
 LEVEL = 0.95
 COARSE = 1e-9  # a spread below this is rounding
@@ -48,8 +49,7 @@ def t_interval(values: Sequence[float], level: float = LEVEL) -> Interval | None
         return Interval(mean, None, None, 1)
     if _all_equal(numbers):
         return Interval(mean, mean, mean, count)
-    low, high = stats.t.interval(level, count - 1, loc=mean, scale=stats.sem(numbers))
-    return Interval(mean, float(low), float(high), count)
+    return Interval(mean, *ends(mean, _error(numbers), count - 1, level), count)
 
 
 def p_value(values: Sequence[float]) -> float | None:
@@ -62,7 +62,7 @@ def p_value(values: Sequence[float]) -> float | None:
         return None
     if _all_equal(numbers):
         return 1.0
-    return float(stats.ttest_1samp(numbers, 0).pvalue)
+    return two_sided(float(numbers.mean()) / _error(numbers), len(numbers) - 1)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -122,8 +122,7 @@ def crossed_interval(ours: npt.ArrayLike, theirs: npt.ArrayLike, level: float = 
     parts = ((of_seeds, seeds - 1), (of_examples, examples - 1), (of_rest, (seeds - 1) * (examples - 1)))
     freedom = total**2 / sum(part**2 / count for part, count in parts)
     error = math.sqrt(total / (seeds * examples))
-    low, high = stats.t.interval(level, max(freedom, 1.0), loc=mean, scale=error)
-    return Interval(mean, float(low), float(high), seeds)
+    return Interval(mean, *ends(mean, error, max(freedom, 1.0), level), seeds)
 
 
 def paired(ours: Mapping[int, float], theirs: Mapping[int, float]) -> dict[int, float]:
@@ -133,3 +132,8 @@ def paired(ours: Mapping[int, float], theirs: Mapping[int, float]) -> dict[int, 
 
 def _all_equal(numbers: npt.NDArray[np.float64]) -> bool:
     return bool(np.ptp(numbers) < COARSE)
+
+
+def _error(numbers: npt.NDArray[np.float64]) -> float:
+    """The standard error of their mean."""
+    return float(numbers.std(ddof=1)) / math.sqrt(len(numbers))

@@ -79,9 +79,9 @@ def _log_variance(errors: Array) -> float:
 
 
 def _critical(freedom: float) -> float:
-    from scipy import stats  # takes longer to import than all of the theory
+    from scipy import special  # takes longer to import than all of the theory
 
-    return float(stats.t.ppf((1 + LEVEL) / 2, freedom))
+    return float(special.stdtrit(freedom, (1 + LEVEL) / 2))
 
 
 def n_mse_over_sigma2(estimates: Sequence[Estimates], noise: float) -> float:

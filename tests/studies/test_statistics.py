@@ -14,6 +14,7 @@ from benchmarks import coverage
 from replora.statistics.data_needed import data_needed, percent
 from replora.statistics.good_region import good_region
 from replora.statistics.intervals import Interval, by_luck, crossed_interval, holm, p_value, paired, t_interval
+from replora.statistics.student import critical, ends, two_sided
 from replora.statistics.verdict import lost_sentence, ratio_ends, ratio_verdict, verdict
 from replora.studies.answers import pack_answers, unpack_answers
 
@@ -101,6 +102,15 @@ def test_holm_holds_the_share_of_families_that_err_and_is_by_hand():
     families = stats.ttest_1samp(draws, 0, axis=2).pvalue.tolist()  # which `p_value` gives one by one
     assert np.mean([min(family) < 0.05 for family in families]) > 0.18
     assert np.mean([min(holm(family)) < 0.05 for family in families]) <= 0.06
+
+
+@pytest.mark.parametrize("freedom", [1, 2.7, 4, 30.5, 1e6])
+def test_students_distribution_is_that_of_scipys_statistics(freedom: float) -> None:
+    for level in (0.5, 0.95, 0.999):
+        assert ends(0.3, 0.2, freedom, level) == pytest.approx(stats.t.interval(level, freedom, 0.3, 0.2), rel=1e-12)
+        assert critical(level, freedom) == pytest.approx(stats.t.ppf((1 + level) / 2, freedom), rel=1e-12)
+    for t in (0.0, 0.4, -3.0, 25.0):
+        assert two_sided(t, freedom) == pytest.approx(2 * stats.t.sf(abs(t), freedom), rel=1e-12)
 
 
 def test_p_value_is_that_of_the_t_test_and_agrees_with_the_interval():
