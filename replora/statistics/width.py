@@ -8,9 +8,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from scipy import stats
-
 from replora.statistics.intervals import LEVEL, Interval
+from replora.statistics.student import critical
 
 NARROW = 0.02  # half an interval of a difference of accuracy
 NARROW_RATIO = 1.25  # an interval of a ratio from its middle to either end
@@ -40,8 +39,8 @@ class Width:
         """How many seeds with as much spread would be narrow enough; None where `MOST_SEEDS` would not be."""
         if self.half is None:
             return None
-        spread = self.half * math.sqrt(self.seeds) / _quantile(self.seeds)
-        enough = (n for n in range(self.seeds, MOST_SEEDS + 1) if _quantile(n) * spread / math.sqrt(n) <= 1)
+        spread = self.half * math.sqrt(self.seeds) / critical(LEVEL, self.seeds - 1)
+        enough = (n for n in range(self.seeds, MOST_SEEDS + 1) if critical(LEVEL, n - 1) * spread / math.sqrt(n) <= 1)
         return next(enough, None)
 
 
@@ -57,7 +56,3 @@ def width_of_ratio(interval: Interval | None, place: str, text: str) -> Width:
         return Width(place, text, None, False, interval.n if interval else 0)
     half = math.log(interval.high / interval.low) / 2 / math.log(NARROW_RATIO)
     return Width(place, text, half, not interval.low <= 1 <= interval.high, interval.n)
-
-
-def _quantile(seeds: int) -> float:
-    return float(stats.t.ppf((1 + LEVEL) / 2, seeds - 1))

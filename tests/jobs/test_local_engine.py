@@ -83,7 +83,7 @@ def test_is_an_engine(engine: LocalEngine) -> None:
 def test_web_process_stays_without_torch() -> None:
     code = (
         "import sys, replora.jobs.local, replora.jobs.host; "
-        "print([m for m in ('torch', 'timm', 'transformers', 'streamlit') if m in sys.modules])"
+        "print([m for m in ('torch', 'timm', 'transformers', 'streamlit', 'scipy.stats') if m in sys.modules])"
     )
     run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"
