@@ -4,6 +4,7 @@ Each visitor opens the Race page, presses Play on a race of texts within the fir
 has ended. The races differ in their number of steps, one apart, so that each visitor knows its own on sight.
 What is counted: how many finish, how many are refused, what was shown of others' races, when the last one ended; of
 each redraw the seconds from the request to the end and the bytes on the wire; memory of all processes.
+`--room` is a class in a room instead, see benchmarks/room.py.
 Stops by itself after `--seconds`. What processes share counts once in a sum of PSS, each time in one of RSS.
 """
 
@@ -27,6 +28,7 @@ import click
 import psutil
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
+from benchmarks.room import measure
 from benchmarks.streamlit_client import ScriptRun, Visitor, server, visit
 
 PLAY, SPREAD = "race.play", 10.0  # the button, and the seconds within which all press it
@@ -174,13 +176,23 @@ def report(pupils: Sequence[Pupil], memory: Memory) -> dict[str, Any]:
 @click.option("--steps", default=100, show_default=True, type=click.IntRange(31), help="Optimizer steps of a race.")
 @click.option("--task", default="wordnet_topics", show_default=True, help="What they race on.")
 @click.option("--seconds", default=420, show_default=True, type=click.IntRange(10, 900), help="Stop after so many.")
+@click.option("--room", is_flag=True, help="In a room of the Classroom page, see benchmarks/room.py.")
+@click.option("--kill", is_flag=True, help="Kill the web process in the middle, in a room.")
 @click.option("--json", "as_json", is_flag=True, help="Print one object as the last line.")
-def main(users: int, steps: int, task: str, seconds: int, as_json: bool) -> None:
+def main(users: int, steps: int, task: str, seconds: int, room: bool, kill: bool, as_json: bool) -> None:
     """Let a class race on a server of its own, and measure what it takes."""
+    if room:
+        with tempfile.TemporaryDirectory() as folder:
+            tell(measure(Path(folder), users, steps, task, seconds, kill), as_json)
+        return
     pupils = [Pupil(steps + place - users // 2) for place in range(users)]
     with tempfile.TemporaryDirectory() as folder, server(Path(folder)) as (port, process):
         memory = asyncio.run(hold_class(port, psutil.Process(process.pid), task, pupils, seconds))
-    found = report(pupils, memory)
+    tell(report(pupils, memory), as_json)
+
+
+def tell(found: dict[str, Any], as_json: bool) -> None:
+    """The figures, a line each or as one object."""
     click.echo(json.dumps(found) if as_json else "\n".join(f"{name}: {value}" for name, value in found.items()))
 
 

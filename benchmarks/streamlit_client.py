@@ -41,12 +41,16 @@ LATE_RUNS = 10  # how much longer they are kept: the answer to an earlier reques
 
 @contextmanager
 def server(
-    data: Path, environment: Mapping[str, str] | None = None, script: Path = ROOT / "app.py"
+    data: Path, environment: Mapping[str, str] | None = None, script: Path = ROOT / "app.py", port: int = 0
 ) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
-    """The port and the process of a fresh server of the app, what it keeps under `data`, its log among it."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    """The port and the process of a fresh server of the app, what it keeps under `data`, its log among it.
+
+    port: 0 takes one that is free.
+    """
+    if not port:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
     command = [sys.executable, "-m", "streamlit", "run", str(script), "--server.port", str(port)]
     command += ["--server.headless", "true", "--server.address", "127.0.0.1"]
     data.mkdir(parents=True, exist_ok=True)

@@ -85,6 +85,16 @@ def test_a_room_is_opened_in_one_press_and_its_code_is_in_the_address(desk: AppT
     assert "0 seats" in html(desk)
 
 
+def test_a_link_says_what_a_room_trains_at_first() -> None:
+    test = press(visit(TEACHER, rank="8", steps="4", task="emoji"), "classroom.open")
+    assert query(test) == {"room": taught(test).code}
+    race = taught(test).setup.race
+    assert (race.rank, race.steps, race.task) == (8, 4, "emoji")
+    wrong = visit(TEACHER, rank="0", backbone="minilm_l3")
+    assert any("rank must be" in each for each in said(wrong))
+    assert wrong.button(key="classroom.open").disabled
+
+
 @pytest.mark.parametrize("code", ["BCDFGH", "nonsense", "<b>x</b>"])
 def test_a_code_that_opens_nothing_is_a_sentence_and_leaves_the_address(code: str) -> None:
     test = visit(PUPILS[0], room=code)

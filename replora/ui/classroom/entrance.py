@@ -8,7 +8,7 @@ from functools import partial
 import streamlit as st
 
 from replora.classroom.room import RoomError
-from replora.classroom.setup import Setup, first_race
+from replora.classroom.setup import STEPS, Setup
 from replora.config import RaceOptions
 from replora.options import SpecError
 from replora.ui.classroom.address import ROOM
@@ -16,6 +16,8 @@ from replora.ui.classroom.pulse import PAGE
 from replora.ui.classroom.server import me, rooms
 from replora.ui.classroom.words import settings_told
 from replora.ui.forms.controls import control
+from replora.ui.forms.links import servable
+from replora.ui.forms.spec_form import open_spec
 from replora.ui.parts.settings import value_text
 from replora.ui.parts.text import plain
 
@@ -41,19 +43,31 @@ def entrance() -> None:
             "Open a room: everybody joins by its code, each seat trains a race of its own, and what all found together "
             "is drawn while they press Play. It closes by itself."
         )
-        task = control(
-            RaceOptions, "task", key=f"{PAGE}.task", opened=first_race().task, show=partial(value_text, "task")
-        )
-        setup = Setup(race=dataclasses.replace(first_race(), task=task))
-        st.caption(f"{settings_told(setup)}. All of it can be changed in the room, for all at once.")
+        linked = {"steps": str(STEPS), **st.query_params.to_dict()}
+        opened, problems = open_spec(RaceOptions, linked, PAGE, check=servable)
+        for problem in problems:
+            st.warning(plain(problem))
+        task = control(RaceOptions, "task", key=f"{PAGE}.task", opened=opened.task, show=partial(value_text, "task"))
+        setup, problem = _setup(dataclasses.replace(opened, task=task))
+        told = f"{settings_told(setup)}. All of it can be changed in the room, for all at once." if setup else problem
+        st.caption(plain(told))
         st.button(
             "Open a room",
             type="primary",
             icon=":material/co_present:",
             key=f"{PAGE}.open",
+            disabled=setup is None,
             on_click=_open,
             args=(setup,),
         )
+
+
+def _setup(race: RaceOptions) -> tuple[Setup | None, str]:
+    """What a room trains at first, or why it cannot."""
+    try:
+        return Setup(race=race), ""
+    except SpecError as error:
+        return None, str(error)
 
 
 def _enter(code: str) -> None:
@@ -73,4 +87,4 @@ def _open(setup: Setup) -> None:
         st.session_state[WRONG] = str(error)
         return
     st.session_state[KEY] = (room.id, key)
-    st.query_params[ROOM] = room.code
+    st.query_params.from_dict({ROOM: room.code})
