@@ -13,7 +13,7 @@ import asyncio
 import hashlib
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -23,7 +23,7 @@ import psutil
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.exceptions import ConnectionClosed
 
-from benchmarks.streamlit_client import ScriptRun, server, visit
+from benchmarks.streamlit_client import ROOT, ScriptRun, server, visit
 from replora.classroom.desk import Desk
 from replora.classroom.room import Room
 from replora.classroom.rooms import Rooms
@@ -37,6 +37,7 @@ SIT = f"{PAGE}.sit"
 AGAIN_SECONDS = 0.5  # after which a browser that has lost its connection asks again
 WIDTH = 16  # what is pushed
 NOTICED = f"MLP width {WIDTH}"
+CROWD_SECONDS = 0.1  # a seat, until the crowd at the door is gone
 KILL_AFTER = 0.3  # share of the results
 
 
@@ -83,13 +84,18 @@ async def attend(port: list[int], code: str, learner: Learner) -> None:
 
 @dataclass
 class Class:
-    """A room on a server, and all who are in it. process: the web process, the first or the one begun anew."""
+    """A room on a server of its own, and all who are in it.
+
+    seconds: how long each thing that is waited for may take. kill: whether the web process is, in the middle.
+    """
 
     folder: Path
     users: int
     setup: Setup
     seconds: float
     kill: bool
+    script: Path = ROOT / "app.py"
+    environment: Mapping[str, str] = field(default_factory=dict)
     teacher: Submitter = field(default_factory=lambda: Submitter(hashlib.sha256(new_secret().encode()).hexdigest()))
 
     async def hold(self) -> dict[str, Any]:
@@ -97,14 +103,14 @@ class Class:
         learners = [Learner() for _ in range(self.users)]
         rooms = Rooms(self.folder)
         with ExitStack() as stack:
-            number, process = stack.enter_context(server(self.folder, self._environment()))
+            number, process = stack.enter_context(server(self.folder, self._environment(), self.script))
             port = [number]
             room, _ = rooms.open(self.setup, self.teacher)
             desk = Desk(rooms, room.id, self.teacher)
             async with asyncio.TaskGroup() as group:
                 attending = [group.create_task(attend(port, room.code, each)) for each in learners]
                 await self._until(lambda: all(each.seated for each in learners))
-                await asyncio.sleep(3.0)  # the crowd of the door is gone
+                await asyncio.sleep(CROWD_SECONDS * self.users)
                 pushed = time.perf_counter()
                 desk.push(replace(self.setup, race=replace(self.setup.race, mlp_width=WIDTH)))
                 await self._until(lambda: all(each.pushed for each in learners))
@@ -116,20 +122,23 @@ class Class:
                     process.kill()
                     await asyncio.to_thread(process.wait)
                     number, process = await asyncio.to_thread(
-                        lambda: stack.enter_context(server(self.folder, self._environment(), port=port[0]))
+                        lambda: stack.enter_context(server(self.folder, self._environment(), self.script, port[0]))
                     )
                     back = time.perf_counter() - killed
                 memory = psutil.Process(process.pid).memory_info().rss
                 await self._until(lambda: self._pooled(rooms, room) == self.users)
                 pooled_seconds = time.perf_counter() - begun
                 pooled = self._pooled(rooms, room)
+                if pooled == self.users:
+                    await self._until(lambda: all(each.finished for each in learners))
                 for task in attending:
                     task.cancel()
         rooms.close()
         return self._report(learners, pushed, begun, pooled, pooled_seconds, back, memory)
 
     def _environment(self) -> dict[str, str]:
-        return {"REPLORA_MAX_WAITING_ADDRESS": str(self.users), "REPLORA_MAX_WAITING": str(max(60, self.users))}
+        places = {"REPLORA_MAX_WAITING_ADDRESS": str(self.users), "REPLORA_MAX_WAITING": str(max(60, self.users))}
+        return {**self.environment, **places}
 
     async def _until(self, done: Any) -> None:
         end = time.perf_counter() + self.seconds

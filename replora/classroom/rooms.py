@@ -27,6 +27,7 @@ from replora.classroom.rows import (
     get_room,
     has_desk,
     note_turn,
+    read_setup,
     seated,
     seats_of,
     sitting,
@@ -148,7 +149,7 @@ class Rooms:
         """The rounds that are kept, the first one first, with what was set in each."""
         with self.file.reading() as database:
             rows = database.execute("SELECT number, setup FROM rounds WHERE room = ? ORDER BY number", (room.id,))
-            return [(number, Setup.from_dict(json.loads(setup))) for number, setup in rows]
+            return [(number, read_setup(setup)) for number, setup in rows]
 
     def left_over(self, room: Room) -> Sequence[tuple[int, Seat]]:
         """Seats whose races of earlier rounds were not finished when their round ended, with that round."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from replora.classroom.room import Expectation, Phase, Room, RoomError, Seat
@@ -32,12 +33,17 @@ def find_room(database: sqlite3.Connection, column: str, value: str, now: float)
     if found is None:
         return None
     name, code, phase, round_, setup, opened, ends, version, news = found
+    stands = Phase.CLOSED if now >= ends else Phase(phase)
+    return Room(name, code, stands, round_, read_setup(setup), opened, ends, version, news)
+
+
+@lru_cache(64)
+def read_setup(text: str) -> Setup:
+    """The settings of a row, read once, since a class asks for the same ones all the time; `RoomError`."""
     try:
-        read = Setup.from_dict(json.loads(setup))
+        return Setup.from_dict(json.loads(text))
     except (SpecError, ValueError) as error:
         raise RoomError(f"The settings of this room cannot be read: {error}") from error
-    stands = Phase.CLOSED if now >= ends else Phase(phase)
-    return Room(name, code, stands, round_, read, opened, ends, version, news)
 
 
 def get_room(database: sqlite3.Connection, room: str, now: float) -> Room:
