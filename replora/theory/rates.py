@@ -44,9 +44,10 @@ _ROOT: dict[Quantity, float | None] = {
     "prediction": -0.5,
 }
 _TIED_OVER: dict[Quantity, float | None] = {**_ROOT, "D_1": -0.25, "doubled_cell": -0.25}
-_PLAIN_OVER: dict[Quantity, float | None] = {**_ROOT, "D_1": 0.0, "D_2": None, "single_cell": None}
+_PLAIN_OVER: dict[Quantity, float | None] = {**dict.fromkeys(_ROOT), "prediction": -0.5}
 
-# What theory says of the slopes at a tied truth (docs/theory.md section 4); None: no statement.
+# What theory says of the slopes at a tied truth (docs/theory.md section 4); None: no statement. Of plain and
+# over-specified the minimax theorem says that no power of n is enough; that the mean has slope 0 is measured.
 THEORY_SLOPES: dict[tuple[Sharing, Specification], dict[Quantity, float | None]] = {
     ("plain", "exact"): _ROOT,
     ("plain", "over"): _PLAIN_OVER,

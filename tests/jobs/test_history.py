@@ -39,6 +39,7 @@ from replora.result_card import spec_hash
 from replora.simulation.events import Estimated, MonteCarloFinished, MonteCarloStarted, TheoryEvent
 from replora.simulation.events import to_line as theory_line
 from replora.simulation.specs import MonteCarlo
+from replora.simulation.verdict import rates_verdict
 from replora.studies.events import CellFinished, MethodSizes, StudyEvent, StudyFinished, StudyStarted
 from replora.studies.lines import to_line as study_line
 from replora.studies.races.summary import summarize_study
@@ -427,7 +428,11 @@ def test_the_row_of_a_monte_carlo_has_its_slopes() -> None:
     status = JobStatus("run00001", "theory", JobState.FINISHED, spec.to_dict())
     found = row_of(status, [theory_line(each) for each in events])
     assert (found.kind, found.methods, found.seeds) == ("theory", ("plain", "shared"), (3,))
-    assert found.verdict == "D_1 goes as n to the power -0.25 (Shared)."
+    assert found.verdict == rates_verdict(events)
+    assert found.verdict == (
+        "Measured exponents of n with their 95 % intervals: "
+        "D\u2081, all cells \u22120.25 [\u22120.30, \u22120.20] (Shared)."
+    )
 
 
 @pytest.mark.parametrize("kind", ["race", "study", "theory", "count"])

@@ -50,6 +50,9 @@ def test_slopes_are_those_of_the_theory(sharing: Sharing, atoms: int, seed: int)
             assert found is not None
             assert found.value == pytest.approx(expected, abs=0.06), quantity
             assert found.low < found.value < found.high
+    if (sharing, atoms) == ("plain", 3):  # measured; no theorem names a slope
+        assert slopes["D_1"] is not None
+        assert slopes["D_1"].value == pytest.approx(0, abs=0.06)
     assert (slopes["doubled_cell"] is None) == (atoms == 2)
 
 

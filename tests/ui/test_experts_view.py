@@ -168,7 +168,9 @@ def test_numbers_in_the_formula_are_those_of_the_arrays(query: int, place: int) 
     norms = [each[query] for each in (run.routing_norms, run.expert_part_norms, run.change_norms)]
     np.testing.assert_allclose(lengths, norms, rtol=0.006)
     share = 100 * run.change_norms[query] / run.base_output_norms[query]
-    assert f"{share:.3g}\u00a0%" in told.change
+    assert f"{share:.3g}\u00a0% of the output without the update for this token" in told.change
+    over_all = 100 * run.change[answer.layer, answer.head] / run.base_output[answer.layer, answer.head]
+    assert f" and {over_all:.3g}\u00a0% over all tokens" in told.change
     assert residual(run.identity) in told.check
     assert "exact for this head" in told.check
     assert token_name(answer.tokens[query]) in told.experts

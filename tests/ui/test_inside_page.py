@@ -172,6 +172,10 @@ def test_another_structure_reaches_the_question_and_the_link(app: Open, asked: F
     graft = last(asked).graft
     assert (graft.activation, graft.sharing, graft.residual, graft.layer_sharing) == ("identity", "tied", True, "one")
     assert "it was not trained that way" in html(test)
+    now = "read as identity, tied, layer sharing one and residual on"
+    then = "instead of relu, trunk, layer sharing own and residual off"
+    assert f"No weight was edited; {now} {then}: accuracy " in html(test)
+    assert "points; it was not trained that way" in html(test)
     address = urlparse(test.get("link_button")[0].proto.url)
     assert address.path == "race"
     asked_for, problems = RaceOptions.from_query({key: value[0] for key, value in parse_qs(address.query).items()})
@@ -281,6 +285,7 @@ def test_merging_is_measured_when_asked_for(app: Open, asked: FakeEngine) -> Non
     assert "6.1\u00b710\u207b\u2076" in page
     assert "32<small> of 32</small>" in page
     assert "10\u202f888\u202f704" in page
+    assert any(each.value.startswith("Merged ") for each in test.caption)
     asked.problem = "The answerer ended."
     test.button(key="inside.merge").click().run()
     assert "The answerer ended." in said(test)

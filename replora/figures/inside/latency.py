@@ -15,6 +15,16 @@ SERIES = (NEUTRAL_SERIES, OURS, INK_SERIES)
 WIDTH = 0.6  # of a bar; bars stand one apart
 
 
+def latency_verdict(answer: MergeAnswer) -> str:
+    """What the times allow to say of merging: a difference only where the quartiles do not overlap."""
+    (_, adapted, merged), quartiles = answer.milliseconds, answer.quartiles.tolist()
+    (low, high), (merged_low, merged_high) = quartiles[1:]
+    if merged_high < low or high < merged_low:
+        what = "faster" if merged < adapted else "slower"
+        return f"Merged is {what} than adapted: {merged:.2f} against {adapted:.2f} ms."
+    return "Merged and adapted are not distinguishable by these times: their quartiles overlap."
+
+
 def latency_figure(answer: MergeAnswer | None) -> Figure:
     """Bars for the frozen model, the adapted one and the merged one, with their quartiles; empty before any answer."""
     medians = answer.milliseconds if answer else ()

@@ -14,9 +14,8 @@ from replora.jobs.engine import JobStatus
 from replora.jobs.storage.rows import RunRow
 from replora.options import UserError
 from replora.result_card import spec_hash
-from replora.simulation.events import Estimated
 from replora.simulation.events import from_line as theory_from_line
-from replora.simulation.specs import SHARING_TITLES
+from replora.simulation.verdict import latest, rates_verdict
 from replora.studies.events import StudyEvent, started_of
 from replora.studies.kinds import kind_of_study
 from replora.studies.lines import from_line as study_from_line
@@ -103,17 +102,12 @@ def study_result(lines: Iterable[str]) -> Result:
 
 def theory_result(lines: Iterable[str]) -> Result:
     """How the errors of each fit went with n: slopes of log error on log n, where two sample sizes are done."""
-    last: dict[str, Estimated] = {}
-    for event in map(theory_from_line, lines):
-        if isinstance(event, Estimated):
-            last[event.sharing] = event
+    events = list(map(theory_from_line, lines))
     slopes = {
         name: {quantity: band and list(band) for quantity, band in estimated.slopes.items()}
-        for name, estimated in last.items()
+        for name, estimated in latest(events).items()
     }
-    powers = [(each.slopes.get("D_1"), SHARING_TITLES[name]) for name, each in last.items()]
-    said = ", ".join(f"{band[0]:+.2f} ({title})" for band, title in powers if band)
-    return Result(verdict=f"D_1 goes as n to the power {said}." if said else "", summary={"slopes": slopes})
+    return Result(verdict=rates_verdict(events), summary={"slopes": slopes})
 
 
 RESULTS: dict[str, Callable[[Sequence[str]], Result]] = {

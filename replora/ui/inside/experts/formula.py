@@ -45,7 +45,7 @@ def formula(answer: HeadAnswer, run: RunHead, title: RunTitle, query: int) -> Fo
     return Formula(
         output=_output(run, query, top, color),
         experts=_experts(answer, query, top),
-        change=_change(run, query, color),
+        change=_change(answer, run, query, color),
         check=_check(run),
     )
 
@@ -82,7 +82,7 @@ def _experts(answer: HeadAnswer, query: int, top: list[int]) -> str:
     return f"The query, token {query + 1}, is {token_name(answer.tokens[query])}; {listing(names)}."
 
 
-def _change(run: RunHead, query: int, color: str) -> str:
+def _change(answer: HeadAnswer, run: RunHead, query: int, color: str) -> str:
     norms = (run.routing_norms, run.expert_part_norms, run.change_norms, run.base_output_norms)
     routing, expert, change, base = (float(each[query]) for each in norms)
     at = query + 1
@@ -94,7 +94,10 @@ def _change(run: RunHead, query: int, color: str) -> str:
     )
     if change == routing == expert == 0:
         return f"{parts}\n\nNothing changed: there is no update here, both parts are 0."
-    share = f", {100 * change / base:.3g}\u00a0% of the output without the update" if base > 0 else ""
+    share = f", {_percent(change, base)} of the output without the update for this token" if base > 0 else ""
+    change_of_all, base_of_all = (float(each[answer.layer, answer.head]) for each in (run.change, run.base_output))
+    if base_of_all > 0:
+        share += f" and {_percent(change_of_all, base_of_all)} over all tokens"
     lengths = [rf"$\textcolor{{{color}}}{{{_length(each)}}}$" for each in (routing, expert, change)]
     return (
         f"{parts}\n\n"
@@ -102,6 +105,10 @@ def _change(run: RunHead, query: int, color: str) -> str:
         "The parts add as arrows, so their sum is at most as long as both together; $^0$ marks this head without its "
         "update."
     )
+
+
+def _percent(part: float, whole: float) -> str:
+    return f"{100 * part / whole:.3g}\u00a0%"
 
 
 def _check(run: RunHead) -> str:

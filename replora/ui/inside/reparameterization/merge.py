@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from replora.figures.inside.latency import latency_figure
+from replora.figures.inside.latency import latency_figure, latency_verdict
 from replora.lens.answers import MergeAnswer
 from replora.lens.questions import MergeQuestion
 from replora.methods import OURS
@@ -43,7 +43,10 @@ def merge_view(source: PickedRace, run: int) -> None:
         show_figure(figure, PAGE)
         if answer:
             threads = counted(answer.threads, "thread")
-            st.caption(f"Measured on {plain(answer.device)}, {threads}, after step {count(answer.step)}.")
+            st.caption(
+                f"{latency_verdict(answer)} Measured on {plain(answer.device)}, {threads}, after step "
+                f"{count(answer.step)}."
+            )
     with right:
         st.html(parameters_html(answer))
     plot_numbers([figure], f"{PAGE}.latency")

@@ -31,7 +31,7 @@ from replora.ui.parts.figure import show_figure
 from replora.ui.parts.settings import named
 from replora.ui.parts.text import plain
 from replora.ui.shell.style import STYLE
-from replora.wording import count, counted, listing
+from replora.wording import count, counted, listing, signed
 
 BENCHES, SEEN, LAST, VALUES = (f"{PAGE}.{each}" for each in ("benches", "seen", "last", "values"))
 EDITOR, TENSOR = f"{PAGE}.editor", f"{PAGE}.tensor"
@@ -204,18 +204,28 @@ def _standing(chosen: Chosen, shown: InsideAnswer, bench: Bench, problem: str) -
     """Where one is, and what is changed or what went wrong, in lines that are always there."""
     changes = len({*bench.settled, *([place_of(bench.moving)] if bench.moving else [])})
     said = f"{counted(changes, 'place')} changed" if changes else "Nothing changed"
-    grafts = [named(name, options(Method)[name], value) for name, value in structure_of(chosen.graft).items()]
-    if grafts and not changes:
-        said = "No entry changed"
-    if grafts:
-        said += f"; read with {listing(grafts)}: it was not trained that way"
-    if changes or grafts:
+    read = structure_of(chosen.graft)
+    if read:
+        own = chosen.source.spec.runs[chosen.run].method
+        now, then = (
+            listing([_knob(name, value) for name, value in structure.items()])
+            for structure in (read, {name: getattr(own, name) for name in read})
+        )
+        edited = said if changes else "No weight was edited"
+        points = signed(100 * (shown.now.accuracy - shown.trained.accuracy))
+        said = f"{edited}; read as {now} instead of {then}: accuracy {points} points; it was not trained that way"
+    if changes or read:
         said += f"; delta_weight of this layer moved by {share_text(moved(shown))}"
     run = f"{chosen.source.run_title(chosen.run)} after step {count(shown.step)}"
     where = f"adapted layer {shown.layer + 1} of {shown.layers}"
     told = f'<span class="problem">{escape(problem)}</span>' if problem else f"{escape(said)}."
     role = "" if bench.moving else ' role="status"'  # to be read out once the hand rests
     return f'<p class="bench"{role}><b>{escape(run)}, {where}</b><span>{told}</span></p>'
+
+
+def _knob(name: str, value: Any) -> str:
+    """'identity', 'tied'; with its name where the value alone says nothing: 'residual on'."""
+    return str(value) if name in ("activation", "sharing") else named(name, options(Method)[name], value)
 
 
 def share_text(share: float) -> str:

@@ -8,11 +8,7 @@ from replora.figures.theory.rates import Errors, PlottedRates
 from replora.options import nearest
 from replora.simulation.events import Estimated, MonteCarloStarted, TheoryEvent, started_of
 from replora.simulation.specs import QUANTITY_TITLES, MonteCarlo
-
-
-def latest(events: Sequence[TheoryEvent]) -> dict[str, Estimated]:
-    """The last estimates of each way of sharing: their slopes are those of all sizes so far."""
-    return {each.sharing: each for each in events if isinstance(each, Estimated)}
+from replora.simulation.verdict import latest
 
 
 def sizes(events: Sequence[TheoryEvent]) -> list[int]:

@@ -13,6 +13,7 @@ from replora.figures.theory.rates import rates_figures, slope_text, theory_text
 from replora.options import nearest
 from replora.simulation.events import Band, started_of
 from replora.simulation.specs import QUANTITY_TITLES, RatesOptions
+from replora.simulation.verdict import latest, rates_verdict
 from replora.ui.live.engine import WatchedEngine
 from replora.ui.live.form import Form
 from replora.ui.live.standing import show_standing
@@ -20,7 +21,7 @@ from replora.ui.parts.cards import BLANK, card, row_of
 from replora.ui.parts.figure import show_figure
 from replora.ui.parts.numbers import plot_numbers
 from replora.ui.theory.rates.notes import notes
-from replora.ui.theory.rates.pictures import latest, plotted_rates, quantity_for, sizes, theory_slope
+from replora.ui.theory.rates.pictures import plotted_rates, quantity_for, sizes, theory_slope
 from replora.ui.theory.rates.session import RatesSession
 from replora.ui.theory.rates.state import ShownRates, shown_rates
 from replora.wording import short_count
@@ -35,6 +36,8 @@ def rates_view(session: RatesSession, engine: WatchedEngine, form: Form[RatesOpt
     show_standing(shown.standing, "Monte Carlo", session.status)
     quantity = quantity_for(form.options.quantity, shown.events)
     st.html(_cards(shown, quantity))
+    said = rates_verdict(shown.events) or "No verdict before two sample sizes are done."
+    st.html(f'<p class="verdict">{escape(said)}</p>')
     errors, between, clouds = st.container(), st.container(), st.container()
     with between:
         at = _shown_n(shown, form.options.shown_n)
