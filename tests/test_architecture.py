@@ -57,7 +57,7 @@ ROOMS: dict[str, str] = {
 }
 UI_ROOMS: dict[str, str] = {
     "visitor": "",
-    "downloads": "",
+    "downloads": "visitor",
     "uploads": "visitor",
     "shell": "visitor",
     "parts": "shell",

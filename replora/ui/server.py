@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from streamlit import runtime
 from streamlit.web.server.server_util import get_url
 
-from replora.ui.downloads import keep_downloads
+from replora.ui.downloads import fair_downloads, keep_downloads
 from replora.ui.live.engine import healthy, job_settings
 from replora.ui.uploads import UploadLimits
 from replora.ui.visitor.lasting import close_all
@@ -91,7 +91,8 @@ async def serving(_app: Any) -> AsyncIterator[None]:
     if not st.get_option("server.headless"):
         asyncio.get_running_loop().call_later(OPEN_SECONDS, webbrowser.open, get_url("localhost"))
     try:
-        yield
+        with fair_downloads():
+            yield
     finally:
         await asyncio.to_thread(close_all)
 
