@@ -142,7 +142,7 @@ class Visitor:
         self.buttons: dict[str, str] = {}  # by key, the id
         self.session = ""
         self._connection = connection
-        self._page = ""
+        self.script = ""  # the page's, by its hash
         self._kept: dict[str, Kept] = {}
         self._named: set[str] = set()  # those kept that the server is told of
         self._fragments: list[str] = []  # of this run; none where it is one of the whole script
@@ -158,8 +158,8 @@ class Visitor:
         """Ask for a run, with a press of the button of a key, of a fragment only, or with the event of a component."""
         message = BackMsg()
         state = message.rerun_script
-        state.query_string, state.page_script_hash = self.query, self._page
-        state.page_name = "" if self._page else self.page
+        state.query_string, state.page_script_hash = self.query, self.script
+        state.page_name = "" if self.script else self.page
         state.fragment_id, state.is_auto_rerun = fragment, automatic and not told
         state.cached_message_hashes.extend(self._named)
         state.widget_states.SetInParent()
@@ -207,7 +207,7 @@ class Visitor:
             for name in message.stop_auto_rerun.fragment_ids:
                 self._end_timer(name)
         elif kind == "navigation":
-            self._page = message.navigation.page_script_hash
+            self.script = message.navigation.page_script_hash
         elif kind == "page_info_changed":
             self.query = message.page_info_changed.query_string
         elif kind == "delta" and message.delta.WhichOneof("type") == "new_element":
@@ -227,7 +227,7 @@ class Visitor:
 
     def _begin(self, message: ForwardMsg) -> None:
         begun, fragments = message.new_session, list(message.metadata.run.fragment_ids)
-        self.session, self._page = begun.initialize.session_id, begun.page_script_hash
+        self.session, self.script = begun.initialize.session_id, begun.page_script_hash
         if not fragments:
             for name in list(self._timers):
                 self._end_timer(name)

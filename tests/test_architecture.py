@@ -58,19 +58,20 @@ ROOMS: dict[str, str] = {
 UI_ROOMS: dict[str, str] = {
     "visitor": "",
     "downloads": "visitor",
+    "messages": "",
     "uploads": "visitor",
     "shell": "visitor",
     "parts": "shell",
     "components": "shell",
     "live": "components parts visitor",
-    "server": "downloads live uploads visitor",
+    "server": "downloads live messages uploads visitor",
     "forms": "live parts visitor",
     "race": "forms live parts",
     "studies": "forms live parts race shell",
     "inside": "components forms live parts race shell visitor",
     "theory": "components forms live parts shell",
     "own_data": "forms parts race shell visitor",
-    "runs": "live parts shell visitor",
+    "runs": "live messages parts shell visitor",
     "classroom": "components forms live parts race shell visitor",
 }
 TABLES = {"replora": ROOMS, "replora.ui": UI_ROOMS}

@@ -21,6 +21,7 @@ from streamlit.web.server.server_util import get_url
 
 from replora.ui.downloads import fair_downloads, keep_downloads
 from replora.ui.live.engine import healthy, job_settings
+from replora.ui.messages import SaneWidgets
 from replora.ui.uploads import UploadLimits
 from replora.ui.visitor.lasting import close_all
 from replora.ui.visitor.who import COOKIE, FORM, new_secret
@@ -111,4 +112,4 @@ def _is_page(scope: Scope) -> bool:
     return "sec-fetch-mode" in headers or COOKIE in cookie_parser(headers.get("cookie", ""))
 
 
-MIDDLEWARE = [Middleware(Health), Middleware(VisitorCookie), Middleware(UploadLimits)]
+MIDDLEWARE = [Middleware(Health), Middleware(VisitorCookie), Middleware(UploadLimits), Middleware(SaneWidgets)]

@@ -124,6 +124,8 @@ def _choices(engine: Engine) -> dict[str, str]:
 
 def _recorded(key: str) -> PickedRace:
     task = key.removeprefix(RECORDED)
+    if task not in TASKS:
+        raise SpecError(f"run must be a recorded race, got {key[:40]!r}.")
     folder = _folder(task)
     events = _read(folder / "events.jsonl.gz")
     return PickedRace(key, f"Recorded: {kept_task_title(task)}", str(folder), _spec(events), events, recorded=True)

@@ -9,6 +9,7 @@ import streamlit as st
 
 from replora.jobs.engine import JobState
 from replora.jobs.storage.rows import RunRow
+from replora.ui.messages import TABLE
 from replora.ui.parts.run_kinds import WHO_TITLES, kind_title, run_task_title
 from replora.ui.runs.keep import Files
 
@@ -20,7 +21,7 @@ RESULT_WIDTH = 520
 def runs_table(rows: Sequence[RunRow], files: Files) -> Sequence[RunRow]:
     """Draws the rows; those that are selected."""
     # A table of other rows is another table: a selection must never pass to a run that took a row's place.
-    key = "runs.table." + hashlib.sha256(" ".join(each.id for each in rows).encode()).hexdigest()[:16]
+    key = f"runs{TABLE}" + hashlib.sha256(" ".join(each.id for each in rows).encode()).hexdigest()[:16]
     state = st.dataframe(
         [_shown(each, files) for each in rows],
         hide_index=True,

@@ -142,9 +142,9 @@ def _heatmaps(shown: ShownTeacherStudy, examples: int) -> None:
     if not layers:
         st.html('<p class="footnote">The matrices come with the first results.</p>')
         return
-    layer = layers
+    chosen = None
     if layers > 1:
-        layer = st.segmented_control(
+        chosen = st.segmented_control(
             "Adapted layer",
             list(range(1, layers + 1)),
             default=layers,
@@ -153,7 +153,8 @@ def _heatmaps(shown: ShownTeacherStudy, examples: int) -> None:
             persist_state="session",
             help="Counted from the first adapted layer; the last stands before the features.",
         )
-    columns = heatmap_columns(shown, examples, min(layer, layers) - 1)
+    layer = min(chosen or layers, layers)
+    columns = heatmap_columns(shown, examples, layer - 1)
     st.html(heatmaps_html(columns))
     title = f"Hidden and found updates, layer {layer}, {examples} examples"
     files = (

@@ -83,16 +83,18 @@ def experts_form(engine: WatchedEngine) -> Chosen | None:
         return None
     places = [FROZEN, *range(len(source.spec.runs))]
     adapters = [run for name in METHODS if has_adapter(name) for run in source.runs(name)[:1]]
-    key = f"{PAGE}.runs.{source.key}"
+    key, most = f"{PAGE}.runs.{source.key}", MOST_RUNS - 1
+    if len(st.session_state.get(key, ())) > most:  # which no browser lets happen
+        st.session_state[key] = st.session_state[key][:most]
     chosen = st.multiselect(
         "Beside each other",
         places,
         adapters or places[:2],
         format_func=lambda run: FROZEN_TITLE if run == FROZEN else source.run_title(run),
-        max_selections=MOST_RUNS - 1,
+        max_selections=most,
         key=key,
         persist_state="session",
-        help=f"At most {MOST_RUNS - 1} runs of the race, or the model as it was before.",
+        help=f"At most {most} runs of the race, or the model as it was before.",
     )
     if not chosen:
         st.caption("No run is chosen; the first ones are shown.")
