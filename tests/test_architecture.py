@@ -68,9 +68,9 @@ UI_ROOMS: dict[str, str] = {
     "forms": "live parts visitor",
     "race": "forms live parts",
     "studies": "forms live parts race shell",
-    "inside": "components forms live parts race shell visitor",
+    "inside": "components forms live parts race shell uploads visitor",
     "theory": "components forms live parts shell",
-    "own_data": "forms parts race shell visitor",
+    "own_data": "forms parts race shell uploads visitor",
     "runs": "live messages parts shell visitor",
     "classroom": "components forms live parts race shell visitor",
 }

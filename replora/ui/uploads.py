@@ -15,12 +15,15 @@ from starlette.requests import cookie_parser
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from streamlit import runtime
+from streamlit.proto.ClientState_pb2 import ClientState
 from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from replora.options import SpecError, option
 from replora.own_data.limits import MEGABYTE, Limits
 from replora.pictures import MAX_BYTES
 from replora.settings import Settings
+from replora.ui.visitor.lasting import OfProcess
 from replora.ui.visitor.who import COOKIE, FORM, network
 
 PATH = re.compile(r"(?:^|/)_stcore/upload_file/([^/]+)/([^/]+)$")
@@ -77,6 +80,26 @@ def files_of_runtime() -> MemoryUploadedFileManager:
     return manager
 
 
+refused: OfProcess[dict[str, str]] = OfProcess(dict, dict.clear)  # why, by session, until its page has said it
+
+
+def tell_page(session: str, why: str) -> None:
+    """Has the page of a session say why a file was refused, since an uploader shows no more than the status."""
+    found = runtime.get_instance()._session_mgr.get_active_session_info(session) if runtime.exists() else None
+    if found is not None:
+        refused()[session] = why
+        state = ClientState()
+        state.CopyFrom(found.session._client_state)
+        state.ClearField("fragment_id")  # all of the page, whatever ran last
+        found.session.request_rerun(state)
+
+
+def why_refused() -> str:
+    """Why a file of this session was refused, said once; '' where none was."""
+    context = get_script_run_ctx()
+    return refused().pop(context.session_id, "") if context else ""
+
+
 class UploadLimits:
     """Refuses a file that no page takes (413), or for which a visitor, an address or the server has no room (429).
 
@@ -107,15 +130,20 @@ class UploadLimits:
             await PlainTextResponse(f"This server is set up wrongly: {error}", 500)(scope, receive, send)
             return
         except HTTPException as refusal:
+            tell_page(found[1], refusal.detail)
             await PlainTextResponse(refusal.detail, refusal.status_code)(scope, receive, send)
             return
 
         async def counted() -> Message:
             message = await receive()
             before, upload.size = upload.size, upload.size + len(message.get("body", b""))
-            _check_size(upload.size, largest)
-            if upload.size // MEGABYTE > before // MEGABYTE or not message.get("more_body", False):
-                self._check_room(upload, settings)
+            try:
+                _check_size(upload.size, largest)
+                if upload.size // MEGABYTE > before // MEGABYTE or not message.get("more_body", False):
+                    self._check_room(upload, settings)
+            except HTTPException as refusal:
+                tell_page(found[1], refusal.detail)
+                raise
             return message
 
         self._coming.append(upload)

@@ -213,3 +213,29 @@ def test_the_endpoint_of_a_real_server_holds_what_pages_take(tmp_path: Path) -> 
 
     with server(tmp_path / "data") as (port, _):
         finished(attack(port), 120)
+
+
+async def told_why(port: int, announced: bool) -> str:
+    """What the page Your data says after a file that was refused."""
+    async with visit(port, page="your_data") as visitor:
+        sent = False
+        async for message in visitor.read():
+            body = message.delta.new_element.alert.body
+            if sent and body:
+                return body.replace("\\", "")
+            if message.WhichOneof("type") == "script_finished" and not sent:
+                sent = True
+                browser = Browser(port, visitor.session)
+                status, _ = await asyncio.to_thread(browser.put, "a", 2 * MEGABYTE, announced=announced)
+                assert status == 429
+    raise AssertionError("The server left.")
+
+
+@pytest.mark.slow
+def test_a_page_says_why_a_file_was_refused_where_its_uploader_shows_a_status(tmp_path: Path) -> None:
+    with server(tmp_path / "data", {"REPLORA_MAX_UPLOADS_MB": "1"}) as (port, _):
+        for announced in (True, False):
+            said = finished(told_why(port, announced), 60)
+            assert (
+                said == "This server holds uploaded files of nearly 1 MB already, as much as is taken; try again later."
+            )

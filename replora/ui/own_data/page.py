@@ -18,6 +18,7 @@ from replora.ui.own_data.kept import USED, own_list
 from replora.ui.own_data.preview import preview
 from replora.ui.parts.text import plain
 from replora.ui.shell.style import STYLE
+from replora.ui.uploads import why_refused
 from replora.ui.visitor.own_data import limits, note_made, room_of
 from replora.wording import count
 
@@ -62,6 +63,8 @@ def _upload(taken: Limits) -> UploadedFile | None:
         key="own.file",
         max_upload_size=taken.max_upload_mb,
     )
+    if why := why_refused():
+        st.error(plain(why))
     return file
 
 

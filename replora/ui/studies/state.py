@@ -191,9 +191,10 @@ def _live(
     runs = count_of(spec)
     progress = next((each for each in reversed(events) if isinstance(each, Progress)), None)
     seconds = next((each.seconds for each in events if isinstance(each, StudyFinished)), 0.0)
+    share = progress.share if progress else 0.0  # of the work, of which the last runs may have had little
     account = Account(
         f"{count(session.done)} of {count(runs)} runs",
-        progress.share if progress else 0.0,
+        session.done / runs if status.state.final else share,
         f"Live study: {count(runs)} runs in {duration(seconds)}",
         progress.seconds_left if progress else None,
         "The first results come with the first batch",

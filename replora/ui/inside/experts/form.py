@@ -22,6 +22,8 @@ from replora.ui.inside.experts.view import RunTitle
 from replora.ui.inside.race_picker import PickedRace, pick_race
 from replora.ui.live.engine import WatchedEngine
 from replora.ui.parts.once import Once
+from replora.ui.parts.text import plain
+from replora.ui.uploads import why_refused
 from replora.ui.visitor.own_data import limits, room_of
 
 PAGE = "experts"
@@ -128,6 +130,8 @@ def given_example(source: PickedRace, opened: ExpertsOptions) -> Given | str:
             help="PNG, JPEG, WebP, GIF or BMP. It is cut to a square.",
             max_upload_size=MAX_BYTES // MEGABYTE,
         )
+        if why := why_refused():
+            st.error(plain(why))
         if file is None:
             return ASK[UPLOAD]
         made = _squared(file)
