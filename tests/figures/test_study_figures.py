@@ -107,6 +107,12 @@ def test_differences_have_seeds_intervals_and_sides(study_events: Build) -> None
     assert texts(data(study_events(alone), alone)["difference"], "message") == ["Needs two methods"]
 
 
+@pytest.mark.parametrize(("marked", "role"), [(3e-4, "aside"), (2e-2, "corner"), (0.9, "corner"), (1e-9, "corner")])
+def test_an_upright_line_does_not_cross_who_is_ahead(study_events: Build, marked: float, role: str) -> None:
+    found = rate(study_events(SWEEP), marks={"the race": marked})["difference"]
+    assert [word for word in texts(found, role) if "ahead" in word] == ["\u2191 RepLoRA ahead", "\u2193 LoRA ahead"]
+
+
 def test_diverged_runs_are_crosses_with_their_count(study_events: Build) -> None:
     figure = rate(study_events(SWEEP))["accuracy"]
     crosses = [row for row in figure.data["points"] if row["role"] == "cross"]

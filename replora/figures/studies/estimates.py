@@ -131,8 +131,13 @@ def draw_lost(plot: Plot, curves: Curves, base: float) -> None:
         )
 
 
-def draw_difference(plot: Plot, estimates: Sequence[Estimate], pair: tuple[str, str], alone: bool = False) -> None:
-    """Means with intervals, single seeds as small points, the zero line, and who is ahead on which side of it."""
+def draw_difference(
+    plot: Plot, estimates: Sequence[Estimate], pair: tuple[str, str], alone: bool = False, right: bool = False
+) -> None:
+    """Means with intervals, single seeds as small points, the zero line, and who is ahead on which side of it.
+
+    right: where that is said, since something stands upright on the left.
+    """
     ours, theirs = pair
     plot.rule("zero", 0.0)
     if not alone:
@@ -146,8 +151,9 @@ def draw_difference(plot: Plot, estimates: Sequence[Estimate], pair: tuple[str, 
             plot.point("now" if alone else "dot", ours, estimate.x, estimate.mean, tip("", estimate, 1, "points"))
             if alone:
                 plot.text("label", f"{signed(estimate.mean)} points", estimate.x, estimate.mean, INK_SERIES)
-    plot.text("corner", f"\u2191 {title_of(ours)} ahead", *plot.share(0, 0.95), ours)
-    plot.text("corner", f"\u2193 {title_of(theirs)} ahead", *plot.share(0, 0.06), theirs)
+    role, x = ("aside", 1) if right else ("corner", 0)
+    plot.text(role, f"\u2191 {title_of(ours)} ahead", *plot.share(x, 0.95), ours)
+    plot.text(role, f"\u2193 {title_of(theirs)} ahead", *plot.share(x, 0.15 if right else 0.06), theirs)
 
 
 def difference_ends(estimates: Iterable[Estimate]) -> tuple[float, float]:

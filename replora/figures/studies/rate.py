@@ -144,7 +144,9 @@ def difference_figure(picture: PlottedSweep) -> Figure:
         if picture.only is None:
             draw_grey(plot, picture.grey_difference)
         shown = [each for each in picture.difference if picture.only in (None, each.x)]
-        draw_difference(plot, shown, picture.pair, alone=picture.only is not None)
+        left, right = plot.x
+        crossed = any(left <= rate and rate**2 < left * right for rate in picture.marks.values())
+        draw_difference(plot, shown, picture.pair, alone=picture.only is not None, right=crossed)
         if picture.tuned is not None and picture.only is None:
             plot.rule("y", picture.tuned, INK_SERIES)
             lift = plot.share(0, plot.share_of_y(picture.tuned) + (0.065 if picture.tuned > 0 else -0.065))[1]
