@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -270,7 +271,9 @@ def test_stop_keeps_what_is_finished_and_says_how_much(app: Open, engine: Any, p
     test = press(app(page), f"{page}.run")
     engine.advance(9)
     press(test, f"{page}.stop")
-    assert "Stopped after 7 of" in standing(test)
+    stopped = re.search(r"Stopped after 7 of (\d+) runs", standing(test))
+    assert stopped
+    assert f'aria-valuenow="{100 * 7 / int(stopped[1]):.1f}"' in standing(test)
     assert "After 7 of" in html(test)
     assert test.button(key=f"{page}.stop").disabled
     assert not test.exception
