@@ -4,6 +4,7 @@ Both sides train one LoRA run of rank 4 with AdamW on the same embedded model, t
 in float32 unless said otherwise, and each round takes one step of each. PEFT's side is the usual loop: the whole model
 forward, backward, `torch.optim.AdamW`, the libraries' default attention. Ours is the engine as the app runs it, its
 prefix cache warm: it skips the frozen prefix, what nobody pools, padding after the attention, and fused attention.
+On a GPU (`--device cuda`) it is what `benchmarks.replays` measures.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from benchmarks import replays
 from benchmarks.timing import interleave, machine
 from replora.adapters.attach import attach, merge
 from replora.backbones import Backbone, load_backbone
@@ -190,14 +192,18 @@ def results(rounds: int, warmup: int) -> Iterator[tuple[str, dict[str, Any]]]:
 @click.command()
 @click.option("--rounds", default=40, show_default=True, type=click.IntRange(1), help="Rounds that count.")
 @click.option("--warmup", default=25, show_default=True, type=click.IntRange(1), help="Rounds before, not counted.")
+@click.option("--device", default="cpu", show_default=True, type=click.Choice(["cpu", "cuda"]), help="Where.")
+@click.option("--runs", default="2,12,60,240", show_default=True, help="On cuda: how many runs at once, several.")
 @click.option("--threads", default=None, type=click.IntRange(1), help="Intra-op threads; default: torch's own choice.")
 @click.option("--json", "as_json", is_flag=True, help="Print one object as the last line.")
-def main(rounds: int, warmup: int, threads: int | None, as_json: bool) -> None:
-    """Time one training step of ours against PEFT's and a bare matrix product's."""
+def main(rounds: int, warmup: int, device: str, runs: str, threads: int | None, as_json: bool) -> None:
+    """Time one training step of ours against PEFT's and a bare matrix product's; on cuda, launched against replayed."""
     if threads:
         torch.set_num_threads(threads)
     found: dict[str, Any] = {"machine": machine()}
-    for case, figures in results(rounds, warmup):
+    counts = [int(each) for each in runs.split(",")]
+    on_gpu = ((case, replays.measure(task, counts, rounds, warmup, "bfloat16")) for case, task in CASES.items())
+    for case, figures in results(rounds, warmup) if device == "cpu" else on_gpu:
         found[case] = figures
         if not as_json:
             click.echo(f"{case}: " + ", ".join(f"{name} {value}" for name, value in figures.items()))

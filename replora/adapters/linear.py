@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from replora.adapters.factors import Factors, LowRankPair, LowRankPairs
 from replora.methods import Projection
 
+ALIGNED = 8  # numbers that a GPU's tensor cores want side by side
+
 
 def low_rank_add(base: Tensor, x: Tensor, a: Tensor, b: Tensor) -> Tensor:
     """base + x A^T B^T, run by run.
@@ -23,6 +25,9 @@ def low_rank_add(base: Tensor, x: Tensor, a: Tensor, b: Tensor) -> Tensor:
     if x.shape[0] % runs:
         raise ValueError(f"The batch holds {x.shape[0]} examples, which {runs} runs cannot share evenly.")
     a, b = a.to(x.dtype), b.to(x.dtype)
+    if x.is_cuda and a.shape[1] % ALIGNED:  # its kernels for other ranks are slower than for more zeros
+        missing = ALIGNED - a.shape[1] % ALIGNED
+        a, b = nn.functional.pad(a, (0, 0, 0, missing)), nn.functional.pad(b, (0, missing))
     hidden = torch.bmm(x.reshape(runs, -1, in_features), a.mT)  # (runs, batch * tokens, rank)
     return torch.baddbmm(base.reshape(runs, -1, b.shape[1]), hidden, b.mT).view_as(base)
 

@@ -5,16 +5,19 @@ from __future__ import annotations
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from replora.adapters.attach import find_attention
 from replora.catalog import Modality
 from replora.options import UserError
 
 Rows = dict[str, Tensor]
+SHORT = 64  # tokens
 
 
 class BackboneError(UserError):
@@ -49,6 +52,11 @@ class Backbone(ABC):
         other.shortcuts = False
         return other
 
+    @property
+    def packs(self) -> bool:
+        """Whether `features` takes rows of `replora.backbones.packs` too."""
+        return False
+
     @abstractmethod
     def encode(self, examples: Sequence[Any]) -> Rows:
         """Inputs of the model for raw examples (encoded images or texts), on the CPU, one row an example."""
@@ -73,6 +81,16 @@ def use_plain_attention(model: nn.Module) -> None:
             module.fused_attn = False  # type: ignore[assignment]
     if hasattr(model, "set_attn_implementation"):
         model.set_attn_implementation("eager")  # type: ignore[operator]
+
+
+def attention_for(tokens: Tensor) -> AbstractContextManager[object]:
+    """What attention over tokens (rows, tokens, width) is computed by: on CUDA flash attention takes 128 at once.
+
+    For shorter sequences the memory-efficient kernel, which takes 64, is the faster one.
+    """
+    if tokens.is_cuda and tokens.shape[1] <= SHORT:
+        return sdpa_kernel([SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH])
+    return nullcontext()
 
 
 def first_tensor(output: Any) -> Tensor:

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from replora.backbones.base import Backbone, BackboneError, Rows, first_tensor
+from replora.backbones.base import Backbone, BackboneError, Rows, attention_for, first_tensor
 from replora.backbones.class_token import last_block, pools_class_token
 from replora.catalog import Modality
 
@@ -46,10 +46,11 @@ class TimmViT(Backbone):
         model: Any = self.model
         tokens = rows["tokens"]
         blocks = list(model.blocks[first:])
-        for block in blocks[:-1]:
-            tokens = block(tokens)
         short = self.shortcuts and pools_class_token(model)
-        tokens = model.norm(last_block(blocks[-1], tokens) if short else blocks[-1](tokens))
+        with attention_for(tokens):
+            for block in blocks[:-1]:
+                tokens = block(tokens)
+            tokens = model.norm(last_block(blocks[-1], tokens) if short else blocks[-1](tokens))
         features: Tensor = model.forward_head(tokens, pre_logits=True)
         return features
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from replora.backbones.base import Backbone, Rows, first_tensor
+from replora.backbones.packs import packed_features
 from replora.catalog import MAX_TOKENS, Modality
 
 
@@ -40,11 +41,21 @@ class TransformersText(Backbone):
         hidden = self._layers(inputs, 0, first)
         return {"hidden": hidden, "mask": inputs["mask"]}  # (rows, tokens, width), (rows, tokens)
 
+    @property
+    def packs(self) -> bool:
+        from transformers.models.bert.modeling_bert import BertLayer
+
+        model: Any = self.model
+        return self._is_bert() and all(type(each) is BertLayer for each in model.encoder.layer)
+
     def features(self, rows: Rows, first: int) -> Tensor:
+        if "owner" in rows:
+            return packed_features(self.model, rows, first)
         if self._is_bert():
             hidden = self._layers(rows, first, self.blocks)
         else:
             hidden = first_tensor(self.model(input_ids=rows["ids"], attention_mask=rows["mask"].long()))
+        hidden = hidden.float()
         weights = rows["mask"].unsqueeze(-1).to(hidden.dtype)  # (rows, tokens, 1)
         return (hidden * weights).sum(dim=1) / weights.sum(dim=1)
 

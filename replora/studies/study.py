@@ -6,8 +6,9 @@ What a batch is depends on the kind of study: see `replora.studies.batches`.
 from __future__ import annotations
 
 import gc
+import itertools
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,8 @@ from typing import Any
 import torch
 
 from replora.events import Step
-from replora.studies.base import Study
-from replora.studies.batch_size import runs_at_once
+from replora.studies.base import Study, in_batches
+from replora.studies.batch_size import MeasuredBatches, runs_at_once
 from replora.studies.batches import Batches, BatchFacts
 from replora.studies.events import (
     CellFinished,
@@ -41,7 +42,7 @@ def study_lines(spec: Mapping[str, Any], new_rate: Callable[[], float | None], f
 
 
 def study(spec: Study, *, at_once: int | None = None, folder: Path | None = None) -> Iterator[StudyEvent]:
-    """Train the grid of `spec`, in as few batches as memory allows.
+    """Train the grid of `spec`, in as few batches as memory allows: after the first, as measured.
 
     at_once: runs of a batch at most, instead of what memory allows. A batch that the device has no memory for is
     halved. folder: where races leave what they have trained, `batch_0` and so on, as `replora.training.snapshots` says;
@@ -49,7 +50,8 @@ def study(spec: Study, *, at_once: int | None = None, folder: Path | None = None
     Raises `SpecError`, `TaskError` or `BackboneError` before the first event.
     """
     clock, device = _Clock(), choose_device(spec.device)
-    stream = _told(_kind(spec, device, folder), spec, at_once or runs_at_once(spec, device), clock)
+    measured = None if at_once else MeasuredBatches(device)
+    stream = _told(_kind(spec, device, folder), spec, at_once or runs_at_once(spec, device), clock, measured)
     while True:
         clock.start()
         event = next(stream, None)
@@ -76,7 +78,9 @@ class _Clock:
         return self.spent + (0.0 if self.since is None else time.perf_counter() - self.since)
 
 
-def _told(kind: Batches, spec: Study, at_once: int, clock: _Clock) -> Iterator[StudyEvent]:
+def _told(
+    kind: Batches, spec: Study, at_once: int, clock: _Clock, measured: MeasuredBatches | None
+) -> Iterator[StudyEvent]:
     pending = kind.batches(at_once)
     runs, done, batches = len(kind.runs), 0, len(pending)
     work, worked = sum(len(batch) * kind.steps_of(batch) for batch in pending), 0  # steps of runs
@@ -85,6 +89,8 @@ def _told(kind: Batches, spec: Study, at_once: int, clock: _Clock) -> Iterator[S
         batch = pending.pop(0)
         steps = kind.steps_of(batch)
         results: list[CellFinished | StudentFinished] = []
+        if measured:
+            measured.begin()
         try:
             for event in kind.train(batch):
                 match event:
@@ -109,7 +115,15 @@ def _told(kind: Batches, spec: Study, at_once: int, clock: _Clock) -> Iterator[S
         worked += len(results) * steps
         yield from results
         _release()
+        if measured and results and pending and (fits := measured.at_once(len(batch))):
+            pending = _split_again(kind, pending, fits)
     yield StudyFinished(round(clock.seconds(), 3))
+
+
+def _split_again(kind: Batches, pending: Sequence[Sequence[Any]], at_once: int) -> list[Sequence[Any]]:
+    """The runs of these batches in batches of another size; those that take equally many steps stay together."""
+    alike = [list(itertools.chain(*each)) for _, each in itertools.groupby(pending, key=kind.steps_of)]
+    return [batch for runs in alike for batch in in_batches(runs, at_once)]
 
 
 def _kind(spec: Study, device: torch.device, folder: Path | None) -> Batches:

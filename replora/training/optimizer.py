@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 
@@ -25,6 +26,7 @@ class RunParameters:
         self.places = torch.tensor(list(places), device=self.parameters[0].device)
         self.values = self._joined([each.detach() for each in self.parameters])
         self.gradients = torch.zeros_like(self.values)
+        self._among: Tensor | None = None
         start = 0
         for parameter in self.parameters:
             columns = slice(start, start + parameter.numel() // self.runs)
@@ -37,6 +39,13 @@ class RunParameters:
     def take_gradients(self, gradients: Sequence[Tensor]) -> None:
         """Keep the gradients of `parameters`, in their order."""
         self.gradients = self._joined(gradients)
+
+    def among(self, runs: int) -> Tensor:
+        """For each run of the race its row here, (runs,); of a run that is not here the row after the last."""
+        if self._among is None:
+            self._among = torch.full((runs,), self.runs, device=self.places.device)
+            self._among[self.places] = torch.arange(self.runs, device=self.places.device)
+        return self._among
 
 
 class StackOptimizer:
@@ -55,8 +64,8 @@ class StackOptimizer:
     def gradient_norms(self, runs: int) -> Tensor:
         """Norm of each run's whole gradient, (runs,); not finite where any entry is not."""
         squares = self.groups[0].values.new_zeros(runs)
-        for group in self.groups:
-            squares.index_add_(0, group.places, group.gradients.square().sum(dim=1))
+        for group in self.groups:  # gathered, not added at places: no device has to sort those to be repeatable
+            squares += F.pad(group.gradients.square().sum(dim=1), (0, 1)).index_select(0, group.among(runs))
         return squares.sqrt()
 
     def scale_gradients(self, factors: Tensor) -> None:
@@ -64,8 +73,15 @@ class StackOptimizer:
         for group in self.groups:
             group.gradients.mul_(factors[group.places, None])
 
-    def step(self, rates: Sequence[Tensor], alive: Tensor) -> None:
-        """One step. rates: a (runs,) tensor for each group; runs that are not `alive` (runs,) keep their values."""
+    def corrections(self, step: int) -> tuple[float, float]:
+        """What step number `step` (from 1) divides by, where that depends on its number."""
+        return 1.0, 1.0
+
+    def step(self, rates: Sequence[Tensor], alive: Tensor, corrections: Iterable[Tensor | float]) -> None:
+        """One step. rates: a (runs,) tensor for each group; runs that are not `alive` (runs,) keep their values.
+
+        corrections: those of this step, as numbers or as tensors on the device.
+        """
         raise TypeError(f"{type(self).__name__} does not say how it steps.")
 
 
@@ -73,8 +89,8 @@ class GradientDescent(StackOptimizer):
     """Plain gradient descent with weight decay, `torch.optim.SGD` without momentum, one learning rate a run."""
 
     @torch.no_grad()
-    def step(self, rates: Sequence[Tensor], alive: Tensor) -> None:
-        everyone = bool(alive.all())
+    def step(self, rates: Sequence[Tensor], alive: Tensor, corrections: Iterable[Tensor | float]) -> None:
+        everyone = _everyone(alive)
         for group, all_rates in zip(self.groups, rates, strict=True):
             update = group.gradients
             if self.weight_decay:
@@ -94,16 +110,19 @@ class AdamW(StackOptimizer):
         super().__init__(groups, weight_decay=weight_decay)
         self.betas = betas
         self.epsilon = 1e-8
-        self.step_count = 0
         self.first = [torch.zeros_like(group.values) for group in self.groups]
         self.second = [torch.zeros_like(group.values) for group in self.groups]
 
-    @torch.no_grad()
-    def step(self, rates: Sequence[Tensor], alive: Tensor) -> None:
-        self.step_count += 1
+    def corrections(self, step: int) -> tuple[float, float]:
+        """What the first moment and the root of the second are divided by."""
         beta1, beta2 = self.betas
-        correction1, correction2 = 1 - beta1**self.step_count, math.sqrt(1 - beta2**self.step_count)
-        everyone = bool(alive.all())
+        return 1 - beta1**step, math.sqrt(1 - beta2**step)
+
+    @torch.no_grad()
+    def step(self, rates: Sequence[Tensor], alive: Tensor, corrections: Iterable[Tensor | float]) -> None:
+        beta1, beta2 = self.betas
+        correction1, correction2 = corrections
+        everyone = _everyone(alive)
         for group, first, second, all_rates in zip(self.groups, self.first, self.second, rates, strict=True):
             rate = all_rates[group.places, None]  # (runs of the group, 1)
             first.lerp_(group.gradients, 1 - beta1)
@@ -115,6 +134,11 @@ class AdamW(StackOptimizer):
             if not everyone:
                 update = torch.where(alive[group.places, None], update, 0.0)
             group.values.sub_(update)
+
+
+def _everyone(alive: Tensor) -> bool:
+    """Whether all are known to be alive: the CPU knows at once, another device is not asked but left to run."""
+    return alive.device.type == "cpu" and bool(alive.all())
 
 
 OPTIMIZERS: dict[str, type[AdamW | GradientDescent]] = {"adamw": AdamW, "sgd": GradientDescent}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,6 @@ from replora.events import (
     Event,
     Finished,
     PerRun,
-    RateChanged,
     RunFacts,
     Started,
     Step,
@@ -35,11 +34,12 @@ from replora.options import SpecError
 from replora.tasks import Indices, Split, Task, batches_of_runs, load_task, nested_subset, subset_size
 from replora.training.cache import CHUNK, PrefixCache, Prefixes
 from replora.training.device import choose_device, device_name, repeatable, versions
+from replora.training.graphs import Pace, pace_of
 from replora.training.head import Heads, fit_probe
 from replora.training.snapshots import SnapshotWriter
 from replora.training.stack import RunStack, embedded
+from replora.training.steps import NewRate, Steps, Tests
 
-NewRate = Callable[[], float | None]
 TEST_SEED = 0  # the test examples are the same for every run and race
 VALIDATION_SEED = 1  # and so are those held out for validation
 
@@ -63,26 +63,31 @@ def race(
     new_rate: NewRate | None = None,
     prefixes: Prefixes | None = None,
     snapshots: SnapshotWriter | None = None,
+    pace: Pace | None = None,
 ) -> Iterator[Event]:
     """Train all runs of `spec` side by side.
 
     new_rate: asked before each step; a number it returns becomes the adapters' peak rate of all runs.
     prefixes: what races before this one, like it but for their runs, have computed of the frozen prefix.
     snapshots: is offered the factors and heads before the first step and with each evaluation.
+    pace: how the device takes its steps, instead of as it does best.
     Raises `SpecError`, `TaskError` or `BackboneError` before the first event.
     Same spec and device, same losses, bit for bit.
     """
     device = choose_device(spec.device)
     with repeatable(device):
-        yield from _Race(spec, device, prefixes or Prefixes(), snapshots).events(new_rate)
+        yield from _Race(spec, device, prefixes or Prefixes(), snapshots, pace or pace_of(device)).events(new_rate)
 
 
 class _Race:
     """The state of a race: what is trained, on what, and how far it is."""
 
-    def __init__(self, spec: Race, device: torch.device, prefixes: Prefixes, snapshots: SnapshotWriter | None) -> None:
+    def __init__(
+        self, spec: Race, device: torch.device, prefixes: Prefixes, snapshots: SnapshotWriter | None, pace: Pace
+    ) -> None:
         self.spec = spec
         self.device = device
+        self.pace = pace
         self.snapshots = snapshots
         self.task = load_task(spec.task)
         self.stack = stack = RunStack(spec, spec.runs, self.task, device)
@@ -95,14 +100,16 @@ class _Race:
         self.orders = batches_of_runs([len(subset) for subset in self.subsets], spec.batch_size, spec.steps, self.seeds)
         tested = nested_subset(self.task.test.labels, min(spec.test_examples, len(self.task.test)), TEST_SEED)
         test, validation = self.task.test.take(tested), self.task.train.take(held)
-        self.test_labels = torch.from_numpy(test.labels).to(device)
-        self.validation_labels = torch.from_numpy(validation.labels).to(device)
 
         def cache(name: str, split: Split) -> PrefixCache:
-            return prefixes.of(name, stack.backbone, split, stack.first, stack.dtype)
+            return prefixes.of(name, stack.backbone, split, stack.first, stack.dtype, packed=pace.packed)
 
-        self.train_cache, self.test_cache = cache("train", self.task.train), cache("test", test)
-        self.validation_cache = cache("validation", validation) if len(validation) else None
+        self.graphs = pace.graphs()
+        self.train_cache = cache("train", self.task.train)
+        self.steps = Steps(stack, self.train_cache, self._batch_losses, self.graphs)
+        self.test = self._tests(cache("test", test), test)
+        self.validation = self._tests(cache("validation", validation), validation) if len(validation) else None
+        self.tested = len(test)
         self.seconds = 0.0
 
     @property
@@ -129,15 +136,14 @@ class _Race:
             self._fit_probes()
             yield self._evaluate(0)
         self._offer_snapshot(0)
-        for step in range(spec.steps):
-            rate = new_rate() if new_rate else None
-            if rate is not None:
-                self.stack.peaks.fill_(rate)
-                yield RateChanged(step, tuple(self.stack.peaks.tolist()))
-            yield from self._step(step)
-            if (step + 1) % spec.evaluate_every == 0 or step + 1 == spec.steps:
-                yield self._evaluate(step + 1)
-                self._offer_snapshot(step + 1)
+        done, every = 0, spec.evaluate_every
+        while done < spec.steps:
+            first, done = done, min(done + self.pace.block, done - done % every + every, spec.steps)
+            picks = np.stack([self._picks() for _ in range(first, done)])
+            yield from self.steps.take(first, picks, new_rate)
+            if done % every == 0 or done == spec.steps:
+                yield self._evaluate(done)
+                self._offer_snapshot(done)
         yield Finished(spec.steps, 0.0)
 
     def _offer_snapshot(self, step: int) -> None:
@@ -162,24 +168,24 @@ class _Race:
             precision=str(self.stack.dtype).removeprefix("torch."),
             threads=torch.get_num_threads(),
             versions=versions(),
-            test_examples=len(self.test_labels),
+            test_examples=self.tested,
         )
 
     def _subset(self, fraction: float, seed: int) -> Indices:
         labels = self.task.train.labels[self.pool]
         return self.pool[nested_subset(labels, subset_size(len(labels), len(self.task.classes), fraction), seed)]
 
-    def _step(self, step: int) -> Iterator[Event]:
-        """One optimizer step of all runs that are still alive."""
+    def _picks(self) -> Indices:
+        """Places of the next step's examples in the training split, (1, runs, batch_size)."""
         orders = zip(self.subsets, next(self.orders), strict=True)
-        places = np.concatenate([subset[order] for subset, order in orders])  # (runs * batch_size,)
-        labels = self.labels[torch.from_numpy(places).to(self.device)]
-        rows = self.train_cache.take(places)
-        yield from self.stack.step(step, lambda: self._batch_losses(rows, labels))
+        return np.stack([subset[order] for subset, order in orders])[None]
 
-    def _batch_losses(self, rows: Rows, labels: Tensor) -> Tensor:
-        logits = self._logits(rows)  # (runs, batch_size, classes)
-        return F.cross_entropy(logits.flatten(0, 1), labels, reduction="none").view(self.runs, -1).mean(dim=1)
+    def _batch_losses(self, rows: Rows, picks: Tensor) -> Tensor:
+        return self._losses(self._logits(rows), self.labels[picks[0]]).mean(dim=1)
+
+    def _losses(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Losses (runs, batch) of logits (runs, batch, classes)."""
+        return F.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none").view(self.runs, -1)
 
     def _logits(self, rows: Rows) -> Tensor:
         """Logits (runs, batch, classes) of rows (runs * batch, ...)."""
@@ -187,37 +193,30 @@ class _Race:
 
     def _evaluate(self, step: int) -> Evaluated:
         """Accuracy and mean loss of each run on the test examples, and accuracy on those held out for validation."""
-        right, losses = self._scores(self.test_cache, self.test_labels)
+        right, losses = self.test.scores()
         validation: PerRun = ()
-        if self.validation_cache is not None:
-            validation = self.stack.known(
-                self._scores(self.validation_cache, self.validation_labels)[0].float().mean(dim=1)
-            )
-        accuracies = self.stack.known(right.float().mean(dim=1))
+        if self.validation is not None:
+            validation = self.stack.known(self.validation.scores()[0].mean(dim=1))
+        accuracies = self.stack.known(right.mean(dim=1))
         answers: tuple[str, ...] = ()
         if self.spec.tell_answers and step == self.spec.steps:
-            rows = np.packbits(right.cpu().numpy(), axis=1)
+            rows = np.packbits(right.cpu().numpy() > 0, axis=1)
             answers = tuple(
                 "" if accuracy is None else row.tobytes().hex() for row, accuracy in zip(rows, accuracies, strict=True)
             )
         norms = self.stack.known(self.stack.delta_norms())
-        return Evaluated(step, 0.0, accuracies, self.stack.known(losses), validation, answers, norms)
+        return Evaluated(step, 0.0, accuracies, self.stack.known(losses.mean(dim=1)), validation, answers, norms)
 
-    @torch.no_grad()
-    def _scores(self, cache: PrefixCache, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Which examples of `cache` each run has right, (runs, examples), and the mean loss, (runs,)."""
-        right = torch.zeros(self.runs, len(labels), dtype=torch.bool, device=self.device)
-        lost = torch.zeros(self.runs, device=self.device)
-        size = max(1, 4 * CHUNK[self.device.type] // self.runs)
-        for places, rows in cache.chunks(size):
-            repeated = {name: values.repeat(self.runs, *[1] * (values.dim() - 1)) for name, values in rows.items()}
-            chosen = torch.from_numpy(places).to(self.device)
-            wanted = labels[chosen].repeat(self.runs, 1)  # (runs, chunk)
-            with self.stack.held():
-                logits = self._logits(repeated)
-            right[:, chosen] = logits.argmax(dim=-1) == wanted
-            lost += F.cross_entropy(logits.flatten(0, 1), wanted.flatten(), reduction="none").view(self.runs, -1).sum(1)
-        return right, lost / len(labels)
+    def _tests(self, cache: PrefixCache, split: Split) -> Tests:
+        """Of each run and example whether it is right, as 0 or 1, and the loss, (2, runs, examples)."""
+        labels = torch.from_numpy(split.labels).to(self.device)
+
+        def score(rows: Rows, places: Tensor) -> Tensor:
+            wanted = labels[places].expand(self.runs, -1)
+            logits = self._logits(rows)  # (runs, examples, classes)
+            return torch.stack([(logits.argmax(dim=-1) == wanted).to(logits.dtype), self._losses(logits, wanted)])
+
+        return Tests(self.stack, cache, score, self.graphs, self.spec.steps // self.spec.evaluate_every)
 
     @torch.no_grad()
     def _fit_probes(self) -> None:

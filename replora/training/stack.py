@@ -6,7 +6,7 @@ What is learnt is the caller's: it brings the loss of a batch, and what trains b
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache as memoize
 
@@ -21,7 +21,7 @@ from replora.adapters.stacked import MixedFactors
 from replora.backbones import Backbone, Rows, load_backbone, use_plain_attention
 from replora.catalog import BACKBONES
 from replora.config import AUTO, Method, Training
-from replora.events import Diverged, PerRun, Step
+from replora.events import PerRun
 from replora.methods import HEAD
 from replora.options import SpecError
 from replora.tasks import Task, task_card
@@ -79,31 +79,34 @@ class RunStack:
 
     def features(self, rows: Rows) -> Tensor:
         """Pooled features (runs, batch, width) in float32 of rows (runs * batch, ...)."""
-        with autocast(self.device, self.dtype):
+        # On CUDA rows and frozen weights are of this type already, and nothing is cast on the way.
+        with nullcontext() if self.device.type == "cuda" else autocast(self.device, self.dtype):
             features = self.backbone.features(rows, self.first)  # (runs * batch, width)
         return features.float().view(self.runs, -1, self.backbone.width)
 
-    def step(self, step: int, batch_losses: Callable[[], Tensor]) -> Iterator[Step | Diverged]:
-        """Step number `step` (from 0) of all runs that are alive.
+    def schedule(self, step: int) -> tuple[float, float, float, float]:
+        """What step number `step` (from 0) goes by: share of the peak rates, rate beside, its corrections."""
+        share = warmup_cosine(step, self.spec.steps, self.spec.warmup_fraction)
+        return share, share * self.spec.head_learning_rate, *self.optimizer.corrections(step + 1)
 
-        batch_losses: the mean loss of each run on its batch, (runs,), with graph; called with the factors held.
+    def advance(self, schedule: Tensor, batch_losses: Callable[[], Tensor]) -> Tensor:
+        """One step of all runs that are alive, as work of the device alone: it is not asked for a number.
+
+        schedule: `schedule` of the step, (4,). batch_losses: the mean loss of each run on its batch, (runs,), with
+        graph; called with the factors held. Returns (4, runs): losses, norms of all delta_weight, rates, who is alive.
         """
-        spec = self.spec
-        share = warmup_cosine(step, spec.steps, spec.warmup_fraction)
+        spec, (share, beside_rate, *corrections) = self.spec, schedule.unbind()
         losses, norms = self._losses(batch_losses)
         self.optimizer.backward(losses.sum())
         gradients = self.optimizer.gradient_norms(self.runs)
-        lost = self.alive & ~(losses.isfinite() & gradients.isfinite() & (norms <= self.largest_norm))
-        self.alive &= ~lost
+        self.alive &= losses.isfinite() & gradients.isfinite() & (norms <= self.largest_norm)
         if spec.clip_norm:
             self.optimizer.scale_gradients((spec.clip_norm / gradients.clamp_min(1e-12)).clamp_max(1.0))
         rates = share * self.peaks
-        beside = [torch.full_like(rates, share * spec.head_learning_rate)] * self.beside
+        beside = [beside_rate.expand(self.runs)] * self.beside
         adapters = [rates if ratio == 1 else ratio * rates for ratio in self.ratios]
-        self.optimizer.step([*beside, *adapters], self.alive)
-        yield Step(step + 1, 0.0, self.known(losses), self.known(norms), tuple(rates.tolist()))
-        for place in lost.nonzero().flatten().tolist():
-            yield Diverged(step + 1, place, self._what_happened(losses[place], norms[place]))
+        self.optimizer.step([*beside, *adapters], self.alive, corrections)
+        return torch.stack([losses.detach(), norms, rates, self.alive.to(rates.dtype)])
 
     @torch.no_grad()
     def delta_norms(self) -> Tensor:
@@ -134,8 +137,9 @@ class RunStack:
         with torch.no_grad():
             return losses, self.factors.delta_norms(pairs)
 
-    def _what_happened(self, loss: Tensor, norm: Tensor) -> str:
-        if not loss.isfinite():
+    def what_happened(self, loss: float, norm: float) -> str:
+        """Why a run with this loss and this norm of delta_weight is no longer alive."""
+        if not math.isfinite(loss):
             return "The loss is no longer a finite number."
         if not norm <= self.largest_norm:
             return f"The update has grown to over {LARGEST_UPDATE:,.0f} times the frozen weights."
@@ -164,7 +168,8 @@ def on_device(
 ) -> Backbone:
     """The backbone around its adapted copy on `device`, or around a plain one where there are no factors.
 
-    Weights of linear layers, which are never updated, are kept in `dtype`, the type in which they are multiplied.
+    Weights of linear layers, which are never updated, are kept in `dtype`, the type in which they are multiplied; on
+    CUDA, where nothing is cast on the way, all that is frozen.
     """
     if factors is None:
         adapted = attach(backbone.model, Method(name=HEAD))
@@ -175,7 +180,12 @@ def on_device(
     for module in adapted.modules():
         if type(module) is nn.Linear:
             module.to(dtype)
-    return backbone.with_model(adapted.to(device))
+    adapted = adapted.to(device)
+    if device.type == "cuda":
+        for parameter in adapted.parameters():
+            if not parameter.requires_grad:
+                parameter.data = parameter.to(dtype)
+    return backbone.with_model(adapted)
 
 
 def _stack_factors(spec: Training, runs: Sequence[StackedRun], backbone: Backbone) -> MixedFactors | None:

@@ -23,9 +23,10 @@ def trained_by_us(adapted, example, inputs, steps):
     parts = adapter_of(adapted).factors.rate_groups()
     groups = [RunParameters(parameters, [0]) for parameters, _ in parts]
     optimizer = AdamW(groups, weight_decay=0.0)
-    for _ in range(steps):
+    for step in range(1, steps + 1):
         optimizer.backward(example.logits(adapted, inputs).pow(2).sum())
-        optimizer.step([torch.tensor([RATE * share]) for _, share in parts], torch.ones(1, dtype=torch.bool))
+        rates = [torch.tensor([RATE * share]) for _, share in parts]
+        optimizer.step(rates, torch.ones(1, dtype=torch.bool), optimizer.corrections(step))
 
 
 def test_another_rate_for_b_is_the_loraplus_of_peft(bert_example, tmp_path):

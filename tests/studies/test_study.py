@@ -18,12 +18,14 @@ from click.testing import CliRunner, Result
 from present import of_type, present
 
 from replora.cli import main
-from replora.config import Method, Race, Run
+from replora.config import MAX_RUNS, Method, Race, Run
 from replora.events import Evaluated, Started, from_line, to_line
 from replora.jobs.kinds import job_function
 from replora.options import SpecError
 from replora.studies import study as module
 from replora.studies.answers import unpack_answers
+from replora.studies.base import in_batches
+from replora.studies.batch_size import MeasuredBatches, that_fit
 from replora.studies.events import CellFinished, Progress, StudyFinished, StudyStarted
 from replora.studies.lines import from_line as study_from_line
 from replora.studies.lines import read_study_events
@@ -32,6 +34,7 @@ from replora.studies.spec import DataStudy, RateStudy, study_to_dict
 from replora.studies.study import study
 from replora.tasks import load_task, nested_subset
 from replora.training.cache import Prefixes
+from replora.training.graphs import Pace
 from replora.training.race import VALIDATION_SEED, _Race, race
 
 QUICK: dict[str, Any] = {
@@ -54,7 +57,7 @@ def cells(events):
 
 
 def test_validation_examples_are_held_out_of_every_run_and_evaluated():
-    built = _Race(RACE, torch.device("cpu"), Prefixes(), None)
+    built = _Race(RACE, torch.device("cpu"), Prefixes(), None, Pace())
     labels = load_task("wordnet_topics").train.labels
     held_out = nested_subset(labels, 12, VALIDATION_SEED)
     for subset in built.subsets:
@@ -273,3 +276,39 @@ def test_bad_input_is_one_sentence_and_no_traceback(arguments, sentence):
 def test_data_study_defaults_are_those_of_the_page():
     assert DataStudy().fractions == (0.01, 0.03, 0.1, 0.3, 1.0)
     assert len(DataStudy().runs()) == 30
+
+
+def test_later_batches_hold_what_the_first_was_measured_to_take(monkeypatch):
+    sizes = []
+
+    class Kind:
+        runs = range(20)
+
+        def batches(self, at_once):
+            return in_batches(self.runs, at_once)
+
+        def steps_of(self, runs):
+            return 4
+
+        def train(self, runs):
+            sizes.append(len(runs))
+            yield from [CellFinished("lora", 1.0, 1e-3, run, 4, 0.5, 1.0, 0.5, diverged=False) for run in runs]
+
+    class Measured:
+        def __init__(self, device):
+            self.begun = 0
+
+        def begin(self):
+            self.begun += 1
+
+        def at_once(self, runs):
+            return that_fit(runs, taken=400, free=1250) if self.begun == len(sizes) else None
+
+    monkeypatch.setattr(module, "_kind", lambda *arguments: Kind())
+    monkeypatch.setattr(module, "MeasuredBatches", Measured)
+    monkeypatch.setattr(module, "runs_at_once", lambda *arguments: 4)
+    told = [each for each in study(SWEEP) if isinstance(each, CellFinished)]
+    assert sizes == [4, 8, 8]
+    assert [each.seed for each in told] == list(range(20))
+    assert MeasuredBatches(torch.device("cpu")).at_once(4) is None
+    assert (that_fit(1, 100, 10), that_fit(1, 1, 10**9)) == (1, MAX_RUNS)

@@ -37,10 +37,10 @@ def test_an_optimizer_equals_torchs_run_by_run(kind, oracle_kind):
         for parameters, rate in zip(oracle, rates, strict=True)
     ]
     alive = torch.ones(3, dtype=torch.bool)
-    for _ in range(10):
+    for step in range(1, 11):
         losses = [(each - target).pow(2).sum() for each, target in zip(ours, targets, strict=True)]
         stacked.backward(torch.stack(losses).sum())
-        stacked.step([rates], alive)
+        stacked.step([rates], alive, stacked.corrections(step))
         for run, single in enumerate(singles):
             single.zero_grad()
             pairs = zip(oracle[run], targets, strict=True)
@@ -56,7 +56,7 @@ def test_a_dead_run_keeps_its_values_even_with_a_gradient_of_nan():
     optimizer = AdamW([group], weight_decay=0.0)
     optimizer.backward((parameter * torch.tensor([[float("nan")], [1.0]])).sum())
     assert optimizer.gradient_norms(2).isfinite().tolist() == [False, True]
-    optimizer.step([torch.full((2,), 0.1)], torch.tensor([False, True]))
+    optimizer.step([torch.full((2,), 0.1)], torch.tensor([False, True]), optimizer.corrections(1))
     assert parameter[0].tolist() == [1.0, 1.0, 1.0]
     assert parameter[1].tolist() == pytest.approx([0.9] * 3)
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import torch
 
-from replora.events import Diverged
+from replora.events import Step
 from replora.studies.base import in_batches
 from replora.studies.batches import BatchFacts, Told
-from replora.studies.events import MethodSizes
+from replora.studies.events import MethodSizes, StudentFinished
 from replora.studies.teachers.spec import Student, TeacherStudy
 from replora.studies.teachers.students import StudentBatch
 from replora.studies.teachers.teacher import Teachers
@@ -39,7 +39,7 @@ class Students:
             yield self._begun(batch, len(self.teachers.test.split))
             yield self.teachers.drawn()
             for event in batch.events():
-                if not isinstance(event, Diverged):  # the student's result says so
+                if isinstance(event, Step | StudentFinished):  # the student's result says whether it diverged
                     yield event
 
     def _begun(self, batch: StudentBatch, test_examples: int) -> BatchFacts:

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from replora.events import Diverged, Step
+from replora.backbones import Rows
 from replora.methods import PROJECTIONS
 from replora.studies.events import StudentFinished
 from replora.studies.teachers.recovery import mean_angle, relative_error, sketches
 from replora.studies.teachers.spec import Student
 from replora.studies.teachers.teacher import Teachers, updates_of
 from replora.tasks import Indices, batches_of_runs
-from replora.training.cache import CHUNK
 from replora.training.stack import RunStack
+from replora.training.steps import Steps, Tests, Told
 
 
 class StudentBatch:
@@ -24,51 +25,56 @@ class StudentBatch:
 
     def __init__(self, teachers: Teachers, students: Sequence[Student]) -> None:
         self.teachers, self.students = teachers, students
-        spec = teachers.spec
-        self.stack = RunStack(spec.training(), students, teachers.task, teachers.device)
-        self.stack.optimize()
-        device = teachers.device
+        spec, self.pace = teachers.spec, teachers.pace
+        self.stack = stack = RunStack(spec.training(), students, teachers.task, teachers.device)
+        stack.optimize()
         seeds = [spec.seeds.index(each.seed) for each in students]
-        self.seeds = torch.tensor(seeds, device=device)  # (students,)
+        self.seeds = torch.tensor(seeds, device=teachers.device)  # (students,)
         self.subsets = teachers.subsets[seeds]  # (students, examples)
         counts = [min(each.examples, self.subsets.shape[1]) for each in students]
         self.orders = batches_of_runs(counts, spec.batch_size, spec.steps, [each.seed for each in students])
+        graphs, levels = self.pace.graphs(), len(spec.levels())
+        self.steps = Steps(stack, teachers.train, self._losses, graphs)
+        self.tests = {
+            name: Tests(stack, cache, partial(self._distances, name), graphs, levels)
+            for name, cache in teachers.held_out.items()
+        }
 
-    def events(self) -> Iterator[Step | Diverged | StudentFinished]:
+    def events(self) -> Iterator[Told | StudentFinished]:
         """The steps, and at the end what each student has found."""
         spec, levels = self.teachers.spec, set(self.teachers.spec.levels())
         curves: list[list[tuple[int, float]]] = [[] for _ in self.students]
-        for step in range(spec.steps):
-            order = next(self.orders)
-            yield from self.stack.step(step, lambda order=order: self._losses(order))  # type: ignore[misc]
-            if step + 1 in levels:
+        done = 0
+        while done < spec.steps:
+            ends = [level for level in (*levels, spec.steps) if level > done]
+            first, done = done, min(done + self.pace.block, *ends)
+            yield from self.steps.take(first, np.stack([self._picks() for _ in range(first, done)]))
+            if done in levels:
                 for curve, error in zip(curves, self._errors("test"), strict=True):
                     if error is not None:
-                        curve.append((step + 1, error))
+                        curve.append((done, error))
         validation = self._errors("validation")
         for place, (student, curve) in enumerate(zip(self.students, curves, strict=True)):
             yield self._finished(place, student, curve, validation[place])
 
-    def _losses(self, order: Indices) -> Tensor:
-        """Mean distance of each student on its batch, (students,); order: places in the subsets (students, batch)."""
-        places = np.take_along_axis(self.subsets, order, axis=1).ravel()
-        features = self.stack.features(self.teachers.train.take(places))  # (students, batch, width)
-        chosen = torch.from_numpy(order).to(features.device)
-        return self.teachers.distances("train", features, self.seeds, chosen).mean(dim=1)
+    def _picks(self) -> Indices:
+        """The next step's examples, (2, students, batch): their places in the training split, and in the subsets."""
+        order = next(self.orders)
+        return np.stack([np.take_along_axis(self.subsets, order, axis=1), order])
 
-    @torch.no_grad()
+    def _losses(self, rows: Rows, picks: Tensor) -> Tensor:
+        """Mean distance of each student on its batch, (students,)."""
+        return self._distances("train", rows, picks[1]).mean(dim=1)
+
+    def _distances(self, name: str, rows: Rows, places: Tensor) -> Tensor:
+        """Distances (students, batch) of rows; places: which target each has, (students, batch) or one for all."""
+        features = self.stack.features(rows)  # (students, batch, width)
+        return self.teachers.distances(name, features, self.seeds, places.expand(len(self.students), -1))
+
     def _errors(self, name: str) -> list[float | None]:
         """Each student's error on a held-out split, relative to that of no adapter; None where it has diverged."""
-        teachers, runs = self.teachers, len(self.students)
-        cache = teachers.held_out[name]
-        sums = torch.zeros(runs, device=teachers.device)
-        with self.stack.held():
-            for places, rows in cache.chunks(max(1, 4 * CHUNK[teachers.device.type] // runs)):
-                repeated = {key: values.repeat(runs, *[1] * (values.dim() - 1)) for key, values in rows.items()}
-                features = self.stack.features(repeated)  # (students, chunk, width)
-                chosen = torch.from_numpy(places).to(teachers.device).expand(runs, -1)
-                sums += teachers.distances(name, features, self.seeds, chosen).sum(dim=1)
-        return list(self.stack.known(sums / len(cache.split) / teachers.base_errors[name][self.seeds]))
+        errors = self.tests[name].scores().mean(dim=1) / self.teachers.base_errors[name][self.seeds]
+        return list(self.stack.known(errors))
 
     def _finished(
         self, place: int, student: Student, curve: list[tuple[int, float]], validation: float | None

@@ -19,6 +19,7 @@ from replora.studies.teachers.spec import TeacherStudy
 from replora.tasks import Indices, Split, load_task, nested_order, nested_subset
 from replora.training.cache import CHUNK, PrefixCache, autocast
 from replora.training.device import choose_dtype
+from replora.training.graphs import pace_of
 from replora.training.race import TEST_SEED, held_out
 from replora.training.stack import backbone_for, on_device
 
@@ -35,6 +36,7 @@ class Teachers:
 
     def __init__(self, spec: TeacherStudy, device: torch.device) -> None:
         self.spec, self.device = spec, device
+        self.pace = pace_of(device)
         self.task = load_task(spec.task)
         backbone = backbone_for(spec.training(), self.task)
         self.first = backbone.blocks - spec.adapted_blocks
@@ -81,7 +83,7 @@ class Teachers:
         return TeachersDrawn(seeds[0], errors, sketches(self.hidden(0)))
 
     def _cache(self, split: Split) -> PrefixCache:
-        return PrefixCache(self.plain, split, self.first, self.dtype)
+        return PrefixCache(self.plain, split, self.first, self.dtype, packed=self.pace.packed)
 
     @torch.no_grad()
     def _features(self, cache: PrefixCache, places: Indices) -> Tensor:
