@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from replora.adapters.attach import adapter_of, is_adapted
+from replora.backbones import unpadded
 from replora.backbones.base import Backbone, Rows, first_tensor
 from replora.backbones.packs import packed_features
 from replora.catalog import MAX_TOKENS, Modality
@@ -66,27 +68,16 @@ class TransformersText(Backbone):
     def _layers(self, rows: Rows, start: int, stop: int) -> Tensor:
         """Hidden states (rows, tokens, width) after the layers from `start` to before `stop`."""
         model: Any = self.model
-        hidden: Tensor = rows["hidden"] if "hidden" in rows else model.embeddings(input_ids=rows["ids"])
         mask = rows["mask"]
-        if bool(mask.all()):
-            bias, kept = None, None
-        else:
-            bias, kept = attention_bias(mask, hidden.dtype), mask.flatten().nonzero().flatten()
+        padded = not bool(mask.all())
+        if padded and self.shortcuts and unpadded.knows(model):
+            runs = adapter_of(model).factors.runs if is_adapted(model) else 1
+            return unpadded.layers(model, rows, start, stop, runs)
+        hidden: Tensor = rows["hidden"] if "hidden" in rows else model.embeddings(input_ids=rows["ids"])
+        bias = attention_bias(mask, hidden.dtype) if padded else None
         for layer in model.encoder.layer[start:stop]:
-            hidden = self._layer(layer, hidden, bias, kept)
+            hidden = first_tensor(layer(hidden, bias))
         return hidden
-
-    def _layer(self, layer: Any, hidden: Tensor, bias: Tensor | None, kept: Tensor | None) -> Tensor:
-        """One layer; in BERT's own, padding skips all that follows the attention (three quarters of the products)."""
-        from transformers.models.bert.modeling_bert import BertLayer
-
-        if kept is None or type(layer) is not BertLayer:
-            return first_tensor(layer(hidden, bias))
-        context = layer.attention.self(hidden, bias)[0]  # (rows, tokens, width)
-        tokens = layer.attention.output(context.flatten(0, 1)[kept], hidden.flatten(0, 1)[kept])
-        tokens = layer.feed_forward_chunk(tokens)  # (kept tokens, width)
-        padded: Tensor = tokens.new_zeros(hidden.shape[0] * hidden.shape[1], tokens.shape[1])
-        return padded.index_copy(0, kept, tokens).view_as(hidden)
 
 
 def attention_bias(mask: Tensor, dtype: torch.dtype) -> Tensor:
