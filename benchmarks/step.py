@@ -10,7 +10,7 @@ On a GPU (`--device cuda`) it is what `benchmarks.replays` measures.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import click
@@ -24,9 +24,11 @@ from benchmarks.timing import interleave, machine
 from replora.adapters.attach import attach, merge
 from replora.backbones import Backbone, load_backbone
 from replora.catalog import TASKS
-from replora.config import Method, Race, Run
+from replora.config import Method, MethodName, Precision, Race, Run
 from replora.events import Event, Step
 from replora.tasks import batches, load_task, nested_subset, subset_size
+from replora.training.cache import autocast
+from replora.training.device import multiplies_bfloat16_faster
 from replora.training.race import race
 
 RANK, BATCH, ADAPTED = 4, 16, 3
@@ -39,26 +41,25 @@ TARGETS = {
 }
 
 
-def engine_steps(task: str, method: str, steps: int, precision: str) -> Callable[[], Event]:
-    """One step of a single run of our engine a call."""
-    run = Run(method=Method(name=method, rank=RANK), data_fraction=FRACTION)  # type: ignore[arg-type]
+def engine_steps(task: str, methods: Sequence[MethodName], steps: int, precision: Precision) -> Callable[[], Event]:
+    """One step of a run of each method, on the same batches, of our engine a call."""
     spec = Race(
         task=task,
-        runs=(run,),
+        runs=tuple(Run(method=Method(name=each, rank=RANK), data_fraction=FRACTION) for each in methods),
         steps=steps,
         batch_size=BATCH,
         adapted_blocks=ADAPTED,
         evaluate_every=steps,
         test_examples=1,
         device="cpu",
-        precision=precision,  # type: ignore[arg-type]
+        precision=precision,
     )
     told = race(spec)
     return lambda: next(event for event in told if isinstance(event, Step))
 
 
-def peft_steps(case: str, steps: int) -> Callable[[], None]:
-    """One step of PEFT's LoRA in the usual loop a call."""
+def peft_steps(case: str, steps: int, dtype: torch.dtype) -> Callable[[], None]:
+    """One step of PEFT's LoRA in the usual loop a call, in bfloat16 by autocast as is usual."""
     task = load_task(CASES[case])
     backbone = load_backbone(TASKS[CASES[case]].backbone)
     config = peft.LoraConfig(r=RANK, lora_alpha=RANK, target_modules=TARGETS[case])
@@ -86,7 +87,9 @@ def peft_steps(case: str, steps: int) -> Callable[[], None]:
             longest = int(rows["mask"].sum(dim=1).max())
             rows = {name: values[:, :longest] for name, values in rows.items()}
         optimizer.zero_grad()
-        F.cross_entropy(head(features(rows)), labels[places]).backward()
+        with autocast(backbone.device, dtype):
+            found = features(rows)
+        F.cross_entropy(head(found.float()), labels[places]).backward()
         optimizer.step()
 
     return step
@@ -157,31 +160,49 @@ def measure(case: str, rounds: int, warmup: int) -> dict[str, Any]:
         return run
 
     shapes = frozen_products(plain.with_model(adapted), rows)
+    task_name = CASES[case]
     sides: dict[str, Callable[[], object]] = {
-        "lora": engine_steps(CASES[case], "lora", steps, "float32"),
-        "peft": peft_steps(case, steps),
-        "replora": engine_steps(CASES[case], "replora", steps, "float32"),
-        "lora_bfloat16": engine_steps(CASES[case], "lora", steps, "bfloat16"),
+        "lora": engine_steps(task_name, ["lora"], steps, "float32"),
+        "peft": peft_steps(case, steps, torch.float32),
+        "replora": engine_steps(task_name, ["replora"], steps, "float32"),
+        "race": engine_steps(task_name, ["lora", "replora"], steps, "float32"),
         "bare": bare_products(shapes, torch.float32),
-        "bare_bfloat16": bare_products(shapes, torch.bfloat16),
     }
+    if multiplies_bfloat16_faster(plain.device):  # else a race chooses float32, and emulation takes minutes
+        sides |= {
+            "lora_bfloat16": engine_steps(task_name, ["lora"], steps, "bfloat16"),
+            "peft_bfloat16": peft_steps(case, steps, torch.bfloat16),
+            "race_bfloat16": engine_steps(task_name, ["lora", "replora"], steps, "bfloat16"),
+            "bare_bfloat16": bare_products(shapes, torch.bfloat16),
+        }
     seconds = interleave(sides, rounds, warmup)
     # Two nearly equal times: nothing else between them, and more rounds.
     seconds |= interleave({"base_forward": forward(plain), "merged_forward": forward(merged)}, 5 * rounds, warmup)
     flops, inside = products_in_place(sides["lora"])
-    bare_rate = sum(2 * m * k * n for m, k, n in shapes) / seconds["bare"]
-    return {
+    race_flops, _ = products_in_place(sides["race"])
+    operations = sum(2 * m * k * n for m, k, n in shapes)
+    bare_rate = operations / seconds["bare"]
+    figures = {
         "milliseconds": {name: round(1e3 * value, 2) for name, value in seconds.items()},
         "lora_over_peft": round(seconds["lora"] / seconds["peft"], 3),
         "replora_over_lora": round(seconds["replora"] / seconds["lora"], 3),
         "merged_over_base": round(seconds["merged_forward"] / seconds["base_forward"], 3),
-        "bfloat16_over_float32": round(seconds["lora_bfloat16"] / seconds["lora"], 3),
         "bare_gigaflops": round(bare_rate / 1e9, 1),
         "products_gigaflops": round(flops / inside / 1e9, 1),
         "products_over_bare": round(flops / inside / bare_rate, 3),
         "step_gigaflops": round(flops / seconds["lora"] / 1e9, 1),
-        "step_over_bare": round(flops / seconds["lora"] / bare_rate, 3),
+        "lora_in_bare_products": round(seconds["lora"] * bare_rate / flops, 2),
+        "race_in_bare_products": round(seconds["race"] * bare_rate / race_flops, 2),
     }
+    if "bare_bfloat16" in seconds:
+        figures |= {
+            "bfloat16_over_float32": round(seconds["lora_bfloat16"] / seconds["lora"], 3),
+            "lora_over_peft_bfloat16": round(seconds["lora_bfloat16"] / seconds["peft_bfloat16"], 3),
+            "race_in_bare_products_bfloat16": round(
+                seconds["race_bfloat16"] * operations / seconds["bare_bfloat16"] / race_flops, 2
+            ),
+        }
+    return figures
 
 
 def results(rounds: int, warmup: int) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -16,15 +16,18 @@ from replora.training.device import versions
 def interleave(sides: Mapping[str, Callable[[], object]], rounds: int, warmup: int) -> dict[str, float]:
     """Median seconds of each side over `rounds`, after `warmup` rounds that are not counted.
 
+    With one thread (`torch.set_num_threads`) seconds of the processor, which other work on the machine changes little.
+
     Every other round runs the sides in the opposite order, so that no side always follows the same neighbour.
     """
+    clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
     seconds: dict[str, list[float]] = {name: [] for name in sides}
     for index in range(warmup + rounds):
         for name, side in list(sides.items())[:: 1 if index % 2 else -1]:
-            begun = time.perf_counter()
+            begun = clock()
             side()
             if index >= warmup:
-                seconds[name].append(time.perf_counter() - begun)
+                seconds[name].append(clock() - begun)
     return {name: statistics.median(values) for name, values in seconds.items()}
 
 
