@@ -32,6 +32,7 @@ WIDEST = 1.5  # the largest delta of the slider
 SMALLEST = 1e-3  # the smallest on a log axis
 RING = 2.0  # radius of the circle of inputs along which gates are shown
 ATOMS = 3
+VALLEY_DELTAS, VALLEY_ANGLES = 25, 49  # of the surfaces: 7.5 degrees from each direction to the next
 EXPONENT_FROM, EXPONENT_TO = 1e-3, 3e-2
 
 Side = Sharing  # 'plain', or what it is compared with
@@ -74,6 +75,16 @@ class Moment:
     angles: Numbers
     gates: Mapping[str, tuple[Numbers, ...]]
     gates_before: tuple[Numbers, ...]
+
+
+@dataclass(frozen=True)
+class Valley:
+    """Excess loss over split and direction: delta u = (x, y), rows by direction, columns by delta; `loss` by side."""
+
+    tied: Tied
+    x: tuple[Numbers, ...]
+    y: tuple[Numbers, ...]
+    loss: Mapping[str, tuple[Numbers, ...]]
 
 
 @cache
@@ -122,6 +133,25 @@ def landscape(tied: Tied, direction: tuple[float, float]) -> Landscape:
         eigenvalues={side: tuple(map(tuple, each.tolist())) for side, each in spectra.items()},
         exponent=fitted_exponent(small, np.sqrt(_losses(tied, small, direction))).value or 0.0,
         kappa=split_kappa(_disc(), truth(), direction, sharing=tied),
+    )
+
+
+@cache
+def valley(tied: Tied) -> Valley:
+    """The excess loss in all directions, plain and tied; half of them are computed, as -delta u swaps the halves."""
+    deltas, angles = np.linspace(0, WIDEST, VALLEY_DELTAS), np.radians(np.linspace(0, 360, VALLEY_ANGLES))
+    units = [(float(np.cos(angle)), float(np.sin(angle))) for angle in angles]
+    half = units[: VALLEY_ANGLES // 2]
+
+    def loss(side: Side) -> tuple[Numbers, ...]:
+        rows = [_losses(side, deltas, unit) for unit in half]
+        return (*rows, *rows, rows[0])
+
+    return Valley(
+        tied=tied,
+        x=tuple(tuple((deltas * across).tolist()) for across, _ in units),
+        y=tuple(tuple((deltas * up).tolist()) for _, up in units),
+        loss={side: loss(side) for side in ("plain", tied)},
     )
 
 

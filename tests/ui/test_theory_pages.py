@@ -32,6 +32,9 @@ def test_a_page_opens_cold_and_warm_with_all_its_pictures(app: Open, page: str, 
     charts = test.get("vega_lite_chart")
     assert len(charts) == figures
     assert all(len(each.proto.alt) > 60 for each in charts)
+    surfaces = test.get("plotly_chart")
+    assert len(surfaces) == (2 if page == "identifiability" else 0)
+    assert all(len(each.proto.alt) > 60 for each in surfaces)
     assert query(test) == {}
 
 

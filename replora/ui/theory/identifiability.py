@@ -10,9 +10,10 @@ import streamlit as st
 
 from replora.figures.style import SHARING_METHODS, SHARING_NAMES
 from replora.figures.theory.splits import SplitCurves, split_figures
+from replora.figures.theory.valleys import valley_surfaces
 from replora.options import SpecError
 from replora.simulation.specs import Split, Tied
-from replora.simulation.splits import WIDEST, Moment, landscape, moment, samples_along
+from replora.simulation.splits import WIDEST, Moment, landscape, moment, samples_along, valley
 from replora.ui.components.live_slider import live_slider
 from replora.ui.forms.spec_form import open_spec, place_controls
 from replora.ui.parts.address import write_query
@@ -20,6 +21,7 @@ from replora.ui.parts.cards import card, row_of
 from replora.ui.parts.figure import show_figure
 from replora.ui.parts.numbers import plot_numbers
 from replora.ui.parts.once import Once
+from replora.ui.parts.surface import show_surface, surface_numbers
 from replora.ui.parts.text import plain
 from replora.ui.shell.style import STYLE
 from replora.wording import count, scientific
@@ -31,6 +33,11 @@ CURVES = Once[SplitCurves](64)
 HEADER = (
     "<header class='page'><h1>Identifiability</h1>"
     "<p>Split one expert in two. Does the function notice? An exact answer, in our stylised model.</p></header>"
+)
+SURFACES_LEAD = (
+    "<h2 class='section'>Every direction at once</h2>"
+    "<p class='figure-note'>The two halves move by +δu and −δu; height and colour are the excess loss, on one scale "
+    "for both. Drag to turn.</p>"
 )
 FORMULAS = (
     r"**Plain.** $\textcolor{blue}{b_V} \to \textcolor{blue}{b_V} \pm \delta u$, gates untouched: "
@@ -57,6 +64,18 @@ def identifiability_page() -> None:
         st.warning(plain(str(error)))
         still = opened
     st.fragment(_moving, key=f"{PAGE}.moving")(still)
+    _all_directions(still)
+
+
+def _all_directions(still: Split) -> None:
+    """The same loss in every direction, as two surfaces; outside of what moves, since they do not depend on delta."""
+    st.html(SURFACES_LEAD)
+    curves = curves_of(still.tied, still.direction, still.noise)
+    surfaces = valley_surfaces(valley(still.tied), curves, still.direction)
+    for column, surface in zip(st.columns(2, gap="medium"), surfaces, strict=True):
+        with column:
+            show_surface(surface, PAGE)
+    surface_numbers(surfaces, PAGE)
 
 
 def _moving(still: Split) -> None:
