@@ -234,6 +234,24 @@ class MergeAnswer(Answer):
 
 
 @dataclass(frozen=True)
+class LandscapeAnswer(Answer):
+    """The plane of `replora.lens.landscape.plane` after `step`.
+
+    norms: of the delta_weight of both runs; cosine: of the angle between them. places (2, steps, 3): for each run and
+    snapshot a, b, and its distance from the plane as a share of its norm. losses (points,): as asked, nan where it is
+    not known yet; mean cross-entropy on `examples` test examples.
+    """
+
+    step: int
+    steps: tuple[int, ...]
+    norms: tuple[float, ...]
+    cosine: float
+    places: Array
+    examples: int
+    losses: Array
+
+
+@dataclass(frozen=True)
 class AdapterAnswer(Answer):
     """A zip file, base64."""
 

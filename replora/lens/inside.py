@@ -25,7 +25,6 @@ from replora.training.device import choose_dtype
 
 KEPT_UPDATES = 24  # a quarter of a megabyte each
 KEPT_ROWS = 8  # of the tested examples before some layer, 8 megabytes each
-PART = 100  # examples at a time
 SHOWN = 96  # rows and columns of delta_weight that are sent
 
 CPU = torch.device("cpu")
@@ -156,17 +155,10 @@ class _View:
                 kept.clear()
             backbone = subject.backbone if taken is None else subject.adapted(taken.pairs, taken.scaling)
             with autocast(CPU, choose_dtype(subject.spec.precision, CPU)):
-                kept[(layer, *key)] = [(places, backbone.prefix(rows, layer)) for places, rows in self._inputs()]
+                kept[(layer, *key)] = [
+                    (places, backbone.prefix(rows, layer)) for places, rows in subject.encoded(subject.tested)
+                ]
         return kept[(layer, *key)]
-
-    def _inputs(self) -> list[tuple[Indices, Rows]]:
-        """The tested examples encoded, in parts of like length."""
-        tested = self.subject.tested
-        encode = self.subject.backbone.encode
-        lengths = [len(each) for each in tested.examples] if self.subject.task.modality == "text" else [0] * len(tested)
-        order = np.argsort(lengths, kind="stable")
-        parts = [order[start : start + PART] for start in range(0, len(order), PART)]
-        return [(places, encode(tested.take(places).examples)) for places in parts]
 
 
 class _Product:

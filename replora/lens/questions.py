@@ -20,6 +20,8 @@ FROZEN = -1
 ACCURACY_EXAMPLES = 200
 MOST_RUNS = 4  # beside each other
 MOST_EDITS = 100
+MOST_POINTS, REACH = 512, 10.0  # of a plane, and how far they may lie out
+MOST_LANDSCAPE_EXAMPLES = 300
 
 
 class LensError(UserError):
@@ -146,7 +148,29 @@ class AdapterQuestion(Question):
     run: int
 
 
-QuestionKind = Literal["head", "inside", "merge", "adapter"]
+@dataclass(frozen=True, kw_only=True)
+class LandscapeQuestion(Question):
+    """The loss at points (a, b) of the plane through the frozen model and two runs, and where their snapshots are.
+
+    The answer takes a moment only: it tells what is known by then, and the same question goes on from there.
+    examples: how many of the test examples that races are tested on.
+    """
+
+    kind = "landscape"
+
+    runs: tuple[int, ...]
+    points: tuple[tuple[float, float], ...] = ()
+    examples: int = MOST_LANDSCAPE_EXAMPLES
+
+    @classmethod
+    def _revive(cls, name: str, value: Any) -> Any:
+        if name == "points":
+            return tuple((float(a), float(b)) for a, b in value)
+        return super()._revive(name, value)
+
+
+QuestionKind = Literal["head", "inside", "merge", "adapter", "landscape"]
 QUESTIONS: dict[str, type[Question]] = {
-    question.kind: question for question in (HeadQuestion, InsideQuestion, MergeQuestion, AdapterQuestion)
+    question.kind: question
+    for question in (HeadQuestion, InsideQuestion, MergeQuestion, AdapterQuestion, LandscapeQuestion)
 }

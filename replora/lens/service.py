@@ -8,12 +8,14 @@ from typing import Any
 from replora.lens.answers import Answer
 from replora.lens.heads import answer_head
 from replora.lens.inside import answer_inside
+from replora.lens.landscape.answer import answer_landscape
 from replora.lens.merging import answer_adapter, answer_merge
 from replora.lens.questions import (
     QUESTIONS,
     AdapterQuestion,
     HeadQuestion,
     InsideQuestion,
+    LandscapeQuestion,
     LensError,
     MergeQuestion,
 )
@@ -24,6 +26,7 @@ ANSWERS: dict[type, Callable[[Any, Any], Answer]] = {
     InsideQuestion: answer_inside,
     MergeQuestion: answer_merge,
     AdapterQuestion: answer_adapter,
+    LandscapeQuestion: answer_landscape,
 }
 
 

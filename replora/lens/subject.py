@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -21,11 +22,12 @@ from replora.backbones import Backbone, Rows, TransformersText, use_plain_attent
 from replora.config import Run
 from replora.lens.questions import ACCURACY_EXAMPLES, FROZEN, LATEST, Example, LensError
 from replora.methods import PROJECTIONS
-from replora.tasks import Split, Task, TaskError, load_task, nested_subset, task_card
+from replora.tasks import Indices, Split, Task, TaskError, load_task, nested_subset, task_card
 from replora.training.race import TEST_SEED
 from replora.training.snapshots import MOST_SNAPSHOTS, Snapshots, pairs_in
 from replora.training.stack import backbone_for
 
+PART = 100  # examples at a time
 MOST_SUBJECTS = 6
 MOST_MODELS = 6  # adapted copies; one of the kit's models takes 50 MB
 
@@ -126,6 +128,14 @@ class Subject:
         factors.pairs, factors.scaling = pairs, scaling
         factors.rank = next(iter(pairs.values())).a.shape[2]
         return backbone
+
+    def encoded(self, split: Split) -> list[tuple[Indices, Rows]]:
+        """The examples of a split as the model takes them, with their places, in parts; texts of like length together,
+        which saves padding."""
+        lengths = [len(each) for each in split.examples] if self.task.modality == "text" else [0] * len(split)
+        order = np.argsort(lengths, kind="stable")
+        parts = [order[start : start + PART] for start in range(0, len(order), PART)]
+        return [(places, self.backbone.encode(split.take(places).examples)) for places in parts]
 
     def see(self, example: Example) -> ModelInput:
         """The example, encoded; `LensError` or `InputError` for one that cannot be had."""
