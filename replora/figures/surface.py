@@ -80,7 +80,6 @@ def plotly_figure(surface: Surface) -> Figure:
     """The surface as plotly draws it; where one has turned it stays while its data change."""
     from plotly import graph_objects as go
 
-    z = np.array(surface.z, dtype=float)
     step = (surface.top - surface.bottom) / CONTOURS
     levels = {"show": True, "start": surface.bottom + step, "end": surface.top, "size": step, "color": CONTOUR}
     floor = surface.bottom - FLOOR * (surface.top - surface.bottom)
@@ -89,7 +88,7 @@ def plotly_figure(surface: Surface) -> Figure:
         go.Surface(
             x=np.array(surface.x, dtype=float),
             y=np.array(surface.y, dtype=float),
-            z=np.where(z > surface.top, np.nan, z),
+            z=np.array(surface.z, dtype=float),
             cmin=surface.bottom,
             cmax=surface.top,
             colorscale=[[place / (len(SCALE) - 1), color] for place, color in enumerate(SCALE)],

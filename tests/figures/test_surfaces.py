@@ -88,7 +88,7 @@ def test_both_are_drawn_on_one_scale_with_the_cut_that_the_curves_show(tied: Tie
         assert len(surface_rows(surface)) == 25 * 49 + 81
 
 
-def test_what_is_not_known_or_too_high_is_left_out_and_what_one_turned_stays() -> None:
+def test_what_is_not_known_is_left_out_and_what_one_turned_stays() -> None:
     plane = ((0.0, 1.0), (0.0, 1.0)), ((0.0, 0.0), (1.0, 1.0))
     surface = Surface(
         "key", "A plane", "unit", "text", *plane, ((0.5, None), (2.0, 9.0)), ("a", "b", "loss"), 0.0, 4.0,
@@ -96,7 +96,8 @@ def test_what_is_not_known_or_too_high_is_left_out_and_what_one_turned_stays() -
         marks=(Mark("end", (1, 1, 1.0), CUT),),
     )  # fmt: skip
     figure = plotly_figure(surface)
-    np.testing.assert_array_equal(figure.data[0].z, [[0.5, np.nan], [2.0, np.nan]])
+    np.testing.assert_array_equal(figure.data[0].z, [[0.5, np.nan], [2.0, 9.0]])
+    assert figure.layout.scene.zaxis.range[1] == 4.0  # above it the scene cuts off
     assert figure.layout.uirevision == "key"
     assert [each.type for each in figure.data] == ["surface", "scatter3d", "scatter3d", "scatter3d"]
     assert len(surface_rows(surface)) == 5

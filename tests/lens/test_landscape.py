@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from present import of_type
+from present import of_type, present
 
 from replora.adapters.attach import attach_factors, merge
 from replora.adapters.direct import DirectFactors
@@ -25,7 +25,7 @@ from replora.lens.landscape.answer import answer_landscape
 from replora.lens.landscape.plane import NO_PLANE
 from replora.lens.questions import LandscapeQuestion
 from replora.lens.service import answer
-from replora.lens.subject import Subject
+from replora.lens.subject import RunsSnapshot, Subject
 from replora.methods import PROJECTIONS
 from replora.options import UserError
 from replora.tasks import load_task, nested_subset
@@ -68,13 +68,14 @@ def test_at_its_corners_it_is_what_the_race_itself_evaluated(raced: tuple[str, l
     found = ask(folder, points=CORNERS)
     assert (found.step, found.steps, found.examples) == (4, (0, 2, 4), EXAMPLES)
     assert len({*evaluated[0]}) == 1  # no update yet, and one probe
-    own = [evaluated[0][LORA], evaluated[4][LORA], evaluated[4][REPLORA]]
-    np.testing.assert_allclose(found.losses, np.float32(own), atol=2e-5)
-    np.testing.assert_allclose(found.norms, np.float32(of_type(Evaluated, events)[-1].delta_norms[1:]), rtol=1e-4)
+    own = [present(evaluated[0][LORA]), present(evaluated[4][LORA]), present(evaluated[4][REPLORA])]
+    assert found.losses.tolist() == pytest.approx(own, abs=2e-5)
+    norms = of_type(Evaluated, events)[-1].delta_norms[1:]
+    assert found.norms == pytest.approx([present(each) for each in norms], rel=1e-4)
 
 
-def merged(folder: str, run: int, step: int = 4) -> tuple[dict[str, torch.Tensor], torch.Tensor, torch.Tensor]:
-    """All weights of the merged model of a run, and its head."""
+def merged(folder: str, run: int, step: int = 4) -> dict[str, torch.Tensor]:
+    """All weights of the merged model of a run, and those of its head."""
     found = Snapshots(Path(folder))
     tensors, backbone = found.at(step), load_backbone(TASKS[TASK].backbone)
     own = {f"{side}_{name}": tensors[f"{side}_{name}"][run : run + 1] for name in PROJECTIONS for side in "ab"}
@@ -83,7 +84,7 @@ def merged(folder: str, run: int, step: int = 4) -> tuple[dict[str, torch.Tensor
     factors.scaling.copy_(tensors["scaling"][run : run + 1])
     factors.load_state_dict(own)
     model = merge(attach_factors(backbone.model, factors, [backbone.blocks - 1]))
-    return dict(model.state_dict()), tensors["head_weight"][run], tensors["head_bias"][run, 0]
+    return {**model.state_dict(), "head weight": tensors["head_weight"][run], "head bias": tensors["head_bias"][run, 0]}
 
 
 @torch.no_grad()
@@ -96,15 +97,13 @@ def test_between_them_it_is_a_loop_over_merged_models(raced: tuple[str, list[Eve
     start = merged(folder, LORA, step=0)
     expected = []
     for point in points:
-
-        def between(base: torch.Tensor, *others: torch.Tensor, point: tuple[float, float] = point) -> torch.Tensor:
-            return base + sum(share * (other - base) for share, other in zip(point, others, strict=True))
-
-        model = {name: between(base, *(end[0][name] for end in ends)) if base.is_floating_point() else base
-                 for name, base in start[0].items()}  # fmt: skip
+        model = {}
+        for name, base in start.items():
+            moves = [share * (end[name] - base) for share, end in zip(point, ends, strict=True)]
+            model[name] = base + sum(moves) if base.is_floating_point() else base
+        weight, bias = model.pop("head weight"), model.pop("head bias")
         backbone.model.load_state_dict(model)
         features = backbone.features(backbone.prefix(backbone.encode(tested.examples), 0), 0)
-        weight, bias = (between(start[place], *(end[place] for end in ends)) for place in (1, 2))
         expected.append(float(F.cross_entropy(features @ weight.T + bias, torch.from_numpy(tested.labels))))
     assert np.ptp(expected) > 0.01
     np.testing.assert_allclose(ask(folder, points=points).losses, expected, atol=2e-5)
@@ -138,10 +137,13 @@ def test_snapshots_are_where_least_squares_on_the_whole_matrices_puts_them(raced
 def test_an_answer_takes_its_time_only_and_the_next_one_goes_on(
     raced: tuple[str, list[Event]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    measured = []
-    monkeypatch.setattr(
-        landscape, "mean_loss", lambda subject, model, examples: float(len(measured.append(1) or measured))
-    )
+    measured: list[RunsSnapshot] = []
+
+    def mean_loss(subject: Subject, model: RunsSnapshot, examples: int) -> float:
+        measured.append(model)
+        return float(len(measured))
+
+    monkeypatch.setattr(landscape, "mean_loss", mean_loss)
     about, points = Subject(Path(raced[0])), tuple((0.1 * place, 0.0) for place in range(4))
     question = LandscapeQuestion(folder=raced[0], runs=(LORA, REPLORA), examples=EXAMPLES, points=points)
     for known in (1, 2, 3, 4, 4):

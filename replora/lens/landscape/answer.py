@@ -41,11 +41,11 @@ def answer_landscape(subject: Subject, question: LandscapeQuestion, seconds: flo
     step = subject.taken(question.step, question.runs).step
     known = _known(subject, question, step)
     steps = [each for each in subject.snapshots.steps() if each <= step]
-    for each in steps:
-        if each not in known.places:
-            taken = subject.taken(each, question.runs)
-            places = [known.plane.nearest(taken, place) for place in range(2)]
-            known.places[each] = [(*place.point, place.off) for place in places]
+    for past in steps:
+        if past not in known.places:
+            taken = subject.taken(past, question.runs)
+            nearest = [known.plane.nearest(taken, place) for place in range(2)]
+            known.places[past] = [(*place.point, place.off) for place in nearest]
     _measure(subject, question, known, seconds)
     return LandscapeAnswer(
         step=step,

@@ -9,7 +9,11 @@ MENU: dict[str, dict[str, str]] = {  # by heading: file in pages/ without its su
         "learning_rate": "Learning rate",
         "recover_update": "Recover a known update",
     },
-    "Look inside": {"experts": "Attention as experts", "inside": "Inside the reparameterization"},
+    "Look inside": {
+        "experts": "Attention as experts",
+        "inside": "Inside the reparameterization",
+        "landscape": "Landscape",
+    },
     "Theory": {"identifiability": "Identifiability", "rates": "Rates"},
     "Teach": {"classroom": "Classroom"},
     "Yours": {"your_data": "Your data", "runs": "Runs"},
