@@ -21,7 +21,8 @@ Grid = tuple[tuple[float, ...], ...]
 # From deep to high; both ends stand out from a light and from a dark page.
 SCALE = ("#3b4a78", "#2f6f8e", "#27928a", "#55b36d", "#b5cf4b", "#fbe34a")
 GRID, CONTOUR = "#98a3ae", "rgba(255, 255, 255, .75)"
-TICK, TITLE = 14, 16  # pixels, to be read from the back row
+TICK, TITLE, NAME = 14, 16, 19  # pixels, to be read from the back row
+LIFT, NAMES = 0.01, 0.85  # of the height: how far lines lie above the surface, and where names stand
 CUT = "#ff4f79"  # of a line that is nobody's, on any of these colours and off them
 CONTOURS = 8
 FLOOR = 0.03  # of the height, below the lowest value, so that a level surface does not lie in the frame
@@ -30,22 +31,20 @@ CAMERA = {"eye": {"x": 1.28, "y": -1.48, "z": 0.88}, "center": {"x": -0.05, "y":
 
 @dataclass(frozen=True)
 class Track:
-    """A line on or above a surface: points (x, y, z), a colour, and what a hover box says of each point.
-
-    dots: a mark at each point.
+    """A line on a surface: points (x, y, z), a colour, what a hover box says of each point, and a mark at each (a
+    symbol of plotly, '' for none).
     """
 
     name: str
     points: tuple[tuple[float, float, float], ...]
     color: str
     tips: tuple[str, ...] = ()
-    dash: str = "solid"
-    dots: bool = True
+    symbol: str = ""
 
 
 @dataclass(frozen=True)
 class Mark:
-    """A named place on a surface."""
+    """A named place on a surface: a pole that carries the name."""
 
     name: str
     point: tuple[float, float, float]
@@ -99,10 +98,11 @@ def plotly_figure(surface: Surface) -> Figure:
         )
     )
     figure.add_trace(_corners(surface, floor))
+    height = surface.top - floor
     for track in surface.tracks:
-        figure.add_trace(_line(track))
-    if surface.marks:
-        figure.add_trace(_places(surface.marks))
+        figure.add_traces(_line(track, height))
+    for mark in surface.marks:
+        figure.add_trace(_pole(mark, floor + NAMES * height))
     figure.update_layout(
         margin={"l": 0, "r": 0, "t": 0, "b": 0},
         uirevision=surface.key,
@@ -158,37 +158,43 @@ def _corners(surface: Surface, floor: float) -> Any:
     )
 
 
-def _line(track: Track) -> Any:
+def _line(track: Track, height: float) -> list[Any]:
+    """The line, a little above the surface, which would swallow it, on a white one that sets it off."""
     from plotly import graph_objects as go
 
-    x, y, z = zip(*track.points, strict=True)
-    return go.Scatter3d(
+    x, y, z = (np.array(values, dtype=float) for values in zip(*track.points, strict=True))
+    white = go.Scatter3d(
+        x=x, y=y, z=z + LIFT * height, mode="lines", line={"color": "white", "width": 13}, hoverinfo="skip"
+    )
+    line = go.Scatter3d(
         x=x,
         y=y,
-        z=z,
+        z=z + 2 * LIFT * height,
         name=track.name,
-        mode="lines+markers" if track.dots else "lines",
-        line={"color": track.color, "width": 8, "dash": track.dash},
-        marker={"color": track.color, "size": 5, "line": {"color": "white", "width": 1.5}},
+        mode="lines+markers" if track.symbol else "lines",
+        line={"color": track.color, "width": 8},
+        marker={"color": track.color, "size": 6, "symbol": track.symbol or "circle"},
         text=list(track.tips) or None,
         hovertemplate="%{text}<extra></extra>" if track.tips else None,
         hoverinfo=None if track.tips else "skip",
     )
+    return [white, line]
 
 
-def _places(marks: Sequence[Mark]) -> Any:
+def _pole(mark: Mark, top: float) -> Any:
     from plotly import graph_objects as go
 
-    x, y, z = zip(*(mark.point for mark in marks), strict=True)
+    x, y, z = mark.point
     return go.Scatter3d(
-        x=x,
-        y=y,
-        z=z,
-        mode="markers+text",
-        marker={"color": [mark.color for mark in marks], "size": 8, "line": {"color": "white", "width": 2}},
-        text=[mark.name for mark in marks],
+        x=[x, x],
+        y=[y, y],
+        z=[z, max(z, top)],
+        mode="lines+markers+text",
+        line={"color": mark.color, "width": 5},
+        marker={"color": mark.color, "size": [9, 0.1], "line": {"color": "white", "width": 1}},
+        text=["", f"<b>{mark.name}</b>"],
         textposition="top center",
-        textfont={"size": TITLE},
-        hovertext=[mark.tip or mark.name for mark in marks],
+        textfont={"size": NAME, "color": mark.color},
+        hovertext=mark.tip or mark.name,
         hovertemplate="%{hovertext}<extra></extra>",
     )

@@ -99,7 +99,7 @@ def test_what_is_not_known_is_left_out_and_what_one_turned_stays() -> None:
     np.testing.assert_array_equal(figure.data[0].z, [[0.5, np.nan], [2.0, 9.0]])
     assert figure.layout.scene.zaxis.range[1] == 4.0  # above it the scene cuts off
     assert figure.layout.uirevision == "key"
-    assert [each.type for each in figure.data] == ["surface", "scatter3d", "scatter3d", "scatter3d"]
+    assert [each.type for each in figure.data] == ["surface", *["scatter3d"] * 4]
     assert len(surface_rows(surface)) == 5
 
 

@@ -26,6 +26,7 @@ from replora.figures.inside.landscape import (
     Snapshot,
     finest,
     grid,
+    height_at,
     landscape_sentences,
     landscape_surface,
 )
@@ -151,7 +152,7 @@ def test_levels_hold_each_other_and_the_corners() -> None:
     assert finest(dict.fromkeys(grid(9)[:-1], 1.0)) == (5 if grid(9)[-1] not in grid(5) else 0)
 
 
-def test_the_surface_is_that_of_the_finest_whole_level_with_both_ways_at_their_own_losses() -> None:
+def test_the_surface_is_that_of_the_finest_whole_level_with_both_ways_on_it() -> None:
     assert landscape_surface(picture(5, losses={})) is None
     surface = present(landscape_surface(picture(9)))
     drawn = plotly_figure(surface)
@@ -159,12 +160,21 @@ def test_the_surface_is_that_of_the_finest_whole_level_with_both_ways_at_their_o
     assert drawn.data[0].z[2, 6] == pytest.approx(loss(1.0, 0.0))  # rows go along b
     assert (drawn.data[0].x[2, 6], drawn.data[0].y[2, 6]) == (1.0, 0.0)
     lora, replora = surface.tracks
-    assert lora.points == ((0.0, 0.0, loss(0, 0)), (0.5, 0.1, 1.9), (1.0, 0.0, 1.5))
+    between = 0.6 * loss(0.5, 0.0) + 0.4 * loss(0.5, 0.25)  # on the surface, between two points of the grid
+    assert [z for *_, z in lora.points] == pytest.approx([loss(0, 0), between, loss(1, 0)])
+    assert [each[:2] for each in lora.points] == [(0.0, 0.0), (0.5, 0.1), (1.0, 0.0)]
+    assert "its own loss 1.900" in lora.tips[1]
     assert "40 % of its update lies off the plane" in lora.tips[1]
     assert len(replora.points) == 1
     assert lora.color != replora.color
     assert [mark.point for mark in surface.marks] == [(*corner, loss(*corner)) for corner in CORNERS]
     hash(surface)
+
+
+def test_a_snapshot_between_or_beyond_the_points_stands_on_the_surface() -> None:
+    plane = {(a, b): 3 - a + 2 * b for a, b in grid(5)}
+    assert height_at((0.3, 1.2), plane, 5) == pytest.approx(3 - 0.3 + 2.4)
+    assert height_at((9.0, -9.0), plane, 5) == plane[1.5, -0.5]
 
 
 def test_sentences_are_those_of_the_losses() -> None:

@@ -6,11 +6,10 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from replora.figures.export import COLORS
 from replora.figures.scales import nice_ceiling
 from replora.figures.style import STYLES
-from replora.figures.surface import CUT, Mark, Surface, Track
-from replora.wording import counted
+from replora.figures.surface import Mark, Surface, Track
+from replora.wording import MINUS, counted
 
 Point = tuple[float, float]
 
@@ -18,6 +17,8 @@ LOW, HIGH = -0.5, 1.5  # of a and b
 LEVELS = (5, 9, 17)  # points along each, coarse first; each grid holds the one before, and the corners
 CORNERS: tuple[Point, ...] = ((0.0, 0.0), (1.0, 0.0), (0.0, 1.0))
 TICKS = (0.0, 1.0)
+COLORS_ON_SURFACE = {"blue": "#2583cf", "orange": "#d86f1f", "green": "#1d9a72"}  # read in light and in dark
+NOBODY = "#7d8894"
 ROOM = 1.12  # times the highest loss of corners and ways; beyond it the surface is cut off
 
 
@@ -83,38 +84,51 @@ def landscape_surface(picture: PlottedLandscape) -> Surface | None:
         bottom=bottom,
         top=top,
         tracks=tuple(
-            _track(method, title, way, losses[CORNERS[0]])
+            _track(method, title, way, losses, level)
             for method, title, way in zip(picture.methods, picture.titles, picture.ways, strict=True)
         ),
         marks=tuple(
             Mark(name, (*corner, losses[corner]), color, f"{name}: loss {losses[corner]:.3f}")
             for name, corner, color in zip(
-                ("frozen", *picture.titles), CORNERS, (CUT, *map(_color, picture.methods)), strict=True
+                ("frozen", *picture.titles), CORNERS, (NOBODY, *map(_color, picture.methods)), strict=True
             )
         ),
         ticks=(TICKS, TICKS),
     )
 
 
-def _track(method: str, title: str, way: Sequence[Snapshot], frozen: float) -> Track:
-    """A run's way at the losses that it really had; before its first step it is the frozen model."""
-    found = [(each, frozen if each.loss is None and not each.step else each.loss) for each in way]
-    known = [(each, loss) for each, loss in found if loss is not None]
+def _track(method: str, title: str, way: Sequence[Snapshot], losses: Mapping[Point, float], level: int) -> Track:
+    """A run's way on the surface; what its snapshots really are is in the hover boxes."""
     return Track(
         title,
-        tuple((*each.point, loss) for each, loss in known),
+        tuple((*snapshot.point, height_at(snapshot.point, losses, level)) for snapshot in way),
         _color(method),
         tuple(
-            f"{title} after {counted(snapshot.step, 'step')}: loss {loss:.3f}<br>"
+            f"{title} after {counted(snapshot.step, 'step')}: {_really(snapshot)}<br>"
             f"{100 * snapshot.off:.0f} % of its update lies off the plane"
-            for snapshot, loss in known
+            for snapshot in way
         ),
-        dash="dash" if len(STYLES[method].dash) > 1 and STYLES[method].dash[1] else "solid",
+        symbol=STYLES[method].shape,
     )
 
 
+def _really(snapshot: Snapshot) -> str:
+    return "not tested then" if snapshot.loss is None else f"its own loss {snapshot.loss:.3f}"
+
+
+def height_at(point: Point, losses: Mapping[Point, float], level: int) -> float:
+    """The surface over a point: between four points of the grid, bilinear; beyond its edge, that of the edge."""
+    step = (HIGH - LOW) / (level - 1)
+    ends = []
+    for value in point:
+        place = min(max((value - LOW) / step, 0.0), level - 1.0)
+        left = min(int(place), level - 2)
+        ends.append(((LOW + left * step, 1 - place + left), (LOW + (left + 1) * step, place - left)))
+    return sum(one * other * losses[a, b] for a, one in ends[0] for b, other in ends[1])
+
+
 def _color(method: str) -> str:
-    return COLORS[STYLES[method].color]
+    return COLORS_ON_SURFACE[STYLES[method].color]
 
 
 def landscape_sentences(picture: PlottedLandscape) -> list[str]:
@@ -136,8 +150,9 @@ def landscape_sentences(picture: PlottedLandscape) -> list[str]:
     ]
     lowest = min(losses, key=lambda point: losses[point])
     said.append(
-        f"The lowest point measured is a = {lowest[0]:g}, b = {lowest[1]:g} with {losses[lowest]:.2f}, beside "
-        f"{min(first, last):.2f} at the better of the two. It is read off these test examples: no training found it."
+        f"The lowest point measured is a = {_plain(lowest[0])}, b = {_plain(lowest[1])} with {losses[lowest]:.2f}, "
+        f"beside {min(first, last):.2f} at the better of the two. It is read off these test examples; no run was "
+        "trained to get there."
     )
     off = [
         f"{title} up to {100 * max(each.off for each in way):.0f} %"
@@ -146,7 +161,11 @@ def landscape_sentences(picture: PlottedLandscape) -> list[str]:
     ]
     if off:
         said.append(
-            f"Of the norm of their update the snapshots lie off the plane: {', '.join(off)}; they are drawn above the "
-            "nearest points, at the losses that the race told."
+            f"Of the norm of their update the snapshots lie off the plane: {', '.join(off)}; they are drawn at the "
+            "nearest points of the plane, and their own losses are in the hover boxes."
         )
     return said
+
+
+def _plain(value: float) -> str:
+    return f"{value:g}".replace("-", MINUS)

@@ -34,7 +34,7 @@ def valley_surfaces(valley: Valley, curves: Landscape, direction: tuple[float, f
             axes=AXES,
             bottom=0.0,
             top=roof,
-            tracks=(Track("the direction chosen", cut, CUT, dots=False),),
+            tracks=(Track("the direction chosen", cut, CUT),),
             ticks=(TICKS, TICKS),
         )
 

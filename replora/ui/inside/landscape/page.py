@@ -30,7 +30,7 @@ from replora.wording import count
 PAGE = "landscape"
 PLANE = f"{PAGE}.plane"
 SECONDS = 1.0  # between two questions, of which each takes less than half of that: others ask too
-HEIGHT = 560
+HEIGHT = 480
 HEADER = (
     "<header class='page'><h1>Landscape</h1>"
     "<p>Frozen, LoRA and RepLoRA are three points of one plane. What is the loss between and around them?</p></header>"

@@ -28,7 +28,7 @@ def landscape_cards(picture: PlottedLandscape, plane: Measured) -> str:
             [note, "not told by the race" if own is None else f"the race's own evaluation: {own:.3f}"],
         )
         for kind, title, loss, (a, b), note, own in zip(
-            ("head", *picture.methods), ("Frozen", *picture.titles), losses, CORNERS, notes, told, strict=True
+            ("pace", *picture.methods), ("Frozen", *picture.titles), losses, CORNERS, notes, told, strict=True
         )
     ]
     cards.append(card("pace", "Cosine of the updates", cosine, "", ["1: the same direction, 0: at right angles"]))
