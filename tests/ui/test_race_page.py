@@ -353,3 +353,17 @@ def test_a_session_watches_its_job_until_it_is_over(app: Open, engine: Any) -> N
     engine.advance()
     test.run()
     assert engine.last.viewers == set()
+
+
+def test_accuracy_and_loss_can_stand_over_the_norm_of_the_update(app: Open) -> None:
+    test = app()
+    by_step = [each.proto.alt for each in test.get("vega_lite_chart")]
+    test.segmented_control(key="race.axis").set_value("norm").run()
+    assert not test.exception
+    by_norm = [each.proto.alt for each in test.get("vega_lite_chart")]
+    assert len(by_norm) == len(by_step)
+    assert by_norm[2:] == by_step[2:]
+    assert all("against the Frobenius norm of all delta_weight" in alt for alt in by_norm[:2])
+    assert "At equal norm of delta_weight, mean over" in html(test)
+    test.segmented_control(key="race.axis").set_value("steps").run()
+    assert [each.proto.alt for each in test.get("vega_lite_chart")] == by_step

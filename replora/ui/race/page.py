@@ -9,7 +9,7 @@ from replora.ui.live.page import follow, live_parts, page_session
 from replora.ui.race.buttons import transport
 from replora.ui.race.form import PAGE, open_race, race_form, rate_asked
 from replora.ui.race.session import RaceSession
-from replora.ui.race.view import race_parts
+from replora.ui.race.view import axis_switch, race_parts
 
 HEADER = (
     "<header class='page'><h1>Race</h1><p>One frozen model, the same batches, two ways to make A and B.</p></header>"
@@ -26,4 +26,5 @@ def race_page() -> None:
     follow(PAGE, session, form, problems)
     race = form.chosen.race() if form.chosen else None
     transport(session, jobs, race)
+    axis_switch()
     live_parts(PAGE, session, race_parts(session, jobs, race))

@@ -12,6 +12,7 @@ from replora.config import Race
 from replora.csv_text import rows_csv
 from replora.events import Diverged, Evaluated, Event, RateChanged, Started, Step, to_line
 from replora.figures.figure import Figure
+from replora.figures.race.by_norm import accuracy_by_norm, equal_norm_sentences, loss_by_norm
 from replora.figures.race.figures import (
     PlottedRace,
     accuracy_figure,
@@ -36,7 +37,10 @@ from replora.ui.race.state import ShownRace, grey_curves, shown_race
 
 Drawn = Callable[[PlottedRace], Figure]
 TESTED: tuple[Drawn, ...] = (accuracy_figure, difference_figure)  # changed by evaluations only
+BY_NORM: tuple[Drawn, ...] = (accuracy_by_norm, loss_by_norm)  # likewise
 STEPPED: tuple[Drawn, ...] = (loss_figure, norm_figure)
+AXES = {"steps": "Steps", "norm": "Norm of the update"}
+AXIS = "race.axis"
 MARKS = (RateChanged, Diverged)
 SHEETS: Once[list[Sheet]] = Once(64)  # some 60 kB each
 
@@ -52,7 +56,7 @@ def race_parts(session: RaceSession, engine: WatchedEngine, form: Race | None) -
 
     return [
         Part("standing", lambda: _standing(session, shown()), lambda: news(session)),
-        Part("tests", lambda: _figures(session, shown().race, TESTED), lambda: told(Evaluated, *MARKS), picture=True),
+        Part("tests", lambda: _tests(session, shown().race), lambda: told(Evaluated, *MARKS), picture=True),
         Part("steps", lambda: _figures(session, shown().race, STEPPED), lambda: told(Step, *MARKS), picture=True),
         Part("rest", lambda: _rest(session, engine, shown().race), lambda: told(Evaluated, Started)),
     ]
@@ -65,6 +69,31 @@ def _standing(session: RaceSession, shown: ShownRace) -> None:
         st.info(plain(PRIVATE))
     st.html(race_cards(race.spec, race.events))
     st.html(f'<p class="verdict">{escape(verdict_line(race.events))}</p>')
+
+
+def axis_switch() -> None:
+    """What stands along the horizontal axis of the first two pictures."""
+    st.segmented_control(
+        "Horizontal axis",
+        list(AXES),
+        default="steps",
+        required=True,
+        format_func=AXES.__getitem__,
+        key=AXIS,
+        help="Over the norm of delta_weight one sees whether a method is only further along the same road.",
+        persist_state="session",
+    )
+
+
+def _tests(session: RaceSession, race: PlottedRace) -> None:
+    """Accuracy and what is beside it, over the steps or over the norm of the update."""
+    if st.session_state.get(AXIS) != "norm":
+        _figures(session, race, TESTED)
+        return
+    _figures(session, race, BY_NORM)
+    said = " ".join(equal_norm_sentences(race.events))
+    if said:
+        st.html(f'<p class="footnote">{escape(said)}</p>')
 
 
 def _figures(session: RaceSession, race: PlottedRace, drawn: Sequence[Drawn]) -> None:

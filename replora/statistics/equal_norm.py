@@ -1,0 +1,68 @@
+"""Two methods at equal norm of their updates: is one only further along the other's road? Pure numbers, no torch.
+
+A run is a list of (norm, value) in the order of its steps. Norms mostly grow; where one falls back, the run has passed
+that norm already, and it is not counted again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from replora.methods import METHOD_TITLES
+from replora.statistics.verdict import verdict
+
+Points = Sequence[tuple[float, float]]
+
+GRID = 201  # norms at which the means over a range are taken
+
+
+@dataclass(frozen=True)
+class EqualNorm:
+    """differences: by seed, the mean of ours minus theirs over the norms from `low` to `high`, which every run of both
+    has passed through.
+    """
+
+    low: float
+    high: float
+    differences: Mapping[int, float]
+
+    def sentence(self, method: str, reference: str) -> str:
+        """Whether the two are apart at equal norm, of accuracies in [0, 1]."""
+        said = verdict(list(self.differences.values()), method, reference)
+        return f"At equal norm of delta_weight, mean over {self.low:.2f} to {self.high:.2f}: {said}"
+
+
+def rising(points: Points) -> list[tuple[float, float]]:
+    """The points whose norm is larger than all before them."""
+    kept: list[tuple[float, float]] = []
+    for norm, value in points:
+        if not kept or norm > kept[-1][0]:
+            kept.append((norm, value))
+    return kept
+
+
+def equal_norm(ours: Mapping[int, Points], theirs: Mapping[int, Points]) -> EqualNorm | None:
+    """Runs by seed, paired; None where no seed has both, or their norms have no range in common."""
+    seeds = sorted(ours.keys() & theirs.keys())
+    runs = {seed: (rising(ours[seed]), rising(theirs[seed])) for seed in seeds}
+    if not runs or not all(run for pair in runs.values() for run in pair):
+        return None
+    low = max(run[0][0] for pair in runs.values() for run in pair)
+    high = min(run[-1][0] for pair in runs.values() for run in pair)
+    if not low < high:
+        return None
+    norms = np.linspace(low, high, GRID)
+
+    def mean(run: Points) -> float:
+        values = np.interp(norms, [norm for norm, _ in run], [value for _, value in run])
+        return float(np.trapezoid(values, norms)) / (high - low)
+
+    return EqualNorm(low, high, {seed: mean(one) - mean(other) for seed, (one, other) in runs.items()})
+
+
+def no_common_norm(method: str, reference: str) -> str:
+    """The sentence where `equal_norm` is None."""
+    return f"{METHOD_TITLES[method]} and {METHOD_TITLES[reference]} have no norm of delta_weight in common yet."
