@@ -68,8 +68,7 @@ class Rooms:
         with self.file.writing() as database:
             _forget_old(database, now, limits.max_rooms)
             _check_places(database, now, limits, by)
-        self._check_bytes(limits)
-        with self.file.writing() as database:
+            self._check_bytes(limits)
             code = _free_code(database)
             row = (name, code, digest(key), by.visitor, by.address, Phase.OPEN, 1, now, now + 3600 * limits.room_hours)
             database.execute(

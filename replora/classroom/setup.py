@@ -21,6 +21,7 @@ FREE: tuple[str, ...] = (  # what a room may leave to its seats
     "sharing",
     "layer_sharing",
     "residual",
+    "latent",
     "projections",
     "learning_rate",
     "data_fraction",

@@ -90,6 +90,9 @@ def test_a_link_says_what_a_room_trains_at_first() -> None:
     assert query(test) == {"room": taught(test).code}
     race = taught(test).setup.race
     assert (race.rank, race.steps, race.task) == (8, 4, "emoji")
+    assert test.button(key="classroom.push").disabled
+    hidden = press(visit(PUPILS[0], weight_decay="0.1", methods="lora"), "classroom.open")
+    assert hidden.button(key="classroom.push").disabled, "what has no control stays as the room was opened"
     wrong = visit(TEACHER, rank="0", backbone="minilm_l3")
     assert any("rank must be" in each for each in said(wrong))
     assert wrong.button(key="classroom.open").disabled

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import streamlit as st
@@ -9,20 +10,26 @@ import streamlit as st
 from replora.classroom.setup import FREE, Setup
 from replora.config import RaceOptions
 from replora.memory.admission import check_race
-from replora.methods import OURS, REFERENCE
 from replora.options import UserError, options
 from replora.ui.classroom.pulse import PAGE
 from replora.ui.forms.controls import control
 from replora.ui.parts.settings import value_text
 
 SHOWN = ("task", "data_fraction", "learning_rate", "rank", "mlp_width", "sharing")
-MORE = (
+MORE = (  # what has no control is as the room was opened
     "mlp_depth",
     "activation",
     "layer_sharing",
     "residual",
+    "latent",
     "projections",
+    "alpha",
+    "alpha_over",
+    "lora_rank",
+    "b_rate_ratio",
+    "optimizer",
     "steps",
+    "batch_size",
     "evaluate_every",
     "test_examples",
 )
@@ -30,7 +37,7 @@ MORE = (
 
 def setup_form(opened: Setup, place: str) -> tuple[Setup | None, str]:
     """What the controls hold, and a sentence where that cannot be set. place: part of their keys."""
-    values: dict[str, Any] = {"methods": (REFERENCE, OURS)}
+    values: dict[str, Any] = {}
     rest: dict[str, Any] = {}
     key = f"{PAGE}.{place}"
     try:
@@ -40,7 +47,7 @@ def setup_form(opened: Setup, place: str) -> tuple[Setup | None, str]:
             for name in MORE:
                 values[name] = _control(RaceOptions, name, getattr(opened.race, name), key)
             rest = _of_the_room(opened, key)
-        return _checked(values, rest)
+        return _checked(dataclasses.replace(opened.race, **values), rest)
     except UserError as error:
         return None, str(error)
 
@@ -65,8 +72,8 @@ def _of_the_room(opened: Setup, key: str) -> dict[str, Any]:
     return {**found, "each": each, "free": tuple(free or ())}
 
 
-def _checked(values: dict[str, Any], rest: dict[str, Any]) -> tuple[Setup | None, str]:
-    setup = Setup(race=RaceOptions(**values), **rest)
+def _checked(race: RaceOptions, rest: dict[str, Any]) -> tuple[Setup | None, str]:
+    setup = Setup(race=race, **rest)
     check_race(setup.race_of(1, {}))
     return setup, ""
 
