@@ -54,7 +54,7 @@ def test_a_class_from_the_first_seat_to_the_last_word(server: str, open_page: Op
     press(seats[0], "play")
     expect(seats[0].locator(".standing:not(.seat) b")).to_contain_text("Finished", timeout=HOST)
     expect(desk.locator(BRICKS)).to_have_count(1, timeout=HOST)
-    assert desk.locator(".seats .finished").count() == 1
+    expect(desk.locator(".seats .finished")).to_have_count(1)
 
     press(desk, "start")
     expect(desk.locator(".seats .finished")).to_have_count(3, timeout=HOST)
@@ -76,7 +76,7 @@ def test_a_class_from_the_first_seat_to_the_last_word(server: str, open_page: Op
     assert desk.locator(".seats > span").count() == 3
 
     projector = open_page(f"{link}&view=projector", figures=2)
-    assert projector.locator("button:visible").count() == 0
+    expect(projector.locator("button:visible")).to_have_count(0)
     expect(projector.locator(".verdict")).to_have_text(desk.locator(".verdict").inner_text())
     assert all(size >= 28 for size in sizes(projector, ".verdict"))
     assert all(size >= 20 for size in sizes(projector, f"{DRAWN} text"))

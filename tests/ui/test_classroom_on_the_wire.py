@@ -13,7 +13,7 @@ from light_jobs import APP
 from benchmarks.room import Class
 from benchmarks.streamlit_client import ROOT
 
-SECONDS = 150
+SECONDS = 450
 USERS = 3
 IDLE_BYTES = 150
 
