@@ -35,7 +35,7 @@ PLAY, SPREAD = "race.play", 10.0  # the button, and the seconds within which all
 SAMPLE_SECONDS = 1.0
 MEGABYTE = 2**20
 SHOWN = re.compile(r"(?:step [\d\u202f]+ of|Finished:|after) ([\d\u202f]+)")
-REFUSED = re.compile(r"\d+ runs? (of yours |from your network )?wait already|too many|at most \d+ jobs", re.IGNORECASE)
+REFUSED = re.compile(r"\d+ runs? (of yours |from your network )?waits? already|too many", re.IGNORECASE)
 
 
 @dataclass

@@ -294,6 +294,14 @@ def test_a_lost_job_may_wait_again_in_front_of_the_new_and_leave(clock: Clock) -
     assert one.next() == "b"
 
 
+def test_a_single_run_waits_and_many_wait() -> None:
+    queue = queue_of("a", limits=Waiting(max_waiting_visitor=1))
+    with pytest.raises(
+        JobRefused, match=r"^1 run of yours waits already; stop one, or try again when one has begun\.$"
+    ):
+        queue.add("more", Submitter("a"))
+
+
 def test_the_prospect_is_of_what_jobs_of_the_kind_took(clock: Clock) -> None:
     one = line(clock, 1, *"abcd")
     assert one.prospect("c") == (2, 2 * GUESS)

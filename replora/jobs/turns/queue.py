@@ -92,15 +92,15 @@ class JobQueue:
         most = self._limits
         if by.visitor and _many(self._waiting, lambda each: each.visitor == by.visitor) >= most.max_waiting_visitor:
             raise JobRefused(
-                f"{_runs(most.max_waiting_visitor)} of yours wait already; stop one, or try again when one has begun."
+                f"{_runs(most.max_waiting_visitor, 'of yours')} already; stop one, or try again when one has begun."
             )
         if by.address and _many(self._waiting, lambda each: each.address == by.address) >= most.max_waiting_address:
             raise JobRefused(
-                f"{_runs(most.max_waiting_address)} from your network wait already; try again when some have begun."
+                f"{_runs(most.max_waiting_address, 'from your network')} already; try again when some have begun."
             )
         if len(self._waiting) >= most.max_waiting:
             raise JobRefused(
-                f"{_runs(len(self._waiting))} wait already; look at a recorded one, and try again when some have begun."
+                f"{_runs(len(self._waiting))} already; look at a recorded one, and try again when some have begun."
             )
 
 
@@ -108,5 +108,7 @@ def _many(waiting: Iterable[_Stamped], wanted: Callable[[Submitter], bool]) -> i
     return sum(wanted(each.by) for each in waiting)
 
 
-def _runs(number: int) -> str:
-    return f"{number} run" if number == 1 else f"{number} runs"
+def _runs(number: int, whose: str = "") -> str:
+    """'3 runs of yours wait', '1 run waits'."""
+    runs, wait = ("run", "waits") if number == 1 else ("runs", "wait")
+    return " ".join(filter(None, (str(number), runs, whose, wait)))

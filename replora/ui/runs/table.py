@@ -42,15 +42,16 @@ def result_line(row: RunRow) -> str:
 
 
 def _shown(row: RunRow, files: Files) -> dict[str, str]:
+    """What a row tells, the result early enough to be seen whole where there is room for it."""
     return {
         "Started (UTC)": row.created[:16].replace("T", " "),
         "Kind": kind_title(row.kind),
         "Task": run_task_title(row.task),
+        "State": row.state.capitalize(),
+        "Result": result_line(row),
         "Methods": ", ".join(WHO_TITLES.get(each, each) for each in row.methods),
         "Seeds": ", ".join(map(str, row.seeds)),
-        "State": row.state.capitalize(),
         "Files": files.word(row.id),
-        "Result": result_line(row),
         "Device": row.device,
         "Spec": row.spec_hash,
         "Run": row.id,
