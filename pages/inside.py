@@ -3,10 +3,11 @@
 import streamlit as st
 
 from replora.ui.inside.reparameterization.page import inside_page
+from replora.ui.live.recorded_claims import tuned
 from replora.ui.shell.frame import guard
 from replora.ui.shell.style import prose
 
 guard()
 inside_page()
 st.divider()
-prose("inside")
+prose("inside", tuned=tuned())

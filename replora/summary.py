@@ -16,7 +16,10 @@ from replora.statistics.verdict import lost_count, verdict
 
 @dataclass(frozen=True)
 class RunSummary:
-    """One run: sizes, accuracies in [0, 1] (None before the first evaluation), mean loss on the test examples."""
+    """One run: sizes, accuracies in [0, 1] (None before the first evaluation), mean loss on the test examples.
+
+    highest_accuracy: of all evaluations on the test examples, which nobody who stops training could have known.
+    """
 
     method: str
     seed: int
@@ -27,7 +30,7 @@ class RunSummary:
     deployed_parameters: int
     head_parameters: int
     final_accuracy: float | None
-    best_accuracy: float | None
+    highest_accuracy: float | None
     final_loss: float | None
     seconds: float
     diverged: bool
@@ -35,7 +38,10 @@ class RunSummary:
 
 @dataclass(frozen=True)
 class RaceSummary:
-    """A whole race. `seconds` and `steps_per_second` count training and evaluation, pauses left out."""
+    """A whole race. `seconds` and `steps_per_second` count training and evaluation, pauses left out.
+
+    test_examples: on which all runs are tested; 0 where nobody told.
+    """
 
     task: str
     backbone: str
@@ -47,6 +53,7 @@ class RaceSummary:
     finished: bool
     seconds: float
     steps_per_second: float | None
+    test_examples: int
     runs: tuple[RunSummary, ...]
 
     def to_dict(self) -> dict[str, Any]:
@@ -79,6 +86,7 @@ def summarize(events: Iterable[Event]) -> RaceSummary | None:
         finished=isinstance(events[-1], Finished),
         seconds=seconds,
         steps_per_second=step / seconds if step and seconds > 0 else None,
+        test_examples=started.test_examples,
         runs=tuple(
             dataclasses.replace(run, seconds=seconds, diverged=index in diverged) for index, run in enumerate(runs)
         ),
@@ -99,7 +107,7 @@ def _summarize_run(run: Run, facts: RunFacts, scores: list[tuple[float | None, f
         deployed_parameters=facts.deployed_parameters,
         head_parameters=facts.head_parameters,
         final_accuracy=accuracy,
-        best_accuracy=max(known, default=None),
+        highest_accuracy=max(known, default=None),
         final_loss=loss,
         seconds=0.0,
         diverged=False,

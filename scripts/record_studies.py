@@ -40,6 +40,7 @@ def full_size() -> Iterator[tuple[str, Study]]:
                 task=task,
                 methods=("head", "lora", "replora"),
                 seeds=SEEDS,
+                fractions=(0.01, 0.03, 0.1, 0.3, 1.0),
                 steps=400,
                 batch_size=16,
                 test_examples=1000,

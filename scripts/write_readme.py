@@ -17,12 +17,12 @@ from replora.studies.base import of_kind
 from replora.studies.events import StudyEvent, started_of
 from replora.studies.lines import read_study_events
 from replora.studies.races.cells import Comparison
-from replora.studies.races.summary import summarize_study
+from replora.studies.races.leads import Leads, in_words
+from replora.studies.races.summary import StudySummary, summarize_study
 from replora.studies.races.tuning import same_target
 from replora.studies.selection import one_rate
 from replora.studies.spec import DataStudy
 from replora.studies.teachers.summary import summarize_teacher
-from replora.wording import listing
 
 README = Path(__file__).parents[1] / "README.md"
 RECORDED = ASSETS / "recorded"
@@ -55,7 +55,8 @@ def _setting(events: Sequence[StudyEvent]) -> list[str]:
 def _races(studies: Mapping[str, Sequence[StudyEvent]]) -> list[str]:
     rows: list[list[str]] = []
     needed: list[list[str]] = []
-    behind, ahead, tuned_behind, tuned_ahead = (dict[float, int]() for _ in range(4))
+    at_one_rate: list[StudySummary] = []
+    at_tuned_rates: list[StudySummary] = []
     lowest = {OURS: 0, REFERENCE: 0}
     saved = apart = 0
     for task, events in studies.items():
@@ -64,12 +65,9 @@ def _races(studies: Mapping[str, Sequence[StudyEvent]]) -> list[str]:
         if single is None or tuned is None or target is None:
             raise ValueError(f"The recorded study of {task} compares nothing.")
         when_tuned = [found for found in tuned.comparisons if found.protocol == "tuned"]
-        for found in single.comparisons:
-            behind[found.fraction] = behind.get(found.fraction, 0) + _is_clear(found, -1)
-            ahead[found.fraction] = ahead.get(found.fraction, 0) + _is_clear(found, 1)
+        at_one_rate.append(single)
+        at_tuned_rates.append(tuned)
         for found in when_tuned:
-            tuned_behind[found.fraction] = tuned_behind.get(found.fraction, 0) + _is_clear(found, -1)
-            tuned_ahead[found.fraction] = tuned_ahead.get(found.fraction, 0) + _is_clear(found, 1)
             for name in lowest:
                 lowest[name] += found.rates[name] == tuned.spec.all_rates[0]
         cells = map(_points, (*single.comparisons, when_tuned[0], when_tuned[-1]))
@@ -79,14 +77,13 @@ def _races(studies: Mapping[str, Sequence[StudyEvent]]) -> list[str]:
         saved += (target.tuned_reference.value or 1) < (target.method.value or 1)
         apart += (target.tuned_reference.high or 1) < (target.method.low or 0)
     ours, theirs = METHOD_TITLES[OURS], METHOD_TITLES[REFERENCE]
-    fractions = [f"{100 * fraction:g} %" for fraction in behind]
+    one, each = Leads.of(at_one_rate), Leads.of(at_tuned_rates)
+    fractions = [f"{100 * fraction:g} %" for fraction in one.fractions]
     headings = ["", f"one rate {RATE:g}: {fractions[0]}", *fractions[1:], f"each tuned: {fractions[0]}", fractions[-1]]
     text = (
-        f"At one small rate and equal steps {ours} is behind on {_counts(behind)} of {len(studies)} tasks at "
-        f"{listing(fractions)} of the data, and ahead on {_counts(ahead)}: its lead belongs to many data, or to few "
-        "steps for each of them, and not to the few data for which the paper claims it. With rates tuned for each it "
-        f"is behind on {_counts(tuned_behind)}, and ahead on {_counts(tuned_ahead)}; its rate is then the lowest of "
-        f"the grid in {lowest[OURS]} of {len(studies) * len(behind)} cells ({theirs}'s in {lowest[REFERENCE]}), so "
+        f"{one.at_one_rate(RATE)} With rates tuned for each it is behind on {in_words(each.behind)}, and ahead on "
+        f"{in_words(each.ahead)}; its rate is then the lowest of the grid in {lowest[OURS]} of "
+        f"{len(studies) * len(fractions)} cells ({theirs}'s in {lowest[REFERENCE]}), so "
         f"that a better one may lie beyond. Tuning {theirs}'s rate saves more data than {ours} at {RATE:g} does on "
         f"{saved} of {len(studies)} tasks, with intervals apart on {apart}; to reach {theirs}'s full-data accuracy at "
         f"{RATE:g} it takes, of the data:"
@@ -119,11 +116,6 @@ def _teachers() -> list[str]:
     return [*_prose(text), "", *_table(["world, images", *titles], rows)]
 
 
-def _is_clear(found: Comparison, sign: int) -> bool:
-    interval = found.interval
-    return interval is not None and interval.excludes_zero and interval.mean * sign > 0
-
-
 def _points(found: Comparison) -> str:
     interval = found.interval
     if interval is None or interval.half_width is None:
@@ -138,10 +130,6 @@ def _ratio(interval: Interval | None) -> str:
         return ""
     text = f"{interval.mean:.2f} {ratio_ends(interval.low, interval.high)}"
     return text if interval.low <= 1 <= interval.high else f"**{text}**"
-
-
-def _counts(tasks: Mapping[float, int]) -> str:
-    return listing([str(number) for number in tasks.values()])
 
 
 def _prose(text: str) -> list[str]:

@@ -34,7 +34,7 @@ def test_json_is_one_object_on_the_last_line_and_runs_again_the_same(tmp_path: P
         ("lora", 1),
         ("replora", 1),
     ]
-    wanted = {"trained_parameters", "final_accuracy", "best_accuracy", "final_loss", "seconds", "diverged"}
+    wanted = {"trained_parameters", "final_accuracy", "highest_accuracy", "final_loss", "seconds", "diverged"}
     assert wanted <= set(summary["runs"][0])
     assert summary["runs"][0]["deployed_parameters"] == 2 * 4 * 384
     told = read_events(events)

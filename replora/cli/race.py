@@ -23,6 +23,7 @@ from replora.events import Diverged, Evaluated, Event, Started, Step, to_line
 from replora.memory.admission import check_race
 from replora.options import SpecError, UserError, options
 from replora.result_card import read_race
+from replora.statistics.intervals import sampling_half_width
 from replora.summary import RaceSummary, race_verdict, summarize
 
 
@@ -122,7 +123,7 @@ def print_summary(summary: RaceSummary) -> None:
     first = summary.runs[0]
     title = f"{summary.task} on {summary.backbone}, {first.examples:,} examples, learning rate {first.learning_rate:g}"
     table = Table(title=title, title_justify="left", box=box.SIMPLE)
-    for heading in ("method", "seed", "trained", "deployed", "accuracy", "highest", "loss"):
+    for heading in ("method", "seed", "trained", "deployed", "accuracy", "highest tested", "loss"):
         table.add_column(heading, justify="left" if heading == "method" else "right", no_wrap=True)
     for run in summary.runs:
         table.add_row(
@@ -131,11 +132,18 @@ def print_summary(summary: RaceSummary) -> None:
             f"{run.trained_parameters:,}",
             f"{run.deployed_parameters:,}",
             "diverged" if run.diverged else percent(run.final_accuracy),
-            percent(run.best_accuracy),
+            percent(run.highest_accuracy),
             "diverged" if run.final_loss is None else f"{run.final_loss:.3f}",
         )
     console.print(table)
     console.print(race_verdict(summary))
+    known = [run.final_accuracy for run in summary.runs if run.final_accuracy is not None]
+    if known and summary.test_examples:
+        most = max(100 * sampling_half_width(share, summary.test_examples) for share in known)
+        console.print(
+            f"All on the same {summary.test_examples:,} test examples; others would move a single accuracy by up to "
+            f"{most:.1f} points (95 %)."
+        )
     speed = "" if summary.steps_per_second is None else f", {summary.steps_per_second:.1f} steps a second"
     console.print(
         f"{summary.step} steps in {summary.seconds:.1f} s{speed}; "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from statistics import NormalDist
 
 import numpy as np
 import numpy.typing as npt
@@ -72,6 +73,12 @@ def holm(p_values: Sequence[float]) -> list[float]:
         largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[place]))
         adjusted[place] = largest
     return adjusted
+
+
+def sampling_half_width(share: float, examples: int, level: float = LEVEL) -> float:
+    """How far other test examples would move a single accuracy: half of Wilson's interval (1927) of so many."""
+    z = NormalDist().inv_cdf((1 + level) / 2)
+    return z * math.sqrt(share * (1 - share) / examples + (z / examples) ** 2 / 4) / (1 + z**2 / examples)
 
 
 def by_luck(looks: int, level: float = LEVEL) -> float:

@@ -72,7 +72,7 @@ def race(
     snapshots: is offered the factors and heads before the first step and with each evaluation.
     pace: how the device takes its steps, instead of as it does best.
     Raises `SpecError`, `TaskError` or `BackboneError` before the first event.
-    Same spec and device, same losses, bit for bit.
+    Same spec, device, precision, threads and versions: same losses, bit for bit.
     """
     device = choose_device(spec.device)
     with repeatable(device):

@@ -13,8 +13,11 @@ from scipy import stats
 
 from replora.catalog import ASSETS, TASKS
 from replora.studies.lines import read_study_events
+from replora.studies.races.leads import Leads
 from replora.studies.races.summary import summarize_study
 from replora.studies.selection import sweep
+from replora.ui.live.recorded_claims import small_data
+from replora.ui.live.recorded_claims import tuned as tuned_sentence
 from replora.ui.studies.make_it_lie import Lie
 from replora.ui.studies.rate_page import _sentences
 
@@ -82,8 +85,39 @@ def test_tuned_replora_is_ahead_of_lora_nowhere_and_lora_on_three_of_five_tasks_
         leads.append((fraction, np.sign(found.mean()) * (abs(found.mean()) > half_width(found))))
     assert max(lead for _, lead in leads) == 0
     assert sum(lead == -1 for fraction, lead in leads if fraction == 1) == 3
+    assert tuned_sentence() == "RepLoRA is ahead on none of 5 tasks and LoRA on 3"
     for name in ("inside", "recover_update"):
-        assert "three of five" in guide(name)
+        assert "{{tuned}}" in guide(name)
+
+
+def test_what_is_said_of_small_data_counts_the_intervals_at_one_rate_that_exclude_zero(studies):
+    ahead, behind = dict.fromkeys(FRACTIONS, 0), dict.fromkeys(FRACTIONS, 0)
+    for cells, fraction in product(studies.values(), FRACTIONS):
+        ours, theirs = (
+            np.array([cells[method, fraction, 3e-4, seed]["accuracy"] for seed in SEEDS])
+            for method in ("replora", "lora")
+        )
+        found = ours - theirs
+        if abs(found.mean()) > half_width(found):
+            (ahead if found.mean() > 0 else behind)[fraction] += 1
+    said = small_data()
+    for counts in (ahead, behind):
+        assert f"{', '.join(map(str, list(counts.values())[:-1]))} and {counts[1.0]}" in said
+    assert "its lead belongs to 30 % of the data and more" in said
+    assert "{{small_data}}" in guide("data_efficiency")
+
+
+@pytest.mark.parametrize(
+    ("ahead", "behind", "said"),
+    [
+        ((3, 0), (0, 0), "it leads with the fewest data too, as the paper claims."),
+        ((0, 0), (1, 0), "at no amount of data it is ahead more often than behind."),
+        ((0, 2), (1, 0), "its lead belongs to 100 % of the data and more"),
+    ],
+)
+def test_the_sentence_on_small_data_follows_the_counts(ahead, behind, said):
+    leads = Leads(5, dict(zip((0.01, 1.0), ahead, strict=True)), dict(zip((0.01, 1.0), behind, strict=True)))
+    assert said in leads.at_one_rate(3e-4)
 
 
 def test_lora_at_a_rate_of_003_does_not_diverge_and_is_below_the_head_alone(studies):

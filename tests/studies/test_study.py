@@ -274,8 +274,8 @@ def test_bad_input_is_one_sentence_and_no_traceback(arguments, sentence):
 
 
 def test_data_study_defaults_are_those_of_the_page():
-    assert DataStudy().fractions == (0.01, 0.03, 0.1, 0.3, 1.0)
-    assert len(DataStudy().runs()) == 30
+    assert DataStudy().fractions == (0.01, 0.1, 1.0)
+    assert len(DataStudy().runs()) == 18
 
 
 def test_later_batches_hold_what_the_first_was_measured_to_take(monkeypatch):

@@ -102,7 +102,7 @@ def accuracy_figure(picture: PlottedSweep) -> Figure:
     return plot.figure(
         "accuracy",
         "Test accuracy",
-        f"%, bands: 95 %; {what}",
+        f"%, bands: 95 % over seeds; {what}",
         "Line chart of test accuracy in per cent against the learning rate on a logarithmic axis, one line for each "
         "method with a 95 % band over seeds; a thick bar below marks the rates with which a method does nearly as well "
         "as with its best, an upright line where the race stands, crosses where runs diverged.",

@@ -8,6 +8,7 @@ from statistics import fmean
 from replora.config import Race
 from replora.events import Event, started_of
 from replora.methods import METHOD_TITLES, OURS, REFERENCE, has_adapter
+from replora.statistics.intervals import sampling_half_width
 from replora.summary import RaceSummary, RunSummary, paired_differences, race_verdict, summarize
 from replora.ui.parts.cards import BLANK, card, row_of
 from replora.wording import MINUS, count, counted, duration, signed
@@ -17,7 +18,8 @@ def race_cards(spec: Race, events: Sequence[Event]) -> str:
     """The cards, with dashes where nothing is known yet, so that nothing moves when it is."""
     summary = summarize(events)
     methods = list(dict.fromkeys(run.method.name for run in spec.runs))
-    cards = [_method_card(name, [run for run in _runs(summary) if run.method == name]) for name in methods]
+    tested = summary.test_examples if summary else 0
+    cards = [_method_card(name, [run for run in _runs(summary) if run.method == name], tested) for name in methods]
     if {OURS, REFERENCE} <= set(methods):
         cards.append(_difference_card(summary))
     cards.append(_pace_card(summary))
@@ -57,7 +59,7 @@ def _runs(summary: RaceSummary | None) -> Sequence[RunSummary]:
     return summary.runs if summary else ()
 
 
-def _method_card(name: str, runs: Sequence[RunSummary]) -> str:
+def _method_card(name: str, runs: Sequence[RunSummary], tested: int) -> str:
     finals = [run.final_accuracy for run in runs if run.final_accuracy is not None and not run.diverged]
     lost = sum(run.diverged for run in runs)
     value = f"{100 * fmean(finals):.1f}<small> %</small>" if finals else BLANK
@@ -71,6 +73,9 @@ def _method_card(name: str, runs: Sequence[RunSummary]) -> str:
     if lost:
         notes.append(f"<b>{lost} of {len(runs)} diverged</b>" if len(runs) > 1 else "<b>diverged</b>")
     caption = f"mean of {len(finals)} seeds" if len(finals) > 1 else "test accuracy"
+    if finals and tested:
+        moved = 100 * sampling_half_width(fmean(finals), tested)
+        notes.append(f"other test examples: \u00b1 {moved:.1f} at most")
     return card(name, f'<i class="swatch"></i>{METHOD_TITLES[name]}', value, caption, notes)
 
 

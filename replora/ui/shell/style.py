@@ -9,6 +9,9 @@ from replora.catalog import ASSETS
 STYLE = ASSETS / "style"
 
 
-def prose(name: str) -> None:
-    """A text of `assets/style/`, with formulas."""
-    st.markdown((STYLE / f"{name}.md").read_text(encoding="utf-8"))
+def prose(name: str, **made: str) -> None:
+    """A text of `assets/style/`, with formulas; made: what stands in the place of {{name}} in it."""
+    text = (STYLE / f"{name}.md").read_text(encoding="utf-8")
+    for place, sentence in made.items():
+        text = text.replace(f"{{{{{place}}}}}", sentence)
+    st.markdown(text)
