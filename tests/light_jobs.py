@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from fake_engine import told_race, told_rates, told_studies
+from job_kinds import wait_without
 from synthetic_runs import synthetic_study
 
 SECONDS = 0.03  # between two lines
+HELD = "held"
 KINDS = {"race": "light_jobs:race", "study": "light_jobs:study", "theory": "light_jobs:theory"}
 APP = """
 import streamlit as st
@@ -33,18 +35,22 @@ NewRate = Callable[[], float | None]
 
 
 def race(spec: Spec, new_rate: NewRate, folder: Path) -> Iterator[str]:
-    return slowly(told_race(spec))
+    return slowly(told_race(spec), folder)
 
 
 def study(spec: Spec, new_rate: NewRate, folder: Path) -> Iterator[str]:
-    return slowly(told_studies(synthetic_study)(spec))
+    return slowly(told_studies(synthetic_study)(spec), folder)
 
 
 def theory(spec: Spec, new_rate: NewRate, folder: Path) -> Iterator[str]:
-    return slowly(told_rates(spec), 40 * SECONDS)
+    return slowly(told_rates(spec), folder, 40 * SECONDS)
 
 
-def slowly(lines: Iterable[str], seconds: float = SECONDS) -> Iterator[str]:
-    for line in lines:
+def slowly(lines: Iterable[str], folder: Path, seconds: float = SECONDS) -> Iterator[str]:
+    """The last line is not told as long as there is a file of the name HELD in the data folder."""
+    *others, last = lines
+    for line in others:
         yield line
         time.sleep(seconds)
+    wait_without(str(folder.parents[1] / HELD))
+    yield last

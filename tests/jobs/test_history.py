@@ -608,7 +608,7 @@ def test_a_finished_race_is_logged_to_trackio(monkeypatch: pytest.MonkeyPatch) -
     fake = FakeTrackio()
     monkeypatch.setitem(sys.modules, "trackio", fake)
     events = told_race(learning_rate=1e-3)
-    trackio_sink.log_race("mine", "job00001", [to_line(each) for each in events]).join(10)
+    trackio_sink.log_race("mine", "job00001", [to_line(each) for each in events]).join()
     assert [each["project"] for each in fake.begun] == ["mine", "mine"]
     assert [each["name"] for each in fake.begun] == ["job00001-0-lora-seed-0", "job00001-1-replora-seed-0"]
     assert {each["group"] for each in fake.begun} == {"job00001"}
@@ -646,7 +646,7 @@ def test_a_trackio_that_fails_is_in_the_log(
 ) -> None:
     broken = types.ModuleType("trackio") if problem == "broken" else None
     monkeypatch.setitem(sys.modules, "trackio", broken)
-    trackio_sink.log_race("mine", "job00001", [to_line(each) for each in told_race()]).join(10)
+    trackio_sink.log_race("mine", "job00001", [to_line(each) for each in told_race()]).join()
     expected = (
         "trackio cannot be imported" if problem == "missing" else "could not be logged to the trackio project mine"
     )

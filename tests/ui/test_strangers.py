@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
 from in_a_loop import finished
-from light_jobs import APP
+from light_jobs import APP, HELD
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 from benchmarks.streamlit_client import ROOT, Visitor, server, visit
@@ -18,10 +19,10 @@ from replora.ui.live.standing import WATCHED
 from replora.ui.server import COOKIE
 from replora.ui.visitor.who import new_secret
 
-SECONDS = 60
+SECONDS = 240
 # of each live page: a small run, the button that starts it, those that a stranger presses, and its end
 PAGES = {
-    "race": ("steps=200", "race.play", ("pause", "step", "cancel", "reset", "play"), "Finished:"),
+    "race": ("steps=100", "race.play", ("pause", "step", "cancel", "reset", "play"), "Finished:"),
     "data_efficiency": (
         "seeds=0,1,2,3",
         "data_efficiency.run",
@@ -71,8 +72,12 @@ class Watched:
 
 
 @pytest.fixture(scope="module")
-def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    folder = tmp_path_factory.mktemp("strangers")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("strangers")
+
+
+@pytest.fixture(scope="module")
+def port(folder: Path) -> Iterator[int]:
     script = folder / "light_app.py"
     script.write_text(APP, encoding="utf-8")
     path = os.pathsep.join(map(str, (ROOT, ROOT / "tests")))
@@ -84,8 +89,12 @@ def run_of(visitor: Visitor) -> str:
     return parse_qs(visitor.query)["run"][0]
 
 
-async def attacked(port: int, page: str) -> Watched:
-    """The owner's view of a run that a stranger has tried to end, to stop and to replace, once it is over."""
+async def attacked(port: int, page: str, held: Path) -> Watched:
+    """The owner's view of a run that a stranger has tried to end, to stop and to replace, once it is over.
+
+    held: keeps it from its end until the stranger has pressed all buttons.
+    """
+    held.touch()
     query, start, others, end = PAGES[page]
     async with visit(port, query, page) as owner:
         mine = Watched(owner)
@@ -96,14 +105,15 @@ async def attacked(port: int, page: str) -> Watched:
             await theirs.until(WATCHED.replace("'", "&#x27;"))
             for button in others:
                 await theirs.press(f"{page}.{button}")
+            held.unlink()
             await mine.until(end, *OTHER_ENDS)
     return mine
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES)
-def test_a_stranger_with_the_link_cannot_end_stop_or_replace_a_run(port: int, page: str) -> None:
-    mine = finished(attacked(port, page), SECONDS)
+def test_a_stranger_with_the_link_cannot_end_stop_or_replace_a_run(port: int, page: str, folder: Path) -> None:
+    mine = finished(attacked(port, page, folder / "data" / HELD), SECONDS)
     assert PAGES[page][-1] in mine.standing
     assert not [each for each in mine.said if any(word in each for word in OTHER_ENDS)]
 
