@@ -118,7 +118,7 @@ def test_numbers_and_events_of_a_private_race_do_not_name_the_data(race: str, ow
     assert given_away(test, own) == []
 
 
-@pytest.mark.parametrize("page", ["experts", "inside"])
+@pytest.mark.parametrize("page", ["experts", "inside", "landscape"])
 def test_a_stranger_cannot_look_inside(page: str, race: str, own: str, engine: FakeEngine) -> None:
     engine.answer = lambda question: pytest.fail(f"asked about {question}")
     engine.problem = "Nothing is recorded here."
@@ -128,7 +128,7 @@ def test_a_stranger_cannot_look_inside(page: str, race: str, own: str, engine: F
     assert not any(race in str(each.get("folder")) for each in engine.asked)
 
 
-@pytest.mark.parametrize("page", ["experts", "inside"])
+@pytest.mark.parametrize("page", ["experts", "inside", "landscape"])
 def test_nor_by_way_of_the_race_page(page: str, race: str, own: str, engine: FakeEngine) -> None:
     engine.problem = "Nothing is recorded here."
     test = open_page("race", warm=True, run=race)
