@@ -23,6 +23,7 @@ from replora.studies.races.tuning import same_target
 from replora.studies.selection import one_rate
 from replora.studies.spec import DataStudy
 from replora.studies.teachers.summary import summarize_teacher
+from scripts.record_studies import CHECKED_TASK, LORA_PLUS
 
 README = Path(__file__).parents[1] / "README.md"
 RECORDED = ASSETS / "recorded"
@@ -35,17 +36,30 @@ WORLDS = ("tied", "untied")
 def recorded_figures() -> str:
     """The block: data studies at one rate and tuned, then the recovered updates."""
     studies = {task: list(read_study_events(RECORDED / f"study_{task}.jsonl.gz")) for task in TASKS}
-    return "\n".join(["", *_setting(next(iter(studies.values()))), *_races(studies), "", *_teachers(), "", ""])
+    others = [*_epochs(), "", *_controls()]
+    return "\n".join(["", *_setting(studies), *_races(studies), "", *others, "", *_teachers(), "", ""])
 
 
-def _setting(events: Sequence[StudyEvent]) -> list[str]:
-    started = started_of(events)
+def _seeds(studies: Mapping[str, Sequence[StudyEvent]]) -> str:
+    """'5 seeds, 10 of WordNet topics'."""
+    counts = {
+        task: len(of_kind(started.spec, DataStudy).seeds)
+        for task, events in studies.items()
+        if (started := started_of(events)) is not None
+    }
+    usual = min(counts.values())
+    more = [f"{count} of {TASKS[task].title}" for task, count in counts.items() if count != usual]
+    return ", ".join([f"{usual} seeds", *more])
+
+
+def _setting(studies: Mapping[str, Sequence[StudyEvent]]) -> list[str]:
+    started = started_of(next(iter(studies.values())))
     if started is None:
         raise ValueError("A recorded study has not started.")
     spec = of_kind(started.spec, DataStudy)
     text = (
         f"What the recorded studies say ({started.device}, {spec.steps} steps of {spec.batch_size}, "
-        f"{len(spec.seeds)} seeds, 95 % intervals over seeds on the same test examples; **bold** excludes zero, each "
+        f"{_seeds(studies)}, 95 % intervals over seeds on the same test examples; **bold** excludes zero, each "
         "by itself; the pages show the commands, `python -m scripts.write_readme` writes these lines). "
         f"{METHOD_TITLES[OURS]} minus {METHOD_TITLES[REFERENCE]} in points of accuracy, by share of the training data:"
     )
@@ -64,7 +78,7 @@ def _races(studies: Mapping[str, Sequence[StudyEvent]]) -> list[str]:
         target = same_target(events, RATE)
         if single is None or tuned is None or target is None:
             raise ValueError(f"The recorded study of {task} compares nothing.")
-        when_tuned = [found for found in tuned.comparisons if found.protocol == "tuned"]
+        when_tuned = _tuned(tuned)
         at_one_rate.append(single)
         at_tuned_rates.append(tuned)
         for found in when_tuned:
@@ -90,6 +104,50 @@ def _races(studies: Mapping[str, Sequence[StudyEvent]]) -> list[str]:
     )
     titles = ["", f"{ours} at {RATE:g}", f"{theirs}, rate tuned", f"{ours}, rate tuned"]
     return [*_table(headings, rows), "", *_prose(text), "", *_table(titles, needed)]
+
+
+def _epochs() -> list[str]:
+    """The same tasks with equal epochs: at one rate and tuned, with the least and with all data."""
+    rows, shares, steps = [], [""], ""
+    for task in TASKS:
+        events = list(read_study_events(RECORDED / f"study_{task}_epochs.jsonl.gz"))
+        single, tuned = summarize_study(one_rate(events, RATE)), summarize_study(events)
+        if single is None or tuned is None:
+            raise ValueError(f"The recorded study of {task} with equal epochs compares nothing.")
+        when_tuned = _tuned(tuned)
+        rows.append([TASKS[task].title, *map(_points, (*single.comparisons, when_tuned[0], when_tuned[-1]))])
+        shares = [f"{100 * found.fraction:g} %" for found in single.comparisons]
+        steps = tuned.spec.steps_in_words
+    headings = ["", f"one rate {RATE:g}: {shares[0]}", *shares[1:], f"each tuned: {shares[0]}", shares[-1]]
+    text = (
+        f"With equal epochs instead of equal steps ({steps}, in proportion to the data), at which "
+        "few data are seen as often as many, and few steps are taken with them:"
+    )
+    return [*_prose(text), "", *_table(headings, rows)]
+
+
+def _controls() -> list[str]:
+    """RepLoRA against LoRA+, and RepLoRA with a diagonal for a latent against LoRA, rates tuned for each."""
+    rows, shares = [], [""]
+    for part, title in (
+        ("loraplus", f"{METHOD_TITLES[OURS]} minus LoRA+"),
+        ("latent", f"{METHOD_TITLES[OURS]} with a diagonal latent minus {METHOD_TITLES[REFERENCE]}"),
+    ):
+        summary = summarize_study(read_study_events(RECORDED / f"study_{CHECKED_TASK}_{part}.jsonl.gz"))
+        if summary is None:
+            raise ValueError(f"The recorded study {part} compares nothing.")
+        rows.append([title, *map(_points, _tuned(summary))])
+        shares = [f"{100 * found.fraction:g} %" for found in _tuned(summary)]
+    text = (
+        f"On {TASKS[CHECKED_TASK].title}, rates tuned for each: against LoRA whose B has {LORA_PLUS:g} times the rate "
+        "of A (LoRA+), and with the latent as a trainable diagonal and MLPs of two hidden layers, as a public "
+        "reproduction of the paper reads it:"
+    )
+    return [*_prose(text), "", *_table(["", *shares], rows)]
+
+
+def _tuned(summary: StudySummary) -> list[Comparison]:
+    return [found for found in summary.comparisons if found.protocol == "tuned"]
 
 
 def _teachers() -> list[str]:

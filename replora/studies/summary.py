@@ -5,16 +5,26 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic
+from typing import Any, Generic, Protocol
 
 from replora.statistics.verdict import lost_sentence
 from replora.studies.base import AnyStudy
-from replora.studies.events import Progress, StudyEvent, StudyFinished, StudyStarted
+from replora.studies.events import Key, Progress, StudyEvent, StudyFinished, StudyStarted
 from replora.studies.fairness import FairnessItem
 from replora.studies.spec import study_to_dict
 from replora.studies.table import Result
 
 Lost = tuple[str, float, int]  # title, rate, seed
+
+
+class GridCell(Protocol):
+    """What the cells of all kinds of studies have: whose they are, and whether they are at the chosen rate."""
+
+    @property
+    def key(self) -> Key: ...
+
+    @property
+    def chosen(self) -> bool: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,9 +45,10 @@ class Reached:
 
 @dataclass(frozen=True, kw_only=True)
 class Summary(Reached, Generic[AnyStudy]):
-    """A whole study so far; what was found is each kind's own."""
+    """A whole study so far; what was found is each kind's own. cells: of the grid, those with finished runs."""
 
     spec: AnyStudy
+    cells: tuple[GridCell, ...]
     fairness: tuple[FairnessItem, ...]
     verdict: str
 

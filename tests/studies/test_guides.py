@@ -22,7 +22,6 @@ from replora.ui.studies.make_it_lie import Lie
 from replora.ui.studies.rate_page import _sentences
 
 TEXTS = {"wordnet_topics", "movie_sentiment"}
-SEEDS = range(5)
 FRACTIONS = (0.01, 0.03, 0.1, 0.3, 1.0)
 
 
@@ -47,9 +46,13 @@ def studies():
     }
 
 
+def seeds_of(cells):
+    return sorted({seed for *_, seed in cells})
+
+
 def tuned(cells, method, fraction):
     def of(rate):
-        return [cells[method, fraction, rate, seed] for seed in SEEDS]
+        return [cells[method, fraction, rate, seed] for seed in seeds_of(cells)]
 
     rates = sorted({rate for name, _, rate, _ in cells if name == method})
     sound = [rate for rate in rates if not any(run["diverged"] for run in of(rate))]
@@ -78,14 +81,15 @@ def test_a_larger_update_is_not_a_lead_in_the_recorded_races():
     assert "to 3 to 14 times after 100 steps" in guide("inside")
 
 
-def test_tuned_replora_is_ahead_of_lora_nowhere_and_lora_on_three_of_five_tasks_with_all_data(studies):
+def test_tuned_replora_is_ahead_of_lora_nowhere_and_lora_on_two_of_five_tasks_with_all_data(studies):
     leads = []
     for cells, fraction in product(studies.values(), FRACTIONS):
         found = tuned(cells, "replora", fraction) - tuned(cells, "lora", fraction)
         leads.append((fraction, np.sign(found.mean()) * (abs(found.mean()) > half_width(found))))
-    assert max(lead for _, lead in leads) == 0
-    assert sum(lead == -1 for fraction, lead in leads if fraction == 1) == 3
-    assert tuned_sentence() == "RepLoRA is ahead on none of 5 tasks and LoRA on 3"
+    with_all = [lead for fraction, lead in leads if fraction == 1]
+    assert max(with_all) == 0
+    assert with_all.count(-1) == 2
+    assert tuned_sentence() == "RepLoRA is ahead on none of 5 tasks and LoRA on 2"
     for name in ("inside", "recover_update"):
         assert "{{tuned}}" in guide(name)
 
@@ -94,7 +98,7 @@ def test_what_is_said_of_small_data_counts_the_intervals_at_one_rate_that_exclud
     ahead, behind = dict.fromkeys(FRACTIONS, 0), dict.fromkeys(FRACTIONS, 0)
     for cells, fraction in product(studies.values(), FRACTIONS):
         ours, theirs = (
-            np.array([cells[method, fraction, 3e-4, seed]["accuracy"] for seed in SEEDS])
+            np.array([cells[method, fraction, 3e-4, seed]["accuracy"] for seed in seeds_of(cells)])
             for method in ("replora", "lora")
         )
         found = ours - theirs
@@ -123,16 +127,15 @@ def test_the_sentence_on_small_data_follows_the_counts(ahead, behind, said):
 def test_lora_at_a_rate_of_003_does_not_diverge_and_is_below_the_head_alone(studies):
     below = []
     for cells in studies.values():
-        runs = [cells["lora", 1.0, 0.03, seed] for seed in SEEDS]
+        runs = [cells["lora", 1.0, 0.03, seed] for seed in seeds_of(cells)]
         assert not any(run["diverged"] for run in runs)
         heads = [run["accuracy"] for (name, share, _, _), run in cells.items() if (name, share) == ("head", 1.0)]
         below.append(100 * (np.mean(heads) - np.mean([run["accuracy"] for run in runs])))
-    assert 4.5 < min(below) < 5.5
-    assert 21 < max(below) < 22
-    assert "5 to 22 points below" in guide("race")
+    assert (round(min(below)), round(max(below))) == (4, 23)
+    assert "4 to 23 points below" in guide("race")
 
 
-def test_with_16_images_no_student_of_a_tied_teacher_is_nearer_to_the_matrices_than_no_update():
+def test_with_16_images_no_student_of_a_tied_teacher_is_nearer_to_the_query_than_no_update():
     cells = {
         (run["student"], run["examples"], run["rate"], run["seed"]): run
         for run in lines("teacher_tied")
@@ -142,20 +145,20 @@ def test_with_16_images_no_student_of_a_tied_teacher_is_nearer_to_the_matrices_t
     nearest = {}
     for student, images in product(sorted({name for name, *_ in cells}), (16, 64, 256)):
         runs = min(
-            ([cells[student, images, rate, seed] for seed in SEEDS] for rate in rates),
+            ([cells[student, images, rate, seed] for seed in seeds_of(cells)] for rate in rates),
             key=lambda found: sum(math.log(run["validation_error"] or math.inf) for run in found),
         )
         nearest[student, images] = np.mean([run["delta_errors"] for run in runs], axis=0)
-    assert min(off.min() for (_, images), off in nearest.items() if images == 16) > 1
+    assert min(query for (_, images), (query, _) in nearest.items() if images == 16) > 1
     for images in (64, 256):
         others = [off for (name, number), off in nearest.items() if number == images and name != "tied"]
         assert (nearest["tied", images] < np.min(others, axis=0)).all()
-    assert "farther off than no update at all" in guide("recover_update")
+    assert "for the query is on average farther off than no update at all" in guide("recover_update")
 
 
 def test_the_headline_of_a_sweep_says_that_a_tuned_rate_is_at_the_end_of_its_grid():
-    events = list(read_study_events(ASSETS / "recorded" / "study_digits.jsonl.gz"))
-    for fraction, flag in ((0.01, " (RepLoRA's the lowest of the grid: a better one may lie beyond): "), (0.1, ": ")):
+    events = list(read_study_events(ASSETS / "recorded" / "study_emoji.jsonl.gz"))
+    for fraction, flag in ((0.01, " (RepLoRA's the lowest of the grid: a better one may lie beyond): "), (1.0, ": ")):
         summary = summarize_study(sweep(events, fraction))
         assert summary is not None
         headline, _ = _sentences(summary.spec, summary, Lie(), 3e-4)

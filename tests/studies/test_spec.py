@@ -16,7 +16,7 @@ from replora.studies.events import StudyStarted
 from replora.studies.kinds import KINDS, study_from_dict
 from replora.studies.lines import read_study_events
 from replora.studies.spec import DataStudy, RateStudy, TeacherStudy, command, study_to_dict
-from scripts.record_studies import full_size
+from scripts.record_studies import is_recorded, planned, thinned
 
 TUNED = DataStudy(
     task="digits", methods=("head", "lora", "replora"), fractions=(1.0, 0.1), tuned=True, rates=(1e-2, 1e-3), seeds=(4,)
@@ -161,9 +161,16 @@ def test_a_study_of_too_many_runs_is_one_sentence():
         DataStudy(seeds=tuple(range(1000)))
 
 
-def test_the_recorded_studies_are_those_that_the_script_records():
-    for name, spec in full_size():
-        first = read_study_events(ASSETS / "recorded" / f"{name}.jsonl.gz")[0]
+OLDER: set[str] = set()  # a name stands here as long as its study is not recorded by the present plan
+
+
+@pytest.mark.parametrize("plan", list(planned()), ids=lambda plan: plan.name)
+def test_the_recorded_studies_are_those_that_the_script_records(plan):
+    path = ASSETS / "recorded" / f"{plan.name}.jsonl.gz"
+    if path.is_file():
+        events = read_study_events(path)
+        first = events[0]
         assert isinstance(first, StudyStarted)
-        assert first.spec == spec, name
         assert first.device.startswith("NVIDIA")
+        assert thinned(events) == list(events)
+    assert is_recorded(plan, ASSETS / "recorded") != (plan.name in OLDER)

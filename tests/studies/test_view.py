@@ -141,7 +141,7 @@ def test_recorded_one_small_rate_for_both_shows_replora_ahead_and_tuning_takes_t
     assert present(present(tuned.interval).low) < 0
 
 
-@pytest.mark.parametrize(("task", "reference", "method"), [("digits", 0.084, 0.114), ("emoji", 0.457, 0.62)])
+@pytest.mark.parametrize(("task", "reference", "method"), [("digits", 0.083, 0.110), ("emoji", 0.464, 0.628)])
 def test_tuning_alone_saves_data_to_the_target_of_one_rate(task, reference, method):
     events = list(read_study_events(ASSETS / "recorded" / f"study_{task}.jsonl.gz"))
     found = present(same_target(events, 3e-4))
@@ -153,7 +153,7 @@ def test_tuning_alone_saves_data_to_the_target_of_one_rate(task, reference, meth
     assert found.sentence().startswith("Tuning the rate saves data too: to reach LoRA's ")
     at_the_best = present(same_target(events, 3e-3)).sentence()
     assert at_the_best.startswith("Tuning the rate is not shown to save data here: to reach LoRA's ")
-    assert "100 % [100, not reached] by LoRA with its rate tuned, and not reached by RepLoRA" in at_the_best
+    assert "100 % [100, not reached] by LoRA with its rate tuned, and not reached" in at_the_best
     with pytest.raises(ValueError, match=r"not 0\.5"):
         same_target(events, 0.5)
 
@@ -168,19 +168,23 @@ def test_what_all_fractions_show_is_corrected_for_how_many_were_looked_at():
 
 
 def test_what_the_data_page_says_of_all_recorded_tasks_is_so():
-    """'Level or behind at 1, 3 and 10 % of the data, level or ahead at 30 and 100 %, on all five tasks'."""
+    """'Level or behind at 1 and 3 % on five tasks, ahead on one and behind on two at 10 %, level or ahead above'."""
+    clear: dict[float, list[int]] = {}
     for task in TASKS:
         events = list(read_study_events(ASSETS / "recorded" / f"study_{task}.jsonl.gz"))
         for found in present(summarize_study(one_rate(events, 3e-4))).comparisons:
             interval = present(found.interval)
             if interval.excludes_zero:
-                assert (interval.mean > 0) == (found.fraction >= 0.3), (task, found.fraction)
+                clear.setdefault(found.fraction, []).append(1 if interval.mean > 0 else -1)
+    assert {-1} == {*clear[0.01], *clear[0.03]}
+    assert sorted(clear[0.1]) == [-1, -1, 1]
+    assert {1} == {*clear[0.3], *clear[1.0]}
 
 
 def test_what_the_race_page_says_of_diverged_runs_is_so():
     movies = read_study_events(ASSETS / "recorded" / "study_movie_sentiment.jsonl.gz")
     runs = [event for event in movies if isinstance(event, CellFinished)]
-    assert sum(run.diverged for run in runs if (run.method, run.rate) == ("replora", 1e-2)) == 12
+    assert sum(run.diverged for run in runs if (run.method, run.rate) == ("replora", 1e-2)) == 9
     assert not any(run.diverged for run in runs if run.method == "lora")
 
 
@@ -189,9 +193,17 @@ def test_what_the_recover_page_says_of_the_recorded_study_is_so():
     found = {
         (ratio.student, ratio.examples): present(ratio.interval) for ratio in present(summarize_teacher(events)).ratios
     }
-    sizes = {examples for _, examples in found}
-    assert all(present(found["lora_tied", examples].high) > 1 for examples in sizes)
-    assert all(present(found["separate", examples].high) < 1 for examples in sizes)
-    large = [run for run in events if isinstance(run, StudentFinished) and (run.student, run.rate) == ("lora", 3e-2)]
-    assert len(large) == 15
-    assert all(not run.diverged and present(run.error) > 1 for run in large)
+    added = {ratio.examples: present(ratio.interval) for ratio in present(summarize_teacher(events)).ablations}
+    for examples in (16, 64, 256):
+        shown = {present(ratio.high) < 1 for ratio in (found["lora_tied", examples], found["separate", examples])}
+        assert shown | {present(added[examples].high) < 1} == {examples > 16}
+    other = list(read_study_events(ASSETS / "recorded" / "teacher_untied.jsonl.gz"))
+    students = [run for run in (*events, *other) if isinstance(run, StudentFinished)]
+    large = [run for run in students if (run.student, run.rate) == ("lora", 2e-2)]
+    assert not any(run.diverged for run in large)
+    assert (sum(present(run.error) > 1 for run in large), len(large)) == (17, 24)
+    wrong = {
+        (ratio.student, ratio.examples): present(ratio.interval) for ratio in present(summarize_teacher(other)).ratios
+    }
+    assert [round(wrong["tied", examples].mean, 1) for examples in (16, 64, 256)] == [1.4, 2.1, 4.9]
+    assert [present(wrong["trunk", examples].high) < 1 for examples in (16, 64, 256)] == [False, True, True]

@@ -80,6 +80,18 @@ def test_the_switch_of_equal_epochs_shows_the_study_that_was_recorded_so(
     assert query(test) == {}
 
 
+def test_a_control_shows_its_own_recording_where_there_is_one(
+    app: Open, recordings: Path, study_events: Callable[..., Any]
+) -> None:
+    assert "Recorded with" in standing(app(DATA, b_rate_ratio="16"))  # the plain study, and that it is another
+    spec = DataStudy(methods=("lora", "replora"), fractions=(0.01, 1.0), steps=300, b_rate_ratio=16)
+    write_recording(recordings / "study_wordnet_topics_loraplus.jsonl.gz", map(to_line, study_events(spec)))
+    test = app(DATA, b_rate_ratio="16")
+    assert "runs of 300 steps" in standing(test)
+    assert "--b-rate-ratio 16" in html(test)
+    assert "runs of 400 steps" in standing(app(DATA))
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_the_first_screen_is_recorded_and_says_by_what(app: Open, engine: Any, page: str) -> None:
     test = app(page)
@@ -111,7 +123,10 @@ def test_six_controls_are_in_sight_and_all_options_are_there(app: Open, page: st
     declared = set(options(DataStudy if page == DATA else RateStudy))
     assert keys == declared
     box = side.expander[0]
-    hidden = (box.select_slider, box.selectbox, box.number_input, box.text_input, box.toggle, box.pills)
+    hidden = (
+        *(box.select_slider, box.selectbox, box.number_input, box.text_input),
+        *(box.toggle, box.pills, box.segmented_control),
+    )
     assert len(keys) - sum(len(kind) for kind in hidden) == 6
 
 

@@ -29,6 +29,10 @@ class Recordings(Generic[EventOf]):
     start: type
     missing: str
 
+    def has(self, name: str) -> bool:
+        """Whether there is a recording of this name."""
+        return _path(name).is_file()
+
     def events(self, name: str) -> tuple[EventOf, ...]:
         """A recording by the name of its file; `EventError`, with a sentence, where none can be read."""
         path = _path(name)

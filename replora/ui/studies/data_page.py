@@ -28,8 +28,8 @@ from replora.ui.studies.state import Selection, Selector, narrowed, recorded_rac
 FORM = StudyForm(
     "data_efficiency",
     DataStudy,
-    first=("task", "methods", "tuned", "learning_rate", "equal", "fractions", "seeds"),
-    more=("rates", "rank", "lora_rank"),
+    first=("task", "methods", "tuned", "learning_rate", "equal", "seeds"),
+    more=("fractions", "rates", "rank", "lora_rank"),
 )
 
 

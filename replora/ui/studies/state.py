@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -92,8 +93,13 @@ class ShownStudy(Generic[SummaryOf]):
 
 
 def recorded_races(wanted: Study) -> str:
-    """The name of the recorded grid of races for a form: that of equal epochs is another than that of equal steps."""
-    return f"study_{wanted.task}" if of_kind(wanted, RaceStudy).equal == "steps" else f"study_{wanted.task}_epochs"
+    """The name of the recorded grid of races for a form: of equal epochs, or of a control where that is recorded."""
+    spec, plain = of_kind(wanted, RaceStudy), f"study_{wanted.task}"
+    if spec.equal == "epochs":
+        return f"{plain}_epochs"
+    controls = {"loraplus": spec.b_rate_ratio != 1, "latent": spec.latent != "rows"}
+    recorded = (name for name, asked in controls.items() if asked and STUDIES.has(f"{plain}_{name}"))
+    return "_".join([plain, *itertools.islice(recorded, 1)])
 
 
 def shown_study(
