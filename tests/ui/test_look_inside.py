@@ -60,7 +60,7 @@ def test_a_race_offers_an_adapter_a_run(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_study_offers_the_adapter_of_each_methods_best_run(tmp_path):
+def test_a_study_offers_the_adapter_of_each_methods_best_run_by_validation(tmp_path):
     spec = DataStudy(task=TASK, fractions=(0.1, 0.3), seeds=(0, 1), precision="float32", **SHARED)
     events = list(study(spec, at_once=3, folder=tmp_path / "job"))
     cells = [each for each in events if isinstance(each, CellFinished)]
@@ -68,7 +68,8 @@ def test_a_study_offers_the_adapter_of_each_methods_best_run(tmp_path):
     offered = study_adapters(FakeEngine(answer, place=tmp_path), "job", events)
     assert len(offered) == 2
     for method, each in zip(("lora", "replora"), offered, strict=True):
-        best = max(cell.accuracy for cell in cells if cell.method == method and cell.accuracy is not None)
+        runs = [cell for cell in cells if cell.method == method and cell.accuracy is not None]
+        best = max(runs, key=lambda cell: (cell.validation_accuracy or 0.0, cell.fraction)).accuracy
         made = each.make()
         assert isinstance(made, bytes)
         assert accuracy(made, tmp_path / method) == pytest.approx(best, abs=1e-6)

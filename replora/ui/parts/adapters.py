@@ -28,12 +28,16 @@ def adapter_downloads(engine: Engine, job: str, spec: Race) -> Sequence[Download
 
 
 def study_adapters(engine: Engine, job: str, events: Iterable[object]) -> Sequence[Download]:
-    """The same for the run of each method with the best test accuracy in a study that ran here."""
+    """The same for the best run of each method in a study that ran here.
+
+    The best on held-out examples; in a study without, where choosing would be by test examples, the first of those with
+    the most data.
+    """
     best: dict[str, CellFinished] = {}
     for cell in events:
         if isinstance(cell, CellFinished) and cell.accuracy is not None and cell.method != HEAD:
             known = best.get(cell.method)
-            if known is None or known.accuracy is None or cell.accuracy > known.accuracy:
+            if known is None or _rank(cell) > _rank(known):
                 best[cell.method] = cell
     folders = sorted(engine.folder(job).glob("batch_*")) if best else []
     found = []
@@ -42,10 +46,18 @@ def study_adapters(engine: Engine, job: str, events: Iterable[object]) -> Sequen
             spec = Race.from_dict(json.loads((folder / "race.json").read_text(encoding="utf-8")))
             places = [place for place, run in enumerate(spec.runs) if _is(run, cell)]
             if places:
-                what = f"'s best run: {cell.fraction:.0%} of the data, rate {cell.rate:g}, seed {cell.seed}"
+                what = f"'s {_chosen(cell)}: {cell.fraction:.0%} of the data, rate {cell.rate:g}, seed {cell.seed}"
                 found.append(_download(engine, folder, spec, places[0], what))
                 break
     return found
+
+
+def _rank(cell: CellFinished) -> tuple[float, float]:
+    return (cell.validation_accuracy or 0.0, cell.fraction)
+
+
+def _chosen(cell: CellFinished) -> str:
+    return "first run" if cell.validation_accuracy is None else "best run by validation"
 
 
 def _is(run: Run, cell: CellFinished) -> bool:
