@@ -7,6 +7,7 @@ only what the pages read is kept (`thin`), and `--thin` makes an older recording
 
 from __future__ import annotations
 
+import gzip
 import shutil
 from pathlib import Path
 
@@ -53,13 +54,15 @@ def record_lens(task: str, folder: Path) -> str:
 
 
 def thin(folder: Path) -> None:
-    """Keep of a race to look into the snapshots of `LENS_STEPS`, and the parameters of RepLoRA's runs only.
+    """Keep of a race to look into the snapshots of `LENS_STEPS`, gzipped, and the parameters of RepLoRA's runs only.
 
     A LoRA run's parameters are its factors, which the snapshots hold. A second call changes nothing.
     """
-    for path in folder.iterdir():
+    for path in list(folder.iterdir()):
         found = STEP_FILE.fullmatch(path.name)
-        if found and int(found[1]) not in LENS_STEPS:
+        if found and int(found[1]) in LENS_STEPS and not found[2]:
+            path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes(), 9, mtime=0))
+        if found and (int(found[1]) not in LENS_STEPS or not found[2]):
             path.unlink()
     methods = list(method_groups(Snapshots(folder).spec.runs))
     with safe_open(folder / PARAMETERS_FILE, "pt") as file:

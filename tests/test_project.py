@@ -21,7 +21,7 @@ from replora.ui.uploads import UploadSettings
 from scripts.write_readme import rewritten
 
 ROOT = Path(__file__).resolve().parent.parent
-TREE_BYTES = 56_000_000
+TREE_BYTES = 55_000_000
 PAPERS = [ROOT / "docs" / "hosting.md", ROOT / "SECURITY.md"]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 

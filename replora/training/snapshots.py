@@ -10,15 +10,17 @@ parameters.safetensors    what the factors of each method arise from (latents an
 
 from __future__ import annotations
 
+import gzip
 import json
 import logging
 import re
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, load_file, save_file
 from torch import Tensor
 
 from replora.adapters.factors import LowRankPair, LowRankPairs
@@ -31,7 +33,7 @@ from replora.training.head import Heads
 RACE_FILE = "race.json"
 EVENTS_FILE = "events.jsonl.gz"  # of a recorded race; those of a job are in the store
 PARAMETERS_FILE = "parameters.safetensors"
-STEP_FILE = re.compile(r"step_(\d{6,})\.safetensors")
+STEP_FILE = re.compile(r"step_(\d{6,})\.safetensors(\.gz)?")  # recordings that are shipped are gzipped
 MOST_SNAPSHOTS = 25
 MOST_BYTES = 1 << 25  # of all snapshots of a race together; a race of many runs keeps fewer of them
 
@@ -175,7 +177,10 @@ class Snapshots:
             raise SnapshotError(f"The parameters of this run cannot be read ({type(error).__name__}).") from error
 
     def _load(self, name: str) -> dict[str, Tensor]:
+        path = self.folder / name
+        packed = path.with_name(f"{name}.gz")
         try:
-            return {key: value.float() for key, value in load_file(self.folder / name).items()}
-        except (OSError, SafetensorError) as error:
+            tensors = load(gzip.decompress(packed.read_bytes())) if packed.is_file() else load_file(path)
+            return {key: value.float() for key, value in tensors.items()}
+        except (OSError, EOFError, zlib.error, SafetensorError) as error:
             raise SnapshotError(f"The snapshot {name} cannot be read ({type(error).__name__}).") from error

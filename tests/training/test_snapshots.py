@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import shutil
 from pathlib import Path
@@ -136,6 +137,20 @@ def test_a_race_of_heads_alone_has_snapshots_too(tmp_path):
     assert set(Snapshots(tmp_path / "run").at(4)) == {"head_weight", "head_bias"}
 
 
+def test_a_gzipped_snapshot_is_the_same(tmp_path):
+    factors, heads = small_stack()
+    writer(tmp_path / "run").offer(0, factors, heads)
+    snapshots = Snapshots(tmp_path / "run")
+    plain = snapshots.at(0)
+    path = tmp_path / "run" / "step_000000.safetensors"
+    path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
+    path.unlink()
+    assert snapshots.steps() == [0]
+    packed = snapshots.at(0)
+    assert packed.keys() == plain.keys()
+    assert all(torch.equal(packed[name], plain[name]) for name in plain)
+
+
 def test_what_is_missing_or_broken_is_a_sentence(tmp_path):
     with pytest.raises(SnapshotError, match="no snapshots of its factors"):
         Snapshots(tmp_path / "nothing")
@@ -155,6 +170,9 @@ def test_what_is_missing_or_broken_is_a_sentence(tmp_path):
     with pytest.raises(SnapshotError, match=r"step must be one of the snapshots \(0\), got 7\."):
         snapshots.at(7)
     (tmp_path / "run" / "step_000000.safetensors").write_bytes(b"not tensors")
+    with pytest.raises(SnapshotError, match=r"step_000000\.safetensors cannot be read"):
+        snapshots.at(0)
+    (tmp_path / "run" / "step_000000.safetensors.gz").write_bytes(gzip.compress(b"not tensors")[:-9])
     with pytest.raises(SnapshotError, match=r"step_000000\.safetensors cannot be read"):
         snapshots.at(0)
     (tmp_path / "run" / "parameters.safetensors").write_bytes(b"")
