@@ -126,10 +126,10 @@ def test_one_rate_lies_and_the_sweep_is_revealed(server: str, visit: Open) -> No
     expect(lines).to_have_count(0)
     page.locator(".st-key-learning_rate-pick input").focus()
     page.keyboard.press("Home")
-    expect(page.locator(".verdict")).to_contain_text("At 0.0001")
+    expect(page.locator(".verdict")).to_contain_text("At 1e-05")
     button(page, "learning_rate-reveal").click()
     expect(page.locator(".verdict")).to_contain_text("Each at its tuned rate")
-    expect(page.locator(".details")).to_contain_text("Your pick alone: At 0.0001")
+    expect(page.locator(".details")).to_contain_text("Your pick alone: At 1e-05")
     expect(lines.first).to_be_attached()
 
 

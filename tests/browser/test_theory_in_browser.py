@@ -55,7 +55,7 @@ def test_formulas_wear_the_colours_of_the_curves(server: str, open_page: Open) -
 
 def test_numbers_of_a_figure_can_be_read_and_taken_away(server: str, open_page: Open) -> None:
     page = open_page(f"{server}/identifiability", figures=8)
-    page.get_by_text("Show numbers").click()
+    page.get_by_text("Show numbers", exact=True).click()
     expect(page.locator("[data-testid=stDataFrame]")).to_be_visible()
     text = take(page, page.get_by_role("button", name="This figure as CSV")).decode("utf-8")
     assert text.startswith("drawn as,of,name,x,y\n")

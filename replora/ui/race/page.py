@@ -20,11 +20,14 @@ def race_page() -> None:
     """Controls, buttons, view; the URL follows them."""
     session, jobs = page_session(PAGE, RaceSession), engine()
     opened, problems = open_race(st.query_params, session.spec)
-    st.html(HEADER)
+    title, switch = st.columns([3, 1], vertical_alignment="bottom")
+    with title:
+        st.html(HEADER)
+    with switch:
+        axis_switch()
     with st.sidebar:
         form = race_form(opened, lambda: session.set_rate(jobs, rate_asked()))
     follow(PAGE, session, form, problems)
     race = form.chosen.race() if form.chosen else None
     transport(session, jobs, race)
-    axis_switch()
     live_parts(PAGE, session, race_parts(session, jobs, race))

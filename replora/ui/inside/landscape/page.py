@@ -75,7 +75,8 @@ def _show(plane: Measured) -> None:
     picture = plane.picture()
     assert picture is not None
     st.html(landscape_cards(picture, plane))
-    st.html("".join(f'<p class="figure-note">{escape(each)}</p>' for each in landscape_sentences(picture)))
+    if sentences := landscape_sentences(picture):
+        st.html("".join(f'<p class="figure-note">{escape(each)}</p>' for each in sentences))
     pace = SECONDS if plane.missing else None
     st.fragment(_going_on, run_every=pace, key=f"{PAGE}.going_on")(plane, plane.level)
     surface = landscape_surface(picture)
