@@ -72,7 +72,7 @@ def _samples() -> None:
     """Files that show what is taken."""
     with st.container(horizontal=True, vertical_alignment="center", key="own.samples"):
         st.caption("No file at hand? Samples to try, and to fill with your own:")
-        st.download_button("Texts (CSV)", sample_table(), "sample_texts.csv", "text/csv", key="own.sample.csv")
+        st.download_button("Texts (CSV)", sample_table(), "sample_texts.csv", key="own.sample.csv")
         st.download_button("Pictures (zip)", sample_pictures(), "sample_pictures.zip", key="own.sample.zip")
 
 
