@@ -91,7 +91,7 @@ def test_the_recorded_studies_have_cards(engine: Any, page: str) -> None:
     link, command = codes(test)
     assert link.startswith(f"{page}?")
     assert command.startswith("python -m replora study ")
-    assert "NVIDIA H100" in html(test)
+    assert "NVIDIA H200" in html(test)
 
 
 def test_a_foreign_link_cannot_put_markup_into_a_card(told: Any) -> None:
