@@ -38,6 +38,7 @@ AGAIN_SECONDS = 0.5  # after which a browser that has lost its connection asks a
 WIDTH = 16  # what is pushed
 NOTICED = f"MLP width {WIDTH}"
 CROWD_SECONDS = 0.1  # a seat, until the crowd at the door is gone
+CALM_LOOKS = 8  # that find nothing new, of each learner, before anything is pushed
 KILL_AFTER = 0.3  # share of the results
 
 
@@ -49,8 +50,13 @@ class Learner:
     seated: float | None = None
     pushed: float | None = None
     finished: float | None = None
-    runs: list[ScriptRun] = field(default_factory=list)
+    runs: list[list[ScriptRun]] = field(default_factory=list)  # of each visit
     visits: int = 0
+
+    @property
+    def idle(self) -> list[int]:
+        """The bytes of each look that found nothing new."""
+        return [run.sent for visit in self.runs for run in visit if run.fragment and not run.drawn]
 
     def take(self, message: ForwardMsg) -> None:
         """What a message shows."""
@@ -71,6 +77,7 @@ async def attend(port: list[int], code: str, learner: Learner) -> None:
         with suppress(ConnectionClosed, OSError):
             async with visit(port[0], f"room={code}", PAGE, **facts) as visitor:
                 learner.visits += 1
+                learner.runs.append(visitor.runs)
                 pressed = False
                 async for message in visitor.read():
                     learner.take(message)
@@ -78,7 +85,6 @@ async def attend(port: list[int], code: str, learner: Learner) -> None:
                         pressed = True
                         if learner.seated is None:
                             await visitor.run_script(press=SIT)
-                    learner.runs = visitor.runs
         await asyncio.sleep(AGAIN_SECONDS)
 
 
@@ -111,6 +117,7 @@ class Class:
                 attending = [group.create_task(attend(port, room.code, each)) for each in learners]
                 await self._until(lambda: all(each.seated for each in learners))
                 await asyncio.sleep(CROWD_SECONDS * self.users)
+                await self._until(lambda: all(len(each.idle) >= CALM_LOOKS for each in learners))
                 pushed = time.perf_counter()
                 desk.push(replace(self.setup, race=replace(self.setup.race, mlp_width=WIDTH)))
                 await self._until(lambda: all(each.pushed for each in learners))
@@ -154,7 +161,7 @@ class Class:
         back: float | None, memory: int,
     ) -> dict[str, Any]:  # fmt: skip
         waits = sorted(each.pushed - pushed for each in learners if each.pushed)
-        idle = sorted(run.sent for each in learners for run in each.runs if run.fragment and not run.drawn)
+        idle = sorted(sent for each in learners for sent in each.idle)
         return {
             "users": self.users,
             "seated": sum(each.seated is not None for each in learners),
