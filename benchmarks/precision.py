@@ -14,16 +14,16 @@ from typing import Any
 import click
 
 from benchmarks.timing import machine
-from replora.config import RaceOptions
+from replora.config import Precision, RaceOptions
 from replora.summary import RaceSummary, summarize
 from replora.training.race import race
 
 TASKS = ("digits", "wordnet_topics")
 
 
-def finals(options: RaceOptions, precision: str) -> RaceSummary:
+def finals(options: RaceOptions, precision: Precision) -> RaceSummary:
     """The default race in one precision."""
-    spec = dataclasses.replace(options, precision=precision)  # type: ignore[arg-type]
+    spec = dataclasses.replace(options, precision=precision)
     summary = summarize(race(spec.race()))
     assert summary is not None  # a race that ends without an error has started
     return summary

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from benchmarks.timing import interleave
-from replora.config import Method, Race, Run
+from replora.config import Method, Precision, Race, Run
 from replora.events import Event, Step
 from replora.studies.spec import RATES
 from replora.training.device import choose_device, device_name
@@ -23,14 +23,14 @@ from replora.training.graphs import Pace, pace_of
 from replora.training.race import race
 
 BATCH = 16
+METHODS = (Method(name="lora"), Method(name="replora"))
 
 
-def many_runs(task: str, count: int, steps: int, precision: str) -> Race:
+def many_runs(task: str, count: int, steps: int, precision: Precision) -> Race:
     """So many runs, both methods at every rate, seed after seed."""
-    grid = itertools.product(itertools.count(), RATES, ("lora", "replora"))
+    grid = itertools.product(itertools.count(), RATES, METHODS)
     runs = tuple(
-        Run(method=Method(name=name), seed=seed, learning_rate=rate)  # type: ignore[arg-type]
-        for seed, rate, name in itertools.islice(grid, count)
+        Run(method=method, seed=seed, learning_rate=rate) for seed, rate, method in itertools.islice(grid, count)
     )
     return Race(
         task=task,
@@ -39,7 +39,7 @@ def many_runs(task: str, count: int, steps: int, precision: str) -> Race:
         batch_size=BATCH,
         evaluate_every=steps,
         device="cuda",
-        precision=precision,  # type: ignore[arg-type]
+        precision=precision,
     )
 
 
@@ -58,7 +58,7 @@ def kernel_milliseconds(work: Callable[[], object]) -> tuple[float, float]:
     return sum(each.self_device_time_total for each in found) / 1e3, sum(each.count for each in found)
 
 
-def measure(task: str, counts: Sequence[int], rounds: int, warmup: int, precision: str) -> dict[str, Any]:
+def measure(task: str, counts: Sequence[int], rounds: int, warmup: int, precision: Precision) -> dict[str, Any]:
     """By number of runs: milliseconds a step, launched and replayed, and of kernels alone; gigabytes at most."""
     device = choose_device("cuda")
     replayed = pace_of(device)

@@ -56,7 +56,8 @@ async def read_all(visitor: Visitor) -> None:
 
 async def end_of_race(port: int, steps: int, *, attacked: bool) -> str:
     """What the standing of a race says at its end, attacked as soon as it is on, or left alone."""
-    async with visit(port, f"task=wordnet_topics&steps={steps}") as visitor:
+    light = "batch_size=4&test_examples=10&evaluate_every=50"
+    async with visit(port, f"task=wordnet_topics&steps={steps}&{light}") as visitor:
         pressed, attacking = False, None
         async for message in visitor.read():
             kind, body = message.WhichOneof("type"), message.delta.new_element.html.body

@@ -30,32 +30,28 @@ def runs_filter(choices: Mapping[str, Sequence[str]]) -> HistoryFilter:
         persist_state="session",
     )
     whose = "" if is_at_home() else _whose()
-    oldest = st.segmented_control(
-        "Order",
-        [False, True],
-        default=False,
-        required=True,
-        format_func=lambda oldest: "Oldest first" if oldest else "Newest first",
-        key="runs.order",
-        persist_state="session",
-        width="stretch",
-    )
-    return HistoryFilter(**chosen, text=text or "", visitor=whose, oldest_first=bool(oldest))
+    oldest = _switch("Order", "runs.order", "Newest first", "Oldest first")
+    return HistoryFilter(**chosen, text=text or "", visitor=whose, oldest_first=oldest)
 
 
 def _whose() -> str:
     """Of which visitor."""
-    own = st.segmented_control(
-        "Runs",
+    return visitor_name() if _switch("Runs", "runs.own", "Of all", "Of this browser") else ""
+
+
+def _switch(label: str, key: str, off: str, on: str) -> bool:
+    """One of two, `off` at first."""
+    chosen = st.segmented_control(
+        label,
         [False, True],
         default=False,
         required=True,
-        format_func=lambda own: "Of this browser" if own else "Of all",
-        key="runs.own",
+        format_func=lambda chosen: on if chosen else off,
+        key=key,
         persist_state="session",
         width="stretch",
     )
-    return visitor_name() if own else ""
+    return bool(chosen)
 
 
 def _choice(name: str, values: Sequence[str]) -> str:
