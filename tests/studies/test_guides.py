@@ -59,7 +59,7 @@ def tuned(cells, method, fraction):
     return np.array(
         [
             run["accuracy"]
-            for run in of(max(sound, key=lambda rate: sum(run["validation_accuracy"] for run in of(rate))))
+            for run in of(min(sound, key=lambda rate: -round(sum(run["validation_accuracy"] for run in of(rate)), 9)))
         ]
     )
 

@@ -59,6 +59,14 @@ def test_rates_are_chosen_on_validation_not_on_test(told):
     assert fix(SWEEP, inside).rates == (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 
 
+def test_of_rates_that_validate_equally_the_smaller_is_chosen_whatever_their_rounding(told):
+    alike = ((0.0, 0.0, 0.15), (0.0, 0.05, 0.1))  # the second's mean is larger by rounding alone
+    for first, second in (alike, alike[::-1]):
+        held = {1e-4: first, 1e-3: second, 1e-2: (0.0,) * 3, 1e-1: (0.0,) * 3}
+        events = told(SWEEP, swept, validation=lambda method, fraction, rate, seed, held=held: held[rate][seed])
+        assert {each.rate for each in present(summarize_study(events)).cells if each.chosen} == {1e-4}
+
+
 def test_diverged_runs_are_left_out_of_means_and_rates_and_named(told):
     def right(method, fraction, rate, seed):
         return None if method == "replora" and rate == 1e-3 and seed == 2 else swept(method, fraction, rate, seed)

@@ -15,6 +15,8 @@ from replora.studies.events import CellFinished, Key
 from replora.studies.spec import RaceStudy
 from replora.studies.table import Table
 
+DIGITS = 9  # of a mean accuracy: beyond them is rounding, and rates that are equal to it tie
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -138,7 +140,7 @@ class RaceTable(Table[CellFinished]):
 
 def _badness(runs: Sequence[CellFinished]) -> float:
     mean = _mean(run.validation_accuracy for run in runs)
-    return float("inf") if mean is None else -mean
+    return float("inf") if mean is None else -round(mean, DIGITS)
 
 
 def _mean(values: Iterable[float | None]) -> float | None:
