@@ -75,6 +75,12 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
+def named_by(p_values: Sequence[float], level: float = LEVEL) -> tuple[int, int]:
+    """How many of these tests name a winner: each by itself, and corrected for how many there are (Holm)."""
+    single, corrected = (sum(p < 1 - level for p in found) for found in (p_values, holm(p_values)))
+    return single, corrected
+
+
 def sampling_half_width(share: float, examples: int, level: float = LEVEL) -> float:
     """How far other test examples would move a single accuracy: half of Wilson's interval (1927) of so many."""
     z = NormalDist().inv_cdf((1 + level) / 2)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import json
 import math
 
 import pytest
 from present import present
+from scipy import stats
 
 from replora.event_lines import EventError
 from replora.statistics.intervals import geometric_interval, t_interval
@@ -58,6 +60,26 @@ def test_each_student_is_compared_with_lora_at_its_own_best_rate():
     assert "6 of 36 runs diverged and are not counted: RepLoRA, tied at rate 0.01 (seeds 0, 1, 2)." in summary.verdict
     assert all(item.met for item in summary.fairness)
     assert summary.to_dict()["paired_ratios"][0]["ratios"]["1"] == pytest.approx(0.5)
+
+
+def test_ratios_are_told_singly_and_corrected_for_how_many_there_are():
+    spread = {("tied", 16): 1.071, ("tied", 64): 1.083}  # p = 0.03 and 0.04
+    spec = dataclasses.replace(SPEC, rates=(3e-3,))
+
+    def uneven(event):
+        if not isinstance(event, StudentFinished) or event.student == "lora":
+            return event
+        factor = 0.8 * spread[event.student, event.examples] ** (event.seed - 1)
+        return dataclasses.replace(event, error=factor * (1 + 0.1 * event.seed) * 0.1 * 16 / event.examples)
+
+    summary = present(summarize_teacher(map(uneven, told(spec))))
+    for ratio in summary.ratios:
+        logs = [math.log(each) for each in ratio.ratios.values()]
+        assert ratio.p == pytest.approx(stats.ttest_1samp(logs, 0).pvalue)
+    said = "Of 2 ratios looked at, 2 exclude 1, each by itself; corrected for so many (Holm), none do."
+    assert said in summary.verdict
+    assert "ratios looked at" not in present(summarize_teacher(told(dataclasses.replace(spec, examples=(16,))))).verdict
+    assert "ratios looked at" not in present(summarize_teacher(told(dataclasses.replace(spec, seeds=(0, 1))))).verdict
 
 
 def test_a_study_that_is_not_finished_says_how_far_it_is():

@@ -5,12 +5,13 @@ Errors are positive and differ by factors, so means are geometric and difference
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from replora.statistics.intervals import Interval, geometric_interval
-from replora.statistics.verdict import ratio_verdict
+from replora.statistics.intervals import Interval, geometric_interval, p_value
+from replora.statistics.verdict import SEEDS_FOR_A_VERDICT, ratio_verdict
 from replora.studies.events import Key, StudentFinished
 from replora.studies.table import Table
 from replora.studies.teachers.spec import TeacherStudy
@@ -44,7 +45,10 @@ class StudentCell:
 
 @dataclass(frozen=True)
 class ErrorRatio:
-    """The error of a student over that of the reference with so many examples, by seed, each at its chosen rate."""
+    """The error of a student over that of the reference with so many examples, by seed, each at its chosen rate.
+
+    p: of the paired t test on logarithms, that both have equal errors; from three seeds on.
+    """
 
     student: str
     reference: str
@@ -52,6 +56,7 @@ class ErrorRatio:
     rates: Mapping[str, float]
     ratios: Mapping[int, float]
     interval: Interval | None
+    p: float | None
     verdict: str
 
 
@@ -96,6 +101,7 @@ class StudentTable(Table[StudentFinished]):
             rates=rates,
             ratios=ratios,
             interval=geometric_interval(values),
+            p=p_value([math.log(ratio) for ratio in values]) if len(values) >= SEEDS_FOR_A_VERDICT else None,
             verdict=ratio_verdict(values, titles[student], titles[reference]),
         )
 
