@@ -136,7 +136,7 @@ class Meter(Extension):
 class Visitor:
     """A browser's side of one session; `read` must run for anything to arrive."""
 
-    def __init__(self, connection: ClientConnection, query: str = "", page: str = "") -> None:
+    def __init__(self, connection: ClientConnection, query: str = "", page: str = "race") -> None:
         self.runs: list[ScriptRun] = []
         self.query, self.page = query, page
         self.buttons: dict[str, str] = {}  # by key, the id
@@ -277,8 +277,10 @@ class Visitor:
 
 
 @asynccontextmanager
-async def visit(port: int, query: str = "", page: str = "", session: str = "", **facts: Any) -> AsyncIterator[Visitor]:
-    """A visitor of a page, else the first, with a query string, who has just asked for it.
+async def visit(
+    port: int, query: str = "", page: str = "race", session: str = "", **facts: Any
+) -> AsyncIterator[Visitor]:
+    """A visitor of a page, that of races by default, with a query string, who has just asked for it.
 
     session: one that has lost its connection and takes it up again. facts: those of `connect`.
     """

@@ -8,6 +8,8 @@ from typing import Any
 
 from streamlit.testing.v1 import AppTest
 
+from replora.ui.shell.frame import FRAMED
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -16,9 +18,28 @@ def open_page(page: str, *, warm: bool = False, state: Mapping[str, Any] | None 
     test = AppTest.from_file(str(ROOT / ("app.py" if warm else f"pages/{page}.py")), default_timeout=60)
     for name, value in (state or {}).items():
         test.session_state[name] = value
-    if warm and page != "race":
+    if warm and page != "home":
         test.run()
         test.switch_page(f"pages/{page}.py")
+    test.query_params.update(query)
+    return test.run()
+
+
+def open_framed(page: str, *, state: Mapping[str, Any] | None = None, **query: str) -> AppTest:
+    """A page with a link's query within its frame: as a cold server has it, whose guard begins anew with app.py."""
+    test = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+    for name, value in (state or {}).items():
+        test.session_state[name] = value
+    test.run()
+    return go_framed(test, page, **query)
+
+
+def go_framed(test: AppTest, page: str, **query: str) -> AppTest:
+    """The same session goes to a page by a link. An `AppTest` has no navigation before a run, like a cold server."""
+    if FRAMED in test.session_state:
+        del test.session_state[FRAMED]
+    test.switch_page(f"pages/{page}.py")
+    test.query_params.clear()
     test.query_params.update(query)
     return test.run()
 

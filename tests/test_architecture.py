@@ -67,6 +67,7 @@ UI_ROOMS: dict[str, str] = {
     "server": "downloads live messages uploads visitor",
     "forms": "live parts visitor",
     "race": "forms live parts",
+    "home": "live parts shell",
     "studies": "forms live parts race shell",
     "inside": "components forms live parts race shell uploads visitor",
     "theory": "components forms live parts shell",

@@ -93,9 +93,9 @@ def test_own_data_are_read_and_used_in_a_frame_of_another_site(browser: Browser,
 
 
 def test_a_link_that_is_copied_in_a_frame_is_the_address_of_the_app(browser: Browser, address: str) -> None:
-    with framed(browser, f"{address}/?rank=8") as frame:
+    with framed(browser, f"{address}/race?rank=8") as frame:
         link = link_of(frame)
-    assert link.startswith(f"{address}/?")
+    assert link.startswith(f"{address}/race?")
     assert "rank=8" in link
     page = browser.new_page()
     page.goto(link)

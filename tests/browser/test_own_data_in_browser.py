@@ -64,7 +64,7 @@ def test_without_a_network_a_download_is_one_sentence(
     monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{closed}")
     monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
     with cold_server(tmp_path / "data") as address:
-        page = open_page(address)
+        page = open_page(f"{address}/race")
         page.locator("section.stSidebar summary", has_text="More").click()
         page.locator(".st-key-race-backbone").get_by_role("combobox").click()
         page.get_by_role("option").filter(has_text="ViT-Tiny").click()

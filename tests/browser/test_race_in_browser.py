@@ -55,7 +55,7 @@ def test_deep_links_to_a_cold_server_show_the_framed_page(
 
 
 def test_play_draws_in_place_and_cancel_stops_at_once(server: str, open_page: Open) -> None:
-    page = open_page(f"{server}/?{LONG}")
+    page = open_page(f"{server}/race?{LONG}")
     page.evaluate("document.querySelectorAll('.stVegaLiteChart svg').forEach(each => each.dataset.kept = 'yes')")
     places = "[...document.querySelectorAll('.stVegaLiteChart, .cards')].map(each => each.getBoundingClientRect().top)"
     before = page.evaluate(places)
@@ -76,7 +76,7 @@ def test_play_draws_in_place_and_cancel_stops_at_once(server: str, open_page: Op
 
 
 def test_a_reload_takes_the_run_up_again(server: str, open_page: Open) -> None:
-    page = open_page(f"{server}/?{LONG}&rank=2")
+    page = open_page(f"{server}/race?{LONG}&rank=2")
     play(page)
     run, step = query(page)["run"], step_of(page)
     page.reload()
@@ -89,7 +89,7 @@ def test_a_reload_takes_the_run_up_again(server: str, open_page: Open) -> None:
 
 
 def test_pause_step_and_a_learning_rate_moved_on_the_way(server: str, open_page: Open) -> None:
-    page = open_page(f"{server}/?{LONG}")
+    page = open_page(f"{server}/race?{LONG}")
     play(page)
     button(page, "pause").click()
     expect(standing(page)).to_contain_text("Paused")
@@ -111,7 +111,7 @@ def test_pause_step_and_a_learning_rate_moved_on_the_way(server: str, open_page:
 
 
 def test_a_finished_race_has_a_verdict_and_the_next_one_greys_it(server: str, open_page: Open) -> None:
-    page = open_page(f"{server}/?{SHORT}")
+    page = open_page(f"{server}/race?{SHORT}")
     button(page, "play").click()
     expect(standing(page)).to_contain_text("Finished", timeout=HOST)
     expect(page.locator(".verdict")).to_contain_text("with one seed")
@@ -125,7 +125,7 @@ def test_a_finished_race_has_a_verdict_and_the_next_one_greys_it(server: str, op
 
 
 def test_a_rank_the_layer_cannot_take_is_one_sentence(server: str, open_page: Open) -> None:
-    page = open_page(f"{server}/?{SHORT}&rank=512")
+    page = open_page(f"{server}/race?{SHORT}&rank=512")
     button(page, "play").click()
     alert = page.locator("[data-testid=stAlert]")
     expect(alert).to_contain_text("rank must be a whole number from 1 to 384", timeout=HOST)
@@ -134,7 +134,7 @@ def test_a_rank_the_layer_cannot_take_is_one_sentence(server: str, open_page: Op
 
 
 def test_the_page_fits_the_screen(server: str, open_page: Open) -> None:
-    page = open_page(server)
+    page = open_page(f"{server}/race")
     for width, scheme in looks(page, "race"):
         ground = "rgb(255, 255, 255)" if scheme == "light" else "rgb(20, 24, 29)"
         expect(page.locator(APP)).to_have_css("background-color", ground)

@@ -55,7 +55,7 @@ def test_the_browser_that_began_a_race_steers_it_after_a_reload_and_another_watc
     def button(page: Page, name: str) -> Locator:
         return page.locator(f".st-key-race-{name} button:visible")
 
-    owners = open_page(f"{server}/?task=wordnet_topics&steps=20000&evaluate_every=500&test_examples=20")
+    owners = open_page(f"{server}/race?task=wordnet_topics&steps=20000&evaluate_every=500&test_examples=20")
     button(owners, "play").click()
     standing = owners.locator(".standing")
     expect(standing).to_contain_text("Running", timeout=HOST)

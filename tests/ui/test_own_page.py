@@ -238,9 +238,7 @@ def test_a_link_to_data_that_are_gone_is_a_sentence_and_the_default(app: Callabl
 
 
 def test_data_that_go_while_they_are_chosen_leave_the_form_at_its_default(app: Callable[..., AppTest]) -> None:
-    test = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
-    test.session_state["race.task"] = GONE
-    test.run()
+    test = open_page("race", warm=True, state={"race.task": GONE})
     assert not test.exception
     assert test.selectbox(key="race.task").value == "digits"
 

@@ -8,7 +8,7 @@ import streamlit as st
 
 from replora.catalog import ASSETS
 from replora.ui.shell.link import link_to_here
-from replora.ui.shell.menu import MENU, PAGES
+from replora.ui.shell.menu import MENU, NEXT, PAGES, heading_of
 from replora.ui.shell.style import STYLE
 from replora.ui.visitor.own_data import hold_own
 from replora.ui.visitor.owner import take_key
@@ -19,10 +19,14 @@ PAPER = "https://arxiv.org/abs/2502.03044"
 FRAMED = "frame.framed"
 
 
+ALONE = ("room", "view")  # of a link: a learner's seat and the projector, from which nothing leads away
+
+
 def frame() -> None:
     """Draw what all pages share, then the page that is asked for."""
     st.session_state[FRAMED] = True
     page = _navigation()
+    name = _name_of(page)
     st.set_page_config(
         page_title=f"{page.title} · {NAME}",
         layout="wide",
@@ -31,9 +35,14 @@ def frame() -> None:
         },
     )
     st.html(STYLE / "app.css")
+    if heading := heading_of(name):
+        st.html(f"<style>{_mark(heading)}</style>")
     hold_own()
     take_key()
+    alone = any(word in st.query_params for word in ALONE)
     page.run()
+    if not alone:
+        _next(name)
     link_to_here()
 
 
@@ -49,16 +58,35 @@ def guard() -> None:
         st.rerun()
 
 
+def page_of(name: str) -> Any:
+    """A page as Streamlit's links and switches take it; the first one lands."""
+    return st.Page(PAGE_FILES / f"{name}.py", title=PAGES[name], default=name == next(iter(PAGES)))
+
+
 def _navigation() -> Any:
-    """All pages; the landing page under its own name too, where a link by file name would look for it."""
-    landing = next(iter(PAGES))
-    home = st.Page(PAGE_FILES / f"{landing}.py", title=PAGES[landing], url_path="home", default=True)
-    pages: dict[str, list[Any]] = {
-        heading: [
-            st.Page(PAGE_FILES / f"{name}.py", title=title, visibility="hidden" if name == landing else "visible")
-            for name, title in titles.items()
-        ]
-        for heading, titles in MENU.items()
-    }
-    pages[""].insert(0, home)
+    """The page that is asked for, of all of the menu."""
+    pages = {heading: [page_of(name) for name in titles] for heading, titles in MENU.items()}
     return st.navigation(pages, position="top")
+
+
+def _name_of(page: Any) -> str:
+    """The name of a page's file; that which lands has no path."""
+    return page.url_path or next(iter(PAGES))
+
+
+def _mark(heading: str) -> str:
+    """A line under the heading of the page that is open: Streamlit marks a page only where it stands alone."""
+    alone = len(MENU[""])
+    place = alone + [each for each in MENU if each].index(heading) + 1
+    return (
+        f"[data-testid='stTopNav'] > .rc-overflow-item:nth-child({place}) button"
+        "{box-shadow: inset 0 -2px currentColor; font-weight: 600; border-radius: 0}"
+    )
+
+
+def _next(name: str) -> None:
+    """The way on, at the end of each page."""
+    following, why = NEXT[name]
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="frame.next"):
+        st.page_link(page_of(following), label=f"Next: **{PAGES[following]}**", icon=":material/arrow_forward:")
+        st.html(f"<p class='footnote'>{why}</p>", width="content")
