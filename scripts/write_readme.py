@@ -240,7 +240,7 @@ def _ratio(interval: Interval | None) -> str:
     if interval is None or interval.low is None or interval.high is None:
         return ""
     text = f"{interval.mean:.2f} {ratio_ends(interval.low, interval.high)}"
-    return text if interval.low <= 1 <= interval.high else f"**{text}**"
+    return f"**{text}**" if interval.excludes(1.0) else text
 
 
 def _capital(text: str) -> str:

@@ -33,7 +33,13 @@ class Interval:
     @property
     def excludes_zero(self) -> bool:
         """Whether all of the interval lies on one side of zero."""
-        return self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
+        return self.excludes(0.0)
+
+    def excludes(self, value: float) -> bool:
+        """Whether all of the interval lies on one side of a value; never of equal values, which say nothing."""
+        if self.low is None or self.high is None or self.high - self.low < COARSE:
+            return False
+        return not self.low <= value <= self.high
 
 
 def t_interval(values: Sequence[float], level: float = LEVEL) -> Interval | None:

@@ -56,7 +56,7 @@ def ratio_verdict(ratios: Sequence[float], ours: str, theirs: str) -> str:
     interval = f"{ratio_ends(found.low, found.high)} over {found.n} paired seeds"
     if found.high - found.low < COARSE:
         return f"{lead} on each of {found.n} paired seeds."
-    what = "not distinguishable" if found.low <= 1 <= found.high else f"{ours if found.mean < 1 else theirs} is ahead"
+    what = f"{ours if found.mean < 1 else theirs} is ahead" if found.excludes(1.0) else "not distinguishable"
     return f"{lead} {interval}: {what}."
 
 

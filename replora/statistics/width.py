@@ -1,6 +1,6 @@
 """Whether an interval is narrow enough to decide, and how many seeds would make it so. Pure numbers, no torch.
 
-It decides where it excludes that both are equal, or where it excludes a difference that anybody would care about.
+It decides where it excludes that both are equal, or where it lies within what nobody would care about.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ MOST_SEEDS = 10  # that a study is asked for to make an interval narrow
 class Width:
     """One comparison. place, text: where and how large, in words: 'with 1 % of the data', '-3.3 ± 4.1 points'.
 
-    half: of its interval, in units of what would be narrow enough; None without an interval. excludes: that both are
-    equal.
+    middle, half: of its interval, from both being equal on, in units of what would be narrow enough; half is None
+    without an interval. excludes: that both are equal.
     """
 
     place: str
     text: str
+    middle: float
     half: float | None
     excludes: bool
     seeds: int
@@ -33,26 +34,32 @@ class Width:
     @property
     def decides(self) -> bool:
         """Whether somebody is ahead, or neither by more than what is narrow."""
-        return self.half is not None and (self.excludes or self.half <= 1)
+        return self.half is not None and (self.excludes or abs(self.middle) + self.half <= 1)
 
     def seeds_needed(self) -> int | None:
-        """How many seeds with as much spread would be narrow enough; None where `MOST_SEEDS` would not be."""
-        if self.half is None:
+        """How many seeds with this middle and as much spread would decide; None where `MOST_SEEDS` would not."""
+        if not self.half:
             return None
+        limit = max(abs(self.middle), 1 - abs(self.middle))  # of half an interval: to exclude, or to lie within
         spread = self.half * math.sqrt(self.seeds) / critical(LEVEL, self.seeds - 1)
-        enough = (n for n in range(self.seeds, MOST_SEEDS + 1) if critical(LEVEL, n - 1) * spread / math.sqrt(n) <= 1)
-        return next(enough, None)
+        counts = range(self.seeds, MOST_SEEDS + 1)
+        return next((n for n in counts if critical(LEVEL, n - 1) * spread / math.sqrt(n) < limit), None)
 
 
 def width_of_difference(interval: Interval | None, place: str, text: str) -> Width:
     """Of a difference of accuracies."""
-    half = None if interval is None or interval.half_width is None else interval.half_width / NARROW
-    return Width(place, text, half, bool(interval and interval.excludes_zero), interval.n if interval else 0)
+    if interval is None:
+        return Width(place, text, 0.0, None, False, 0)
+    half = None if interval.half_width is None else interval.half_width / NARROW
+    return Width(place, text, interval.mean / NARROW, half, interval.excludes_zero, interval.n)
 
 
 def width_of_ratio(interval: Interval | None, place: str, text: str) -> Width:
     """Of a ratio of errors."""
-    if interval is None or interval.low is None or interval.high is None:
-        return Width(place, text, None, False, interval.n if interval else 0)
-    half = math.log(interval.high / interval.low) / 2 / math.log(NARROW_RATIO)
-    return Width(place, text, half, not interval.low <= 1 <= interval.high, interval.n)
+    if interval is None:
+        return Width(place, text, 0.0, None, False, 0)
+    unit = math.log(NARROW_RATIO)
+    half = None
+    if interval.low is not None and interval.high is not None:
+        half = math.log(interval.high / interval.low) / 2 / unit
+    return Width(place, text, math.log(interval.mean) / unit, half, interval.excludes(1.0), interval.n)

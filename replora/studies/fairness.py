@@ -176,9 +176,12 @@ def _narrow(spec: Study, widths: Sequence[Width]) -> FairnessItem:
         return FairnessItem(name, False, "Nothing is compared yet.")
     wide = [each for each in widths if not each.decides]
     if not wide:
-        return FairnessItem(name, True, f"Each excludes that both are equal, or is at most {_narrow_in_words(spec)}.")
+        return FairnessItem(
+            name, True, f"Each excludes that both are equal, or lies within {_narrow_in_words(spec)} of it."
+        )
     said = "; ".join(f"{each.place} {each.text}" for each in wide)
-    text = f"Too wide to tell who is ahead, or that neither is by more than {_narrow_in_words(spec)}: {said}."
+    what = "Too wide, or the same on all seeds," if any(each.half == 0 for each in wide) else "Too wide"
+    text = f"{what} to tell who is ahead, or that neither is by more than {_narrow_in_words(spec)}: {said}."
     needed = [each.seeds_needed() for each in wide if each.half is not None]
     most = max((count for count in needed if count is not None), default=None)
     if most is None or None in needed:
@@ -186,7 +189,11 @@ def _narrow(spec: Study, widths: Sequence[Width]) -> FairnessItem:
         return FairnessItem(name, False, text + more)
     free = [seed for seed in range(most + len(spec.seeds)) if seed not in spec.seeds]
     seeds = (*spec.seeds, *free[: most - len(spec.seeds)])
-    return FairnessItem(name, False, f"{text} With this spread {most} seeds would do.", {"seeds": seeds})
+    more = (
+        f"With this middle and spread {most} seeds would do; seeds added after a look make the next interval err a "
+        "little more often than the 5 % that it says."
+    )
+    return FairnessItem(name, False, f"{text} {more}", {"seeds": seeds})
 
 
 def _narrow_in_words(spec: Study) -> str:

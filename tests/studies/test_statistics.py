@@ -47,6 +47,10 @@ def test_few_or_equal_values():
     assert present(two.low) <= 0.2 <= present(two.high)
     equal = present(t_interval([0.25, 0.25, 0.25]))
     assert (equal.low, equal.high, equal.half_width) == (0.25, 0.25, 0.0)
+    assert not equal.excludes_zero  # all answers alike: the measure is coarse
+    assert Interval(0.25, 0.2, 0.3, 3).excludes_zero
+    assert Interval(0.25, 0.2, 0.3, 3).excludes(1.0)
+    assert not Interval(0.25, 0.2, 0.3, 3).excludes(0.3)
 
 
 @pytest.mark.slow
