@@ -25,12 +25,9 @@ def open_page(page: str, *, warm: bool = False, state: Mapping[str, Any] | None 
     return test.run()
 
 
-def open_framed(page: str, *, state: Mapping[str, Any] | None = None, **query: str) -> AppTest:
+def open_framed(page: str, **query: str) -> AppTest:
     """A page with a link's query within its frame: as a cold server has it, whose guard begins anew with app.py."""
-    test = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
-    for name, value in (state or {}).items():
-        test.session_state[name] = value
-    test.run()
+    test = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60).run()
     return go_framed(test, page, **query)
 
 

@@ -33,6 +33,7 @@ ROOMS: dict[str, str] = {
     "settings": "options",
     "adapters": "config methods options seeding",
     "events": "config event_lines",
+    "presets": "options",
     "tasks": "catalog options seeding settings",
     "hub": "catalog event_lines options settings",
     "own_data": "catalog csv_text options pictures settings tasks",
@@ -51,7 +52,7 @@ ROOMS: dict[str, str] = {
     "classroom": "catalog config csv_text events jobs methods options result_card settings statistics summary",
     "cli": "config events memory options own_data result_card statistics studies summary theory training",
     "ui": "catalog classroom config csv_text events figures hub jobs lens memory methods options own_data pictures "
-    "result_card settings simulation statistics studies summary tasks wording",
+    "presets result_card settings simulation statistics studies summary tasks wording",
     "__init__": "",
     "__main__": "cli",
 }
@@ -67,13 +68,14 @@ UI_ROOMS: dict[str, str] = {
     "server": "downloads live messages uploads visitor",
     "forms": "live parts visitor",
     "race": "forms live parts",
-    "home": "live parts shell",
     "studies": "forms live parts race shell",
     "inside": "components forms live parts race shell uploads visitor",
     "theory": "components forms live parts shell",
     "own_data": "forms parts race shell uploads visitor",
     "runs": "live messages parts shell visitor",
     "classroom": "components forms live parts race shell visitor",
+    "tour": "inside live parts shell",
+    "home": "live parts shell tour",
 }
 TABLES = {"replora": ROOMS, "replora.ui": UI_ROOMS}
 

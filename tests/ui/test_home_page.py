@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fake_engine import FakeEngine
-from open_pages import go_framed, html, open_framed, query
+from open_pages import html, open_framed, query
 from streamlit.testing.v1 import AppTest
 
 from replora.events import Evaluated, Step, read_events, started_of
@@ -92,7 +92,7 @@ def test_the_picture_stands_still_for_whom_motion_disturbs(home: AppTest) -> Non
 
 @pytest.mark.parametrize("asked", [{"rank": "8"}, {"task": "emoji", "steps": "50"}])
 def test_a_link_of_a_race_to_the_first_page_opens_the_race(engine: FakeEngine, asked: dict[str, str]) -> None:
-    test = go_framed(open_framed("home"), "home", **asked)
+    test = open_framed("home", **asked)
     assert not test.exception
     assert "<h1>Race</h1>" in html(test)
     assert query(test) == asked

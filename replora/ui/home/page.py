@@ -15,6 +15,9 @@ from replora.ui.live.page import RUN
 from replora.ui.live.recorded_claims import commands, measured
 from replora.ui.shell.frame import page_of
 from replora.ui.shell.style import STYLE
+from replora.ui.tour.progress import first_open, link_of, list_link
+from replora.ui.tour.stations import presets
+from replora.wording import counted
 
 PAGE = "home"
 PAPER = "https://arxiv.org/abs/2502.03044"
@@ -70,11 +73,24 @@ def _lines() -> str:
 
 
 def _doors() -> None:
-    """Each with its one press."""
-    for column, (page, label, about) in zip(st.columns(len(DOORS), gap="medium"), DOORS, strict=True):
+    """Each with its one press; the first leads to the first station of the tour that is not done."""
+    columns = st.columns(1 + len(DOORS), gap="medium")
+    with columns[0], st.container(border=True, key=f"{PAGE}.door.tour"):
+        st.html(_see_it())
+    for column, (page, label, about) in zip(columns[1:], DOORS, strict=True):
         with column, st.container(border=True, key=f"{PAGE}.door.{page}"):
             st.page_link(page_of(page), label=f"**{label}**", icon=":material/arrow_forward:")
             st.html(f"<p class='footnote'>{about}</p>")
+
+
+def _see_it() -> str:
+    known = presets()
+    first = first_open(known)
+    link = link_of(first, known) if first is not None else list_link(known)
+    return (
+        f'<a class="door" href="{escape(link)}" target="_self">See it</a><p class="footnote">A guided tour of '
+        f"{counted(len(known.presets), 'station')}: each sets everything, says what to press, and asks a question.</p>"
+    )
 
 
 def _picture() -> None:

@@ -7,11 +7,30 @@ from urllib.parse import urlsplit
 
 import streamlit as st
 
+KEPT = "address.kept"  # what stays in the URL beside what a page writes there, by name
+
 
 def write_query(query: Mapping[str, str]) -> None:
     """Keep the URL a link to what is on the screen."""
-    if dict(query) != st.query_params.to_dict():
-        st.query_params.from_dict(dict(query))
+    whole = {**query, **st.session_state.get(KEPT, {})}
+    if whole != st.query_params.to_dict():
+        st.query_params.from_dict(whole)
+
+
+def keep_beside(kept: Mapping[str, str]) -> None:
+    """Have these names in the URL of every page from now on, and no others beside what the page itself writes."""
+    before = st.session_state.get(KEPT, {})
+    st.session_state[KEPT] = dict(kept)
+    for name in set(before) - set(kept):
+        st.query_params.pop(name, None)
+    for name, value in kept.items():
+        if st.query_params.get(name) != value:
+            st.query_params[name] = value
+
+
+def asked(query: Mapping[str, str]) -> set[str]:
+    """The names of a link that are the page's own."""
+    return set(query) - set(st.session_state.get(KEPT, {}))
 
 
 def absolute(link: str) -> str:

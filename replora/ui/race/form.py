@@ -24,6 +24,7 @@ from replora.ui.forms.links import servable, task_names
 from replora.ui.forms.spec_form import open_spec
 from replora.ui.live.form import Form
 from replora.ui.live.page import RUN
+from replora.ui.parts.address import asked
 from replora.ui.parts.settings import value_text
 
 PAGE = "race"
@@ -47,7 +48,7 @@ def open_race(query: Mapping[str, str], shown: Race | None) -> tuple[RaceOptions
 
     Where it names a run and nothing else, the options of that race, `shown`.
     """
-    instead = RaceOptions.of(shown) if shown is not None and set(query) == {RUN} else None
+    instead = RaceOptions.of(shown) if shown is not None and asked(query) == {RUN} else None
     return open_spec(RaceOptions, query, PAGE, check=servable, instead=instead)
 
 

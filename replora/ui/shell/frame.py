@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import streamlit as st
@@ -22,8 +23,11 @@ FRAMED = "frame.framed"
 ALONE = ("room", "view")  # of a link: a learner's seat and the projector, from which nothing leads away
 
 
-def frame() -> None:
-    """Draw what all pages share, then the page that is asked for."""
+def frame(before: Callable[[str], None] = lambda name: None) -> None:
+    """Draw what all pages share, then the page that is asked for.
+
+    before: draws, by the page's name, what stands in front of it.
+    """
     st.session_state[FRAMED] = True
     page = _navigation()
     name = _name_of(page)
@@ -40,6 +44,8 @@ def frame() -> None:
     hold_own()
     take_key()
     alone = any(word in st.query_params for word in ALONE)
+    if not alone:
+        before(name)
     page.run()
     if not alone:
         _next(name)

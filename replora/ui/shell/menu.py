@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 MENU: dict[str, dict[str, str]] = {  # by heading: file in pages/ without its suffix, and title; the first one lands
-    "": {"home": "Home", "race": "Race"},
+    "": {"home": "Home", "tour": "Guided tour", "race": "Race"},
     "Studies over seeds": {
         "learning_rate": "Learning rate",
         "data_efficiency": "Data efficiency",
@@ -23,7 +23,8 @@ MENU: dict[str, dict[str, str]] = {  # by heading: file in pages/ without its su
 PAGES: dict[str, str] = {name: title for pages in MENU.values() for name, title in pages.items()}
 
 NEXT: dict[str, tuple[str, str]] = {  # by page: the one that follows it, and what is asked there
-    "home": ("race", "two methods on the same batches."),
+    "home": ("tour", "from a first race to your own data, step by step."),
+    "tour": ("race", "two methods on the same batches."),
     "race": ("learning_rate", "is the one who leads here ahead at other rates too?"),
     "learning_rate": ("data_efficiency", "and with less data?"),
     "data_efficiency": ("recover_update", "who finds the matrices themselves?"),

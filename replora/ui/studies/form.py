@@ -19,6 +19,7 @@ from replora.ui.forms.links import servable, task_names
 from replora.ui.forms.spec_form import open_spec, place_controls
 from replora.ui.live.form import Form
 from replora.ui.live.page import RUN
+from replora.ui.parts.address import asked
 from replora.ui.parts.settings import value_text
 
 SWITCHES = ("teacher", "equal")
@@ -50,7 +51,7 @@ def open_study(form: StudyForm, query: Mapping[str, str], shown: Study | None) -
 
     Where it names a run and nothing else, the options of that study, `shown`.
     """
-    return open_spec(form.spec_type, query, form.page, check=servable, instead=shown if set(query) == {RUN} else None)
+    return open_spec(form.spec_type, query, form.page, check=servable, instead=shown if asked(query) == {RUN} else None)
 
 
 def study_form(form: StudyForm, opened: Study) -> Form[Study]:
