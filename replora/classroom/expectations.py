@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from replora.classroom.results import Pool, own_difference
+from replora.classroom.results import Pool, cell_of, own_difference
 from replora.classroom.room import Expectation, Seat
 
 ALPHA = 0.2  # how often the truth may lie outside
@@ -48,15 +48,17 @@ def interval_score(low: float, high: float, truth: float, alpha: float = ALPHA) 
 
 
 def scored(seats: Sequence[Seat], pool: Pool) -> Sequence[Scored]:
-    """All expectations that something came of, by seat: of a seat that trained one cell, the mean of the class."""
-    everything = [difference for group in pool.groups for difference in group.differences.values()]
+    """All expectations that something came of, by seat: of a seat that trained one method, the mean of its group."""
+    groups = {group.key: list(group.differences.values()) for group in pool.groups}
     found = []
     for seat in seats:
         if seat.expectation is None or seat.result is None:
             continue
         truth = own_difference(seat.result)
-        if truth is None and everything and len({run["method"] for run in seat.result["runs"]}) == 1:
-            truth = fmean(everything)
+        runs = seat.result["runs"]
+        if truth is None and len({run["method"] for run in runs}) == 1:
+            group = groups.get(cell_of(seat.result, runs[0]))
+            truth = fmean(group) if group else None
         if truth is not None:
             found.append(Scored(seat.number, seat.expectation, 100 * truth))
     return found

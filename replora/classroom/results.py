@@ -12,8 +12,8 @@ from replora.events import Event, started_of
 from replora.methods import OURS, REFERENCE
 from replora.options import format_value, options
 from replora.result_card.commands import race_command
-from replora.statistics.intervals import Interval, t_interval
-from replora.statistics.verdict import lost_count, verdict
+from replora.statistics.intervals import Interval, by_luck, t_interval
+from replora.statistics.verdict import SEEDS_FOR_A_VERDICT, lost_count, verdict
 from replora.summary import summarize
 
 
@@ -50,15 +50,20 @@ def command_of(result: Mapping[str, Any]) -> str:
     return race_command(Race.from_dict(result["race"]))
 
 
+Key = tuple[float, tuple[str, ...]]  # rate, and what was chosen otherwise than the room has it
+AS_THE_ROOM = "As the room has it"
+
+
 @dataclass(frozen=True)
 class Group:
     """Seats whose races can be compared: one rate, one choice of what was free. differences: of accuracy, by seed.
 
-    label: '' where there is but one group.
+    label: '' where there is but one group. key: what its cells have in common.
     """
 
     label: str
     differences: Mapping[int, float]
+    key: Key | None = None
 
     @property
     def interval(self) -> Interval | None:
@@ -80,7 +85,7 @@ class Pool:
 
     @property
     def verdicts(self) -> Sequence[str]:
-        """A sentence for each group, with what was lost said once."""
+        """A sentence for each group, with what was lost said once, and of several groups what one of many is worth."""
         when = "" if self.finished == self.seats else f", {self.finished} of {self.seats} seats done"
         lost = f"{lost_count(self.diverged, self.runs)}." if self.diverged else ""
         if not self.groups:
@@ -90,25 +95,36 @@ class Pool:
             lead = f"{group.label}: " if group.label else ""
             said = verdict(list(group.differences.values()), when=when, lost=lost if place == 0 else "")
             told.append(lead + said)
-        return told
+        return [*told, *self._alone()]
+
+    def _alone(self) -> Sequence[str]:
+        """How often one of several groups stands out by luck; nothing of one."""
+        if len(self.groups) < 2:
+            return []
+        judged = sum(len(group.differences) >= SEEDS_FOR_A_VERDICT for group in self.groups)
+        luck = (
+            f": between equal methods somebody is ahead in one or more of {judged} in up to "
+            f"{100 * by_luck(judged):.0f} % of classes"
+            if judged > 1
+            else ""
+        )
+        return [f"Each of {len(self.groups)} groups is judged by itself{luck}."]
 
 
 @dataclass
 class _Gathered:
-    label: str
     finals: dict[tuple[str, int], float | None] = field(default_factory=dict)
 
 
 def pooled(seats: Sequence[Seat]) -> Pool:
     """All results of a round, run by run; two seats of one cell count once."""
-    groups: dict[tuple[Any, ...], _Gathered] = {}
+    groups: dict[Key, _Gathered] = {}
     runs = diverged = repeated = 0
     done = [(seat, seat.result) for seat in seats if seat.result is not None]
     for _, result in done:
-        again, variant = 0, _variant(result)
+        again = 0
         for run in result["runs"]:
-            key = (run["learning_rate"], variant)
-            gathered = groups.setdefault(key, _Gathered(""))
+            gathered = groups.setdefault(cell_of(result, run), _Gathered())
             name = (run["method"], run["seed"])
             if name in gathered.finals:
                 again += 1
@@ -120,9 +136,15 @@ def pooled(seats: Sequence[Seat]) -> Pool:
     told = []
     for (rate, variant), gathered in sorted(groups.items(), key=lambda item: item[0]):
         rate_said = [f"rate {format_value(rate)}"] if several else []
-        told.append(Group(", ".join([*rate_said, *variant]), _differences(gathered.finals)))
+        label = ", ".join([*rate_said, *variant]) or (AS_THE_ROOM if len(groups) > 1 else "")
+        told.append(Group(label, _differences(gathered.finals), (rate, variant)))
     failed = sum(bool(seat.message) and seat.result is None and not seat.job for seat in seats)
     return Pool(told, len(seats), len(done), failed, runs, diverged, repeated)
+
+
+def cell_of(result: Mapping[str, Any], run: Mapping[str, Any]) -> Key:
+    """The key of the group that a run of a seat's result belongs to."""
+    return run["learning_rate"], _variant(result)
 
 
 def own_difference(result: Mapping[str, Any]) -> float | None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from class_rooms import TINY
+from present import present
 from scipy import stats
 from synthetic_runs import synthetic_race
 
@@ -76,7 +77,12 @@ def test_cells_of_a_grid_meet_in_pairs_by_rate() -> None:
     pool = pooled(seats)
     assert [group.label for group in pool.groups] == ["rate 0.0003", "rate 0.001"]
     assert [list(group.differences) for group in pool.groups] == [[1, 2, 3]] * 2
-    assert len(pool.verdicts) == 2
+    *verdicts, alone = pool.verdicts
+    assert len(verdicts) == 2
+    assert alone == (
+        "Each of 2 groups is judged by itself: between equal methods somebody is ahead in one or more of 2 in up to 10 "
+        "% of classes."
+    )
     half = pooled(seats[:5])
     assert [list(group.differences) for group in half.groups] == [[1], [1]]
 
@@ -152,8 +158,25 @@ def test_expectations_are_scored_against_what_their_own_seat_found() -> None:
     assert f"{fmean(each.score for each in found):.1f} points" in line
 
 
-def test_a_seat_of_one_cell_is_scored_against_the_mean_of_the_class() -> None:
+def test_a_seat_of_one_cell_is_scored_against_the_mean_of_its_group() -> None:
+    """The grid's other rate, at which methods are made to lie further apart, is another question."""
     seats = [replace(seat(number, GRID), expectation=Expectation(-50, 50)) for number in range(1, 13)]
+    for each in seats:
+        assert each.result
+        (run,) = each.result["runs"]
+        run["accuracy"] -= 0.2 * (run["method"] == "replora" and run["learning_rate"] == 1e-3)
     pool = pooled(seats)
-    everything = [each for group in pool.groups for each in group.differences.values()]
-    assert {each.truth for each in scored(seats, pool)} == {100 * fmean(everything)}
+    own = {present(group.key)[0]: 100 * fmean(group.differences.values()) for group in pool.groups}
+    assert own[3e-4] != own[1e-3]
+    found = scored(seats, pool)
+    rates = [present(each.result)["runs"][0]["learning_rate"] for each in seats]
+    assert [each.truth for each in found] == [own[rate] for rate in rates]
+    assert pool.verdicts[-1].startswith("Each of 2 groups is judged by itself")
+
+
+def test_seats_that_chose_nothing_are_a_group_with_a_name() -> None:
+    freed = replace(TINY, free=("rank",))
+    pool = pooled([seat(1, freed), seat(2, freed, own={"rank": 8})])
+    assert [group.label for group in pool.groups] == ["As the room has it", "Rank 8"]
+    assert pool.verdicts[-1] == "Each of 2 groups is judged by itself."
+    assert [group.label for group in pooled([seat(1, freed), seat(2, freed)]).groups] == [""]

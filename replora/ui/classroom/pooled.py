@@ -114,8 +114,6 @@ def _notes(pool: Pool) -> str:
     told = []
     if pool.repeated:
         told.append(f"{counted(pool.repeated, 'seat')} trained what another had trained, which counts once.")
-    if len(pool.groups) > 1:
-        told.append("Each line is judged by itself; of many one may stand out by chance.")
     return f'<p class="footnote">{escape(" ".join(told))}</p>' if told else ""
 
 
