@@ -19,6 +19,7 @@ CORNERS: tuple[Point, ...] = ((0.0, 0.0), (1.0, 0.0), (0.0, 1.0))
 TICKS = (0.0, 1.0)
 COLORS_ON_SURFACE = {"blue": "#2583cf", "orange": "#d86f1f", "green": "#1d9a72"}  # read in light and in dark
 NOBODY = "#7d8894"
+SEEN = 0.005  # of a loss, from which on a ridge is one
 ROOM = 1.12  # times the highest loss of corners and ways; beyond it the surface is cut off
 
 
@@ -144,9 +145,9 @@ def landscape_sentences(picture: PlottedLandscape) -> list[str]:
     said = [
         f"Straight from {theirs} to {ours} the loss rises by up to {ridge:.2f} above the line between their losses: "
         "a ridge lies between them."
-        if ridge >= 0.005
-        else f"Straight from {theirs} to {ours} the loss nowhere rises above the line between their losses: no ridge "
-        "lies between them."
+        if ridge >= SEEN
+        else f"At none of the {counted(len(line) - 2, 'point')} measured straight between {theirs} and {ours} the loss "
+        f"rises by {SEEN:g} above the line between their losses: on these examples no ridge is seen."
     ]
     lowest = min(losses, key=lambda point: losses[point])
     said.append(
