@@ -78,7 +78,7 @@ def test_a_larger_update_is_not_a_lead_in_the_recorded_races():
         assert (replora > lora) == (task not in TEXTS), task
     assert (round(min(ratios.values())), round(max(ratios.values()))) == (3, 14)
     assert sorted(ratios, key=ratios.__getitem__)[-2:] == ["movie_sentiment", "wordnet_topics"]
-    assert "to 3 to 14 times after 100 steps" in guide("inside")
+    assert "to 3 to 14 times after 100 steps at the same learning rate, with one seed each" in guide("inside")
 
 
 def test_tuned_replora_is_ahead_of_lora_nowhere_and_lora_on_two_of_five_tasks_with_all_data(studies):
@@ -89,7 +89,7 @@ def test_tuned_replora_is_ahead_of_lora_nowhere_and_lora_on_two_of_five_tasks_wi
     with_all = [lead for fraction, lead in leads if fraction == 1]
     assert max(with_all) == 0
     assert with_all.count(-1) == 2
-    assert tuned_sentence() == "RepLoRA is ahead on none of 5 tasks and LoRA on 2"
+    assert tuned_sentence() == "RepLoRA is ahead on none of 5 tasks and LoRA on 2 (each task by itself)"
     for name in ("inside", "recover_update"):
         assert "{{tuned}}" in guide(name)
 
@@ -154,6 +154,41 @@ def test_with_16_images_no_student_of_a_tied_teacher_is_nearer_to_the_query_than
         others = [off for (name, number), off in nearest.items() if number == images and name != "tied"]
         assert (nearest["tied", images] < np.min(others, axis=0)).all()
     assert "for the query is on average farther off than no update at all" in guide("recover_update")
+
+
+def test_what_recovery_shows_is_told_singly_and_corrected_for_all_ratios():
+    cells = {
+        (run["student"], run["examples"], run["rate"], run["seed"]): run
+        for run in lines("teacher_tied")
+        if run["event"] == "student"
+    }
+    rates, seeds = sorted({rate for _, _, rate, _ in cells}), sorted({seed for *_, seed in cells})
+
+    def errors(student, images):
+        runs = min(
+            ([cells[student, images, rate, seed] for seed in seeds] for rate in rates),
+            key=lambda found: sum(math.log(run["validation_error"] or math.inf) for run in found),
+        )
+        return np.array([math.log(run["error"]) for run in runs])
+
+    pairs = [(student, "lora") for student in ("lora_tied", "trunk", "tied", "separate")] + [("tied", "lora_tied")]
+    p_values = {
+        (*pair, images): stats.ttest_1samp(errors(pair[0], images) - errors(pair[1], images), 0).pvalue
+        for pair in pairs
+        for images in (16, 64, 256)
+    }
+    alone = {key for key, p in p_values.items() if p < 0.05}
+    assert alone == {(*pair, images) for pair in pairs for images in (64, 256)}
+    left, ordered = set(), sorted(p_values, key=p_values.__getitem__)
+    for rank, key in enumerate(ordered):  # Holm's steps, down to the first that fails
+        if p_values[key] * (len(ordered) - rank) >= 0.05:
+            break
+        left.add(key)
+    separate = {("separate", "lora", images) for images in (64, 256)}
+    assert left == {("tied", "lora", 64), ("tied", "lora", 256), ("trunk", "lora", 256)} | separate
+    said = guide("recover_update")
+    assert "each by itself is shown with 64 and 256 images, and none with 16" in said
+    assert "tying alone and MLPs on top of it are then not shown" in said
 
 
 def test_the_headline_of_a_sweep_says_that_a_tuned_rate_is_at_the_end_of_its_grid():

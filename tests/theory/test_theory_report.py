@@ -145,9 +145,10 @@ def test_the_numbers_of_the_document_are_those_of_the_command() -> None:
     }
     assert {name: row[1:-1] for name, row in table(4, "model").items()} == slopes
     intervals = found["slope_intervals"]["shared"]["over"]
-    for quantity in ("D_1", "doubled_cell"):
-        low, high = intervals[quantity]
-        assert f"[{low:.2f}, {high:.2f}]" in DOCUMENT
+    told = re.findall(r"\[(-0\.\d{3}), (-0\.\d{3})\]", DOCUMENT)  # the third digit may be the processor's
+    for quantity, ends in zip(("D_1", "doubled_cell"), told, strict=True):
+        assert tuple(map(float, ends)) == pytest.approx(intervals[quantity], abs=0.008)
+        assert intervals[quantity][1] < -0.25
     assert f"in {found['far_fraction']['plain']['over']:.0%}".replace("%", " %") in DOCUMENT
     assert f"in {found['edge_fraction']['plain']['over']:.0%}".replace("%", " %") in DOCUMENT
     assert f"along e_1 is {found['split_kappa_shared']:.3f}" in DOCUMENT
