@@ -101,10 +101,11 @@ class Method(Spec):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in self._idle():
+        for name in self.idle:
             object.__setattr__(self, name, default_of(Method, name))
 
-    def _idle(self) -> set[str]:
+    @property
+    def idle(self) -> set[str]:
         """The options that make no difference beside the others."""
         facts = METHODS[self.name]
         idle = set(options(Method)) - {"name", *facts.knobs, *facts.ablations}

@@ -120,8 +120,46 @@ def test_a_finished_race_has_a_verdict_and_the_next_one_greys_it(server: str, op
     page.keyboard.press("ArrowRight")
     expect(page.locator(".standing span")).to_contain_text("This run: rank 4.")
     button(page, "play").click()
-    expect(page.locator("p.footnote")).to_contain_text("Grey: rank 4.", timeout=HOST)
+    expect(page.locator("p.footnote")).to_contain_text("Grey, before: rank 4.", timeout=HOST)
     expect(standing(page)).to_contain_text("Finished", timeout=HOST)
+
+
+def test_one_knob_and_one_press_from_a_question_to_its_curves(server: str, open_page: Open) -> None:
+    page = open_page(f"{server}/?{SHORT}")
+    button(page, "play").click()
+    expect(standing(page)).to_contain_text("Finished", timeout=HOST)
+    page.evaluate("document.querySelectorAll('.stVegaLiteChart svg').forEach(each => each.dataset.kept = 'yes')")
+    first = query(page)["run"]
+
+    page.locator(".st-key-race-sharing button", has_text="tied").click()
+    against = button(page, "against")
+    expect(against).to_have_text("Race it against the last one")
+    against.click()
+    expect(page.locator(".change b")).to_have_text("Sharing tied instead of trunk.", timeout=HOST)
+    expect(standing(page)).to_contain_text("Finished", timeout=HOST)
+    expect(page.locator(".change span")).to_contain_text("with one seed: an anecdote, not a finding.")
+    texts = page.locator(".st-key-race-figure-accuracy svg.marks text")
+    expect(texts.filter(has_text="RepLoRA")).to_be_visible()
+    grey = page.locator(".st-key-race-figure-loss svg.marks .mark-line path[stroke='#5B6672' i]")
+    expect(grey.first).to_have_attribute("d", re.compile(r"M.*L"))
+    assert page.locator(".stVegaLiteChart svg[data-kept=yes]").count() == 4
+    assert query(page)["before"] == first
+
+    link = query(page)
+    page.reload()
+    settle(page, 4)
+    expect(page.locator(".change b")).to_have_text("Sharing tied instead of trunk.")
+    expect(grey.first).to_have_attribute("d", re.compile(r"M.*L"))
+    assert query(page) == link
+
+
+def test_on_a_phone_the_knobs_are_a_strip_above_the_curves(server: str, open_page: Open) -> None:
+    page = open_page(server, width=390, height=844)
+    page.wait_for_function(STILL_FITS, arg=DRAWN)
+    expect(page.locator(".st-key-race-figure-accuracy h2")).to_be_in_viewport()
+    page.locator(".st-key-race-residual button", has_text="on").click()
+    expect(button(page, "against")).to_be_in_viewport()
+    page.wait_for_function(STILL_FITS, arg=DRAWN)
 
 
 def test_a_rank_the_layer_cannot_take_is_one_sentence(server: str, open_page: Open) -> None:

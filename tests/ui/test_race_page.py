@@ -15,6 +15,7 @@ from synthetic_runs import write_recording
 from replora.config import RaceOptions
 from replora.events import RateChanged, to_line
 from replora.jobs.engine import Action, JobState
+from replora.ui.forms.knobs import KNOBS
 
 Open = Callable[..., AppTest]
 
@@ -52,28 +53,29 @@ def test_the_first_screen_is_a_recorded_race_with_curves(app: Open, engine: Any,
     assert engine.jobs == {}
 
 
-def test_every_option_of_the_form_is_there_and_six_are_in_sight(app: Open) -> None:
+def test_every_option_of_the_form_is_there_once_and_six_are_in_sight_beside_the_knobs(app: Open) -> None:
     test = app()
     keys = {
         each.key.removeprefix("race.")
         for each in [
-            *test.sidebar.select_slider,
-            *test.sidebar.selectbox,
-            *test.sidebar.number_input,
-            *test.sidebar.text_input,
-            *test.sidebar.toggle,
-            *test.sidebar.segmented_control,
-            *test.sidebar.pills,
+            *test.select_slider,
+            *test.selectbox,
+            *test.number_input,
+            *test.text_input,
+            *test.toggle,
+            *test.segmented_control,
+            *test.pills,
         ]
     }
     options = set(RaceOptions.__dataclass_fields__)
-    assert keys == options | {"head"}
+    assert keys == options | {"head", "axis"}
     hidden = {
         each.key.removeprefix("race.")
         for box in test.sidebar.expander
         for each in [*box.select_slider, *box.selectbox, *box.number_input, *box.text_input, *box.toggle, *box.pills]
     }
-    assert keys - hidden == {"methods", "task", "rank", "mlp_width", "data_fraction", "learning_rate", "seeds"}
+    basic = {"methods", "task", "rank", "data_fraction", "learning_rate", "seeds"}
+    assert keys - hidden == basic | set(KNOBS) | {"axis"}
 
 
 def test_a_link_sets_the_form_even_to_values_between_the_marks(app: Open) -> None:
@@ -178,7 +180,7 @@ def test_a_structural_change_starts_anew_on_play_and_greys_the_old(app: Open, en
     press(test, "play")
     assert [job.state for job in engine.jobs.values()] == [JobState.CANCELLED, JobState.RUNNING]
     assert len(test.session_state["race.session"].earlier) == 1
-    assert "Grey: rank 4." in html(test)
+    assert "Grey, before: rank 4." in html(test)
     assert query(test)["run"] == "job1"
 
 

@@ -66,6 +66,6 @@ def test_the_pictures_of_a_look_stay_small_in_long_races_of_many_runs(
     test.run()
     charts = [each.proto.SerializeToString() for each in test.get("vega_lite_chart")]
     assert len(charts) == 4
-    assert ("Grey:" in html(test)) == bool(earlier)
+    assert ("Grey, before:" in html(test)) == bool(earlier)
     for row in (charts[:2], charts[2:]):  # a look draws one of the two
         assert deflated(*row) + BESIDE <= REDRAW

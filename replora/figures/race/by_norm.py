@@ -9,15 +9,16 @@ from replora.events import Diverged, Evaluated, Event, PerRun, Step, started_of
 from replora.figures.figure import Figure
 from replora.figures.plot import Axis, Plot
 from replora.figures.race.curves import Curve, Reader, accuracies, counted, curves, methods_of
+from replora.figures.race.drawing import name_ends
 from replora.figures.race.figures import PlottedRace
 from replora.figures.scales import nice_ceiling
-from replora.figures.style import RACE_STYLES, STYLES, title_of
+from replora.figures.style import NEUTRAL_SERIES, RACE_STYLES, STYLES, title_of
 from replora.methods import OURS, REFERENCE, has_adapter
 from replora.statistics.equal_norm import equal_norm, no_common_norm, rising
 from replora.wording import listing
 
 NORM_AXIS = Axis("norm of delta_weight", format="~g", zero="0", grid=False, ticks=6)
-ROLES = ("faint", "main", "value", "label", "room", "stamp", "message")
+ROLES = ("earlier", "faint", "main", "value", "label", "room", "stamp", "message")
 LEAST_NORM, LEAST_LOSS = 0.1, 1.0
 STEPS_APART = 0.05  # of the steps: heads that have trained as long as this apart are said to
 
@@ -99,12 +100,20 @@ def _steps_at(events: Sequence[Event], method: str, norm: float) -> float:
 
 def _figure(picture: PlottedRace, read: Reader, key: str, title: str, unit: str, roof: float | None) -> Figure:
     found = over_norm(picture.events, read)
-    alive = [each for each in found if each.diverged is None] or found
+    earlier = [over_norm(events, read) for events in picture.earlier]
+    every = [*found, *(curve for others in earlier for curve in others)]
+    alive = [each for each in every if each.diverged is None] or every
     wide = nice_ceiling(max([LEAST_NORM, *(norm for each in alive for norm, _ in each.points)]))
     top = roof or nice_ceiling(max([LEAST_LOSS, *(value for each in alive for _, value in each.points)]))
     plot = Plot((0.0, wide), (0.0, top), ROLES, NORM_AXIS, Axis(zero="0", tick_marks=False), looks=RACE_STYLES)
     plot.keep_room(max((title_of(method) for method in STYLES), key=len))
     ends = []
+    for number, others in enumerate(earlier):
+        for curve in others:
+            plot.line("earlier", curve.method, curve.points, f"earlier {number} {curve.method} {curve.seed}")
+        grey = max((curve.points[-1] for curve in others if curve.points), default=None)
+        if grey and not number:
+            ends.append((NEUTRAL_SERIES, picture.named, grey))
     for method in methods_of(found):
         own = counted(found, method)
         for curve in own:
@@ -114,8 +123,7 @@ def _figure(picture: PlottedRace, read: Reader, key: str, title: str, unit: str,
         last = max((curve.points[-1] for curve in own if curve.points), default=None)
         if last:
             ends.append((method, title_of(method), last))
-    for method, name, (norm, value) in ends:
-        plot.text("label", name, norm, value, method)
+    name_ends(plot, {series: (end, name) for series, name, end in ends})
     if picture.recorded:
         plot.stamp(0.06)
     if not any(curve.points for curve in found):

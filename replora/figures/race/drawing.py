@@ -15,6 +15,7 @@ ROLES = (
     "change", "x", "earlier", "faint", "main", "value", "lost", "label", "room", "note", "low note", "aside",
     "low aside", "corner", "stamp", "message",
 )  # fmt: skip
+Ends = dict[str, tuple[Point, str]]  # by series, where a curve ends and what it is called
 LABEL_SHARE = 0.2  # of the steps; what a name at the end of a curve may cover
 
 
@@ -48,9 +49,11 @@ def draw_mean(plot: Plot, series: str, points: Sequence[Point], name: str, dots:
         plot.point("value", series, step, value)
 
 
-def draw_earlier(plot: Plot, method: str, points: Sequence[Point], name: str) -> None:
-    """A curve of an earlier race, which may have had more steps."""
-    plot.line("earlier", method, [(step, value) for step, value in points if step <= plot.x[1]], name)
+def draw_earlier(plot: Plot, method: str, points: Sequence[Point], name: str) -> Point | None:
+    """A curve of an earlier race, which may have had more steps; where it ends, if that is within the picture."""
+    within = [(step, value) for step, value in points if step <= plot.x[1]]
+    plot.line("earlier", method, within, name)
+    return within[-1] if within and plot.y[0] <= within[-1][1] <= plot.y[1] else None
 
 
 def name_ends(plot: Plot, ends: Mapping[str, tuple[Point, str]]) -> None:

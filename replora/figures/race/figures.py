@@ -28,6 +28,7 @@ from replora.figures.race.curves import (
     training_losses,
 )
 from replora.figures.race.drawing import (
+    Ends,
     draw_earlier,
     draw_lost_run,
     draw_mean,
@@ -37,7 +38,7 @@ from replora.figures.race.drawing import (
     step_plot,
 )
 from replora.figures.scales import nice_ceiling
-from replora.figures.style import PAIR_SERIES, STYLES, title_of
+from replora.figures.style import NEUTRAL_SERIES, PAIR_SERIES, STYLES, title_of
 from replora.methods import OURS, REFERENCE
 from replora.wording import MINUS, count, signed
 
@@ -53,12 +54,14 @@ POINTS, LEAST_POINTS = 600, 40  # of all curves of a picture together, and of ea
 class PlottedRace:
     """What the figures of a race show: it so far, earlier ones in grey, and what to say while there is nothing.
 
-    moving: it is on, and pictures follow each other; the more curves there are, the fewer points each then has.
+    named: the word at the end of the latest of the earlier ones. moving: it is on, and pictures follow each other; the
+    more curves there are, the fewer points each then has.
     """
 
     spec: Race
     events: Sequence[Event] = ()
     earlier: Sequence[Sequence[Event]] = ()
+    named: str = "before"
     recorded: bool = False
     message: str = ""
     moving: bool = False
@@ -78,8 +81,8 @@ def accuracy_figure(picture: PlottedRace) -> Figure:
     """Test accuracy in per cent, at each evaluation."""
     found = curves(picture.events, accuracies)
     plot = step_plot(picture.spec.steps, 0.0, 100.0, _hover_titles(picture), ".1f", "d")
-    _draw_earlier(plot, picture, accuracies)
-    _draw_methods(plot, picture, found, dots=True)
+    grey = _draw_earlier(plot, picture, accuracies)
+    _draw_methods(plot, picture, found, grey, dots=True)
     _annotate(plot, picture, found, stamp=LOW)
     return plot.figure(
         "accuracy",
@@ -105,8 +108,10 @@ def difference_figure(picture: PlottedRace) -> Figure:
     plot = step_plot(picture.spec.steps, -bound, bound, {"difference": "difference"}, "+.1f", "+d", ("band", "zero"))
     limit = _limit(picture, len(found) + 3)
     plot.rule("zero", 0.0)
+    ends: Ends = {}
     for number, others in enumerate(earlier):
-        draw_earlier(plot, OURS, thinned(mean_points(others), limit), f"earlier {number}")
+        grey = draw_earlier(plot, OURS, thinned(mean_points(others), limit), f"earlier {number}")
+        ends |= {NEUTRAL_SERIES: (grey, picture.named)} if grey and not number else {}
     plot.text("corner", f"{title_of(OURS)} ahead", *plot.share(0, HIGH), OURS)
     plot.text("corner", f"{title_of(REFERENCE)} ahead", *plot.share(0, LOW), REFERENCE)
     mean = thinned(mean_points(found), limit)
@@ -118,7 +123,8 @@ def difference_figure(picture: PlottedRace) -> Figure:
     draw_mean(plot, PAIR_SERIES, mean, "mean")
     plot.value_at("difference", mean)
     if mean:
-        name_ends(plot, {PAIR_SERIES: (mean[-1], signed(mean[-1][1]))})
+        ends[PAIR_SERIES] = (mean[-1], signed(mean[-1][1]))
+    name_ends(plot, ends)
     _annotate(plot, picture, found, paired=True, stamp=LOW)
     return plot.figure(
         "difference",
@@ -135,8 +141,8 @@ def loss_figure(picture: PlottedRace) -> Figure:
     guess = log(_classes(picture))  # the loss of guessing
     roof = nice_ceiling(min(max(_largest(found), 1.1 * guess), 4 * guess))
     plot = step_plot(picture.spec.steps, 0.0, roof, _hover_titles(picture), ".4f")
-    _draw_earlier(plot, picture, training_losses, smoothing=SMOOTHING)
-    _draw_methods(plot, picture, found, smoothing=SMOOTHING)
+    grey = _draw_earlier(plot, picture, training_losses, smoothing=SMOOTHING)
+    _draw_methods(plot, picture, found, grey, smoothing=SMOOTHING)
     _annotate(plot, picture, found)
     return plot.figure(
         "loss",
@@ -155,8 +161,8 @@ def norm_figure(picture: PlottedRace) -> Figure:
     sane = min(largest, 3 * _largest(alive)) if alive else largest  # a run that diverges may be anywhere
     roof = nice_ceiling(max(sane, LEAST_NORM), COARSE)
     plot = step_plot(picture.spec.steps, 0.0, roof, _hover_titles(picture), ".3f")
-    _draw_earlier(plot, picture, delta_norms)
-    _draw_methods(plot, picture, found)
+    grey = _draw_earlier(plot, picture, delta_norms)
+    _draw_methods(plot, picture, found, grey)
     _annotate(plot, picture, found)
     return plot.figure(
         "norm",
@@ -199,10 +205,13 @@ def _limit(picture: PlottedRace, curves: int) -> int:
 
 
 def _draw_methods(
-    plot: Plot, picture: PlottedRace, found: Sequence[Curve], *, smoothing: int = 1, dots: bool = False
+    plot: Plot, picture: PlottedRace, found: Sequence[Curve], grey: Ends, *, smoothing: int = 1, dots: bool = False
 ) -> None:
-    """The runs thin and their mean thick, with a name at its end; a single run that is not smoothed is its own mean."""
-    ends = {}
+    """The runs thin and their mean thick, with a name at its end; a single run that is not smoothed is its own mean.
+
+    grey: the ends of curves that are drawn already.
+    """
+    ends = {**grey}
     limit = _limit(picture, len(found) + len(methods_of(found)) * (2 if dots else 1) or 1)
     for method in methods_of(found):
         own = [curve for curve in found if curve.method == method]
@@ -219,13 +228,18 @@ def _draw_methods(
     name_ends(plot, ends)
 
 
-def _draw_earlier(plot: Plot, picture: PlottedRace, read: Reader, smoothing: int = 1) -> None:
+def _draw_earlier(plot: Plot, picture: PlottedRace, read: Reader, smoothing: int = 1) -> Ends:
+    """The means of earlier races; where the latest of them has its name, at the method that is compared."""
+    ends: Ends = {}
     limit = _limit(picture, 2 * len(picture.spec.runs))
     for number, events in enumerate(picture.earlier):
         found = curves(events, read)
         for method in methods_of(found):
             mean = trailing_mean(mean_points(counted(found, method)), smoothing)
-            draw_earlier(plot, method, thinned(mean, limit), f"earlier {number} {method}")
+            end = draw_earlier(plot, method, thinned(mean, limit), f"earlier {number} {method}")
+            if end and not number and (method == OURS or not ends):
+                ends[NEUTRAL_SERIES] = (end, picture.named)
+    return ends
 
 
 def _annotate(

@@ -49,6 +49,27 @@ def control(
     return _number(label, facts, kind, opened, common)
 
 
+def segments(
+    spec: type,
+    name: str,
+    *,
+    key: str,
+    opened: Any,
+    show: Callable[[Any], str] = format_value,
+    disabled: bool = False,
+) -> Any:
+    """One of few values, or some of few names, side by side: a press chooses. Otherwise as `control`."""
+    facts, kind = options(spec)[name], kind_of(spec, name)
+    common: dict[str, Any] = {"key": key, "help": facts.help, "disabled": disabled, "persist_state": "session"}
+    if get_origin(kind) is tuple:
+        declared = get_args(get_args(kind)[0])
+        several = st.segmented_control(facts.label, declared, selection_mode="multi", default=list(opened), **common)
+        return check_value(name, list(several), kind, facts)
+    choices = [False, True] if kind is bool else get_args(kind) or sorted({*facts.marks, opened})
+    chosen = st.segmented_control(facts.label, choices, default=opened, required=True, format_func=show, **common)
+    return opened if chosen is None else chosen
+
+
 def _number(label: str, facts: Option, kind: Any, opened: Any, common: dict[str, Any]) -> Any:
     if facts.low is None or facts.high is None:
         raise SpecError(f"{label} has neither marks nor bounds to make a control from.")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import streamlit as st
@@ -44,7 +46,7 @@ def follow(page: str, session: JobSession[Any, Any], form: Form[Any], problems: 
     """
     session.poll(engine())
     if form.chosen is not None:
-        write_query({**form.chosen.to_query(), **({RUN: session.job} if session.job else {})})
+        write_query({**form.chosen.to_query(), **({RUN: session.job, **session.beside()} if session.job else {})})
     if session.job != st.session_state[_linked(page)] or form.chosen != form.opened:
         problems.clear()
     for problem in (*problems, session.problem, form.problem):
@@ -70,18 +72,21 @@ def live_part(page: str, session: JobSession[Any, Any], draw: Callable[[], None]
     live_parts(page, session, [Part("live", draw, lambda: news(session))])
 
 
-def live_parts(page: str, session: JobSession[Any, Any], parts: Sequence[Part]) -> None:
-    """Everything below the buttons, piece by piece."""
+def live_parts(
+    page: str, session: JobSession[Any, Any], parts: Sequence[Part], places: Mapping[str, Any] = MappingProxyType({})
+) -> None:
+    """Everything below the buttons, piece by piece; places: the containers of those that stand elsewhere, by name."""
     watch().show(session.job if session.active else None)
-    draw_parts(page, parts)
+    draw_parts(page, parts, places)
     if session.active:
         st.fragment(_ask, key=_asking(page))(page, session, parts, session.state)
 
 
-def draw_parts(page: str, parts: Sequence[Part]) -> None:
+def draw_parts(page: str, parts: Sequence[Part], places: Mapping[str, Any] = MappingProxyType({})) -> None:
     """Each of them, where it stands on the page."""
     for part in parts:
-        st.fragment(_show, key=f"{page}.{part.name}")(page, part)
+        with places.get(part.name, nullcontext()):
+            st.fragment(_show, key=f"{page}.{part.name}")(page, part)
 
 
 def redraw(page: str, parts: Sequence[Part], clock: str) -> None:

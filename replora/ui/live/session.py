@@ -67,6 +67,10 @@ class JobSession(Generic[SpecOf, EventOf]):
         """Whether the job can still change and is this visitor's: somebody else's is only watched."""
         return self.status is not None and self.active and not self.status.visitor
 
+    def beside(self) -> dict[str, str]:
+        """What a link to the job says besides."""
+        return {}
+
     def running_seconds(self) -> float:
         """How often to ask for news of a job that runs."""
         return 0.5

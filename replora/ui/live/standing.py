@@ -105,7 +105,8 @@ def standing_html(standing: Standing, noun: str) -> str:
     share = f"{100 * standing.done:.1f}"
     rest = "" if standing.moving else " rest"
     return (
-        f'<div class="standing{rest}"><p><b>{escape(standing.text)}</b><span>{escape(standing.hint)}</span></p>'
+        f'<div class="standing{rest}"><p title="{escape(standing.hint)}">'
+        f"<b>{escape(standing.text)}</b><span>{escape(standing.hint)}</span></p>"
         f'<div class="track" role="progressbar" aria-label="Progress of the {escape(noun)}" '
         f'aria-valuemin="0" aria-valuemax="100" aria-valuenow="{share}"><div style="width:{share}%"></div></div></div>'
     )

@@ -8,13 +8,22 @@ from html import escape
 BLANK = '<b class="blank">\u2013</b>'
 
 
-def card(kind: str, title: str, value: str, caption: str, notes: Sequence[str]) -> str:
-    """One card as HTML; `kind` is its class, all texts are HTML already."""
+def card(kind: str, title: str, value: str, caption: str, notes: Sequence[str], about: str = "") -> str:
+    """One card as HTML; `kind` is its class, all texts are HTML already.
+
+    about: what its words mean, behind a question mark that a press opens over what is below.
+    """
     lines = "".join(f"<p>{note}</p>" for note in notes)
     return (
-        f'<section class="card {escape(kind)}"><h2>{title}</h2>'
+        f'<section class="card {escape(kind)}"><h2>{title}</h2>{explained(about)}'
         f'<div class="value">{value}<span>{caption}</span></div>{lines}</section>'
     )
+
+
+def explained(about: str) -> str:
+    """A question mark that a press opens, as HTML; nothing where there is nothing to explain."""
+    mark = '<summary aria-label="What this says" title="What this says">?</summary>'
+    return f'<details class="about">{mark}<p>{about}</p></details>' if about else ""
 
 
 def row_of(cards: Sequence[str], kind: str = "") -> str:

@@ -49,6 +49,17 @@ def unlike(shown: Race, form: Race, *, without: Sequence[str] = ()) -> list[str]
     ]
 
 
+def instead_of(now: Race, before: Race, *, without: Sequence[str] = ()) -> list[str]:
+    """What has changed that makes a difference: 'rank 8 instead of 4', 'sharing tied instead of trunk'."""
+    told, earlier = RaceOptions.nearest(now), RaceOptions.nearest(before)
+    idle = now.telling_run.method.idle | before.telling_run.method.idle
+    return [
+        f"{named(name, facts, getattr(told, name))} instead of {value_text(name, getattr(earlier, name))}"
+        for name, facts in options(RaceOptions).items()
+        if name not in {*idle, *without} and getattr(told, name) != getattr(earlier, name)
+    ]
+
+
 def named(name: str, facts: Option, value: Any) -> str:
     """'rank 4': an option and its value within a sentence."""
     label = facts.label if facts.label.isupper() else facts.label[:1].lower() + facts.label[1:]

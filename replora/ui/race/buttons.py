@@ -8,11 +8,14 @@ from replora.config import Race
 from replora.jobs.engine import JobState
 from replora.ui.live.engine import WatchedEngine
 from replora.ui.live.standing import LEAVE, WATCHED
-from replora.ui.race.session import RaceSession
+from replora.ui.race.session import RECORDED, Before, RaceSession
 
 
-def transport(session: RaceSession, engine: WatchedEngine, form: Race | None) -> None:
-    """The buttons, each enabled only where it would do something; `form` is None where there is nothing to play."""
+def transport(session: RaceSession, engine: WatchedEngine, form: Race | None, offered: bool) -> None:
+    """The buttons, each enabled only where it would do something; `form` is None where there is nothing to play.
+
+    offered: whether there is a race to race against, which comes before Play.
+    """
     playing = session.steered and session.state is not JobState.PAUSED
     watched = WATCHED if session.active and not session.steered else None
     anew = form is not None and session.changed(form)
@@ -22,7 +25,7 @@ def transport(session: RaceSession, engine: WatchedEngine, form: Race | None) ->
             "Play",
             key="race.play",
             icon=":material/play_arrow:",
-            type="primary",
+            type="secondary" if offered else "primary",
             disabled=form is None or (playing and not anew),
             on_click=session.play,
             args=(engine, race),
@@ -63,3 +66,17 @@ def transport(session: RaceSession, engine: WatchedEngine, form: Race | None) ->
             args=(engine,),
             help=watched,
         )
+
+
+def offer(session: RaceSession, engine: WatchedEngine, form: Race | None, last: Before | None) -> None:
+    """One press from what is set to its curves in front of those that stand: nothing where that would show nothing."""
+    if last is None:
+        return
+    st.button(
+        f"Race it against the {'recorded' if last.job == RECORDED else 'last'} one",
+        key="race.against",
+        type="primary",
+        on_click=session.race_against,
+        args=(engine, form, last),
+        help="Your settings, with the curves that stand now in grey behind.",
+    )

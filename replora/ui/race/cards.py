@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from html import escape
 from statistics import fmean
 
 from replora.config import Race
-from replora.events import Event, started_of
+from replora.events import Diverged, Event, Step, started_of
 from replora.methods import METHOD_TITLES, OURS, REFERENCE, has_adapter
 from replora.statistics.intervals import sampling_half_width
 from replora.summary import RaceSummary, RunSummary, paired_differences, race_verdict, summarize
 from replora.ui.parts.cards import BLANK, card, row_of
-from replora.wording import MINUS, count, counted, duration, signed
+from replora.wording import MINUS, count, counted, signed
+
+ACCURACY = "The share of the test examples that are right, of runs that did not diverge."
+PARAMETERS = "Parameters: those that train, and those that are left when A and B are made and kept; without the head."
+NORM = "Norm: how far the weights have moved, the Frobenius norm of delta_weight of all adapted matrices."
+NO_ADAPTER = "Only the classification head trains."
+DIFFERENCE = (
+    f"{METHOD_TITLES[OURS]}\u2019s accuracy minus {METHOD_TITLES[REFERENCE]}\u2019s, seed by seed: runs of a seed see "
+    "the same examples in the same order. A larger update is a step further along, not by itself a better one."
+)
 
 
 def race_cards(spec: Race, events: Sequence[Event]) -> str:
@@ -19,10 +29,11 @@ def race_cards(spec: Race, events: Sequence[Event]) -> str:
     summary = summarize(events)
     methods = list(dict.fromkeys(run.method.name for run in spec.runs))
     tested = summary.test_examples if summary else 0
-    cards = [_method_card(name, [run for run in _runs(summary) if run.method == name], tested) for name in methods]
+    norms = _norms(events)
+    by_method = {name: [run for run in _runs(summary) if run.method == name] for name in methods}
+    cards = [_method_card(name, runs, tested, norms.get(name)) for name, runs in by_method.items()]
     if {OURS, REFERENCE} <= set(methods):
-        cards.append(_difference_card(summary))
-    cards.append(_pace_card(summary))
+        cards.append(_difference_card(summary, norms))
     return row_of(cards)
 
 
@@ -37,13 +48,23 @@ def verdict_line(events: Sequence[Event]) -> str:
     return race_verdict(summary)
 
 
+def change_line(told: str, made: str) -> str:
+    """What has changed since the race in grey, and what it made, as HTML."""
+    return (
+        f'<p class="change"><i class="swatch"></i><b>{escape(told[:1].upper() + told[1:])}.</b> '
+        f"<span>{escape(made)}</span></p>"
+    )
+
+
 def machine_line(events: Sequence[Event]) -> str:
-    """What the race ran on: device, precision, threads, backbone, examples, versions."""
+    """What the race ran on and how fast: device, precision, threads, backbone, examples, versions."""
     started = started_of(events)
     if started is None:
         return ""
     examples = sorted({facts.examples for facts in started.facts})
     versions = [f"{name} {version}" for name, version in started.versions.items() if name not in ("python", "replora")]
+    summary = summarize(events)
+    pace = summary.steps_per_second if summary else None
     parts = [
         started.device,
         started.precision,
@@ -51,6 +72,7 @@ def machine_line(events: Sequence[Event]) -> str:
         started.backbone,
         f"{' or '.join(count(each) for each in examples)} training examples",
         *versions,
+        *([f"{pace:.1f} steps/s, tests included"] if pace else []),
     ]
     return " · ".join(parts)
 
@@ -59,7 +81,7 @@ def _runs(summary: RaceSummary | None) -> Sequence[RunSummary]:
     return summary.runs if summary else ()
 
 
-def _method_card(name: str, runs: Sequence[RunSummary], tested: int) -> str:
+def _method_card(name: str, runs: Sequence[RunSummary], tested: int, norm: float | None) -> str:
     finals = [run.final_accuracy for run in runs if run.final_accuracy is not None and not run.diverged]
     lost = sum(run.diverged for run in runs)
     value = f"{100 * fmean(finals):.1f}<small> %</small>" if finals else BLANK
@@ -70,29 +92,42 @@ def _method_card(name: str, runs: Sequence[RunSummary], tested: int) -> str:
         notes.append(f"{count(runs[0].trained_parameters)} parameters, {count(runs[0].deployed_parameters)} deployed")
     else:
         notes.append("&nbsp;")
+    if has_adapter(name):
+        notes.append("&nbsp;" if norm is None else f"norm of the update {norm:.2f}")
     if lost:
         notes.append(f"<b>{lost} of {len(runs)} diverged</b>" if len(runs) > 1 else "<b>diverged</b>")
-    caption = f"mean of {len(finals)} seeds" if len(finals) > 1 else "test accuracy"
+    caption = f"mean of {len(finals)} seeds" if len(finals) > 1 else "accuracy"
+    about = [ACCURACY, f"{PARAMETERS} {NORM}" if has_adapter(name) else NO_ADAPTER]
     if finals and tested:
         moved = 100 * sampling_half_width(fmean(finals), tested)
-        notes.append(f"other test examples: \u00b1 {moved:.1f} at most")
-    return card(name, f'<i class="swatch"></i>{METHOD_TITLES[name]}', value, caption, notes)
+        about.insert(1, f"Other test examples would move it by {moved:.1f} points at most, at 95 %.")
+    title = f'<i class="swatch"></i>{METHOD_TITLES[name]}'
+    return card(name, title, value, caption, notes, about=" ".join(about))
 
 
-def _difference_card(summary: RaceSummary | None) -> str:
+def _difference_card(summary: RaceSummary | None, norms: Mapping[str, float]) -> str:
     found = [100 * each for each in paired_differences(summary)] if summary else []
     value = f"{signed(fmean(found))}<small> points</small>" if found else BLANK
     if len(found) > 1:
         note = f"{len(found)} seeds: {signed(min(found))} to {signed(max(found))}"
     else:
         note = "one seed" if found else "seed by seed"
-    return card(
-        "difference", "Difference", value, "", [f"{METHOD_TITLES[OURS]} {MINUS} {METHOD_TITLES[REFERENCE]}, {note}"]
-    )
+    notes = [f"{METHOD_TITLES[OURS]} {MINUS} {METHOD_TITLES[REFERENCE]}, {note}"]
+    ours, theirs = norms.get(OURS), norms.get(REFERENCE)
+    notes.append(f"its update {ours / theirs:.1f} times as large" if ours and theirs else "&nbsp;")
+    return card("difference", "Difference", value, "", notes, about=DIFFERENCE)
 
 
-def _pace_card(summary: RaceSummary | None) -> str:
-    pace = summary.steps_per_second if summary else None
-    value = f"{pace:.1f}<small> steps/s</small>" if pace else BLANK
-    note = f"{duration(summary.seconds)} elapsed, tests included" if summary else "tests included"
-    return card("pace", "Pace", value, "", [note])
+def _norms(events: Sequence[Event]) -> dict[str, float]:
+    """The mean norm of delta_weight after the last step, by method; of runs with an adapter that did not diverge."""
+    started = started_of(events)
+    last = next((event for event in reversed(events) if isinstance(event, Step)), None)
+    if started is None or last is None:
+        return {}
+    lost = {event.run for event in events if isinstance(event, Diverged)}
+    found: dict[str, list[float]] = {}
+    for place, run in enumerate(started.spec.runs):
+        norm = last.delta_norms[place]
+        if has_adapter(run.method.name) and place not in lost and norm is not None:
+            found.setdefault(run.method.name, []).append(norm)
+    return {name: fmean(norms) for name, norms in found.items()}

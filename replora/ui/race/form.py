@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from replora.catalog import PRIVATE_TASK
 from replora.config import Race, RaceOptions
@@ -20,12 +21,14 @@ from replora.options import SpecError, UserError
 from replora.own_data.private import CHOOSE
 from replora.ui.forms.backbone import backbone_control
 from replora.ui.forms.controls import control
+from replora.ui.forms.knobs import knob_controls
 from replora.ui.forms.links import servable, task_names
 from replora.ui.forms.spec_form import open_spec
 from replora.ui.live.form import Form
 from replora.ui.live.page import RUN
 from replora.ui.parts.address import asked
 from replora.ui.parts.settings import value_text
+from replora.ui.race.session import BEFORE
 
 PAGE = "race"
 WISH = f"{PAGE}.task.wish"  # the task another page has chosen
@@ -34,8 +37,9 @@ METHOD_CHOICES: dict[str, str] = {
     **{name: METHOD_TITLES[name] for name in (REFERENCE, OURS)},
     f"{REFERENCE},{OURS}": "Both",
 }
+BASIC = ("rank", "data_fraction")
 MORE = (
-    ("mlp_depth", "projections", "activation", "sharing", "layer_sharing", "residual", "latent", "alpha", "alpha_over"),
+    ("latent", "alpha", "alpha_over"),
     ("lora_rank", "b_rate_ratio", "optimizer"),
     ("steps", "batch_size", "adapted_blocks", "head_start", "head_learning_rate"),
     ("warmup_fraction", "weight_decay", "clip_norm"),
@@ -48,12 +52,16 @@ def open_race(query: Mapping[str, str], shown: Race | None) -> tuple[RaceOptions
 
     Where it names a run and nothing else, the options of that race, `shown`.
     """
-    instead = RaceOptions.of(shown) if shown is not None and asked(query) == {RUN} else None
+    named = RUN in query and asked(query) <= {RUN, BEFORE}
+    instead = RaceOptions.of(shown) if shown is not None and named else None
     return open_spec(RaceOptions, query, PAGE, check=servable, instead=instead)
 
 
-def race_form(opened: RaceOptions, on_rate: Callable[[], None]) -> Form[RaceOptions]:
-    """The controls; what they hold has a race. `on_rate` is called when the learning rate is moved."""
+def race_form(opened: RaceOptions, on_rate: Callable[[], None], knobs: DeltaGenerator) -> Form[RaceOptions]:
+    """The controls; what they hold has a race. `on_rate` is called when the learning rate is moved.
+
+    knobs: where those stand that say how A and B arise; the others are in the sidebar.
+    """
     if WISH in st.session_state:
         st.session_state[key_of("task")] = st.session_state.pop(WISH)
     values: dict[str, Any] = {}
@@ -75,13 +83,16 @@ def race_form(opened: RaceOptions, on_rate: Callable[[], None]) -> Form[RaceOpti
         except SpecError as error:
             problems.append(str(error))
 
-    values["methods"] = _methods(opened.methods)
-    place("task", more=task_names(opened.task))
-    for name in ("rank", "mlp_width", "data_fraction"):
-        place(name)
-    place("learning_rate", on_change=on_rate)
-    place("seeds")
-    with st.expander("More"):
+    with st.sidebar:
+        values["methods"] = _methods(opened.methods)
+        place("task", more=task_names(opened.task))
+        for name in BASIC:
+            place(name)
+        place("learning_rate", on_change=on_rate)
+        place("seeds")
+    with knobs:
+        problems += knob_controls(PAGE, opened, values, idle_knobs(values["methods"]))
+    with st.sidebar, st.expander("More"):
         values["methods"] = _baseline(opened.methods, values["methods"])
         try:
             values["backbone"] = backbone_control(PAGE, opened.backbone, values["task"])

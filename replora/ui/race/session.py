@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from replora.config import Race
-from replora.events import Event, RateChanged, Step, from_line, started_of
+from replora.events import Event, EventError, RateChanged, Step, from_line, started_of
 from replora.jobs.engine import Action, Engine, JobState, UnknownJob
 from replora.ui.live.session import LOST, JobSession
 
 EARLIER = 3  # how many earlier races stay visible in grey
+BEFORE = "before"  # the key of their jobs in a query string
+RECORDED = "recorded"  # in a link, in the place of a job
+GONE = "A race before this one is not known here any more; its grey curves are not drawn."
+
+Recorded = Callable[[str], Sequence[Event]]  # the recorded race of a task
+
+
+@dataclass(frozen=True)
+class Before:
+    """A race that stays behind another one: its job, or `RECORDED`, and what it had told."""
+
+    job: str
+    events: Sequence[Event]
 
 
 @dataclass
@@ -22,7 +36,11 @@ class RaceSession(JobSession[Race, Event]):
     spec_type = Race
     read = staticmethod(from_line)
 
-    earlier: list[list[Event]] = field(default_factory=list)
+    earlier: list[Before] = field(default_factory=list)  # the latest first
+
+    def beside(self) -> dict[str, str]:
+        """The races in grey behind it, the latest first."""
+        return {BEFORE: ",".join(before.job for before in self.earlier)} if self.earlier else {}
 
     def running_seconds(self) -> float:
         """Short until the first step, for which people wait."""
@@ -40,6 +58,26 @@ class RaceSession(JobSession[Race, Event]):
         if not self.steered or self.changed(race):
             self.run(engine, race, paused=True)
         self._control(engine, Action.STEP)
+
+    def race_against(self, engine: Engine, race: Race, last: Before) -> None:
+        """A new race with the one at hand, or the recorded one, in grey behind it."""
+        self.run(engine, race)
+        if not self.problem and last.job == RECORDED:
+            self.earlier = [last]
+
+    def recall(self, engine: Engine, jobs: Sequence[str], recorded: Recorded) -> None:
+        """Take up the races behind the one at hand, as after a reload; a sentence where one cannot be had."""
+        if self.spec is None:
+            return
+        for job in jobs[:EARLIER]:
+            try:
+                lines = () if job == RECORDED else engine.events(job)
+                events = recorded(self.spec.task) if job == RECORDED else [from_line(line) for line in lines]
+            except (UnknownJob, EventError):
+                self.problem = GONE
+                continue
+            if _task(events) == self.spec.task:
+                self.earlier.append(Before(job, events))
 
     def pause(self, engine: Engine) -> None:
         self._control(engine, Action.PAUSE)
@@ -63,8 +101,9 @@ class RaceSession(JobSession[Race, Event]):
         """Keep the old race behind the new one, unless it shows another task or would lie under the same curves."""
         told = any(isinstance(each, Step) for each in self.events)
         repeated = following == self.spec and not any(isinstance(each, RateChanged) for each in self.events)
-        kept = [self.events, *self.earlier] if told and not repeated else self.earlier
-        self.earlier = [events for events in kept if _task(events) == following.task][:EARLIER]
+        last = [Before(self.job or "", self.events)] if told and not repeated else []
+        kept = [*last, *self.earlier]
+        self.earlier = [before for before in kept if _task(before.events) == following.task][:EARLIER]
 
     def _control(self, engine: Engine, action: Action, value: float | None = None) -> None:
         if self.job is None or not self.steered:
@@ -83,6 +122,6 @@ def _without_rate(race: Race) -> Race:
     return dataclasses.replace(race, runs=tuple(dataclasses.replace(run, learning_rate=1e-3) for run in race.runs))
 
 
-def _task(events: list[Event]) -> str | None:
+def _task(events: Sequence[Event]) -> str | None:
     started = started_of(events)
     return started.spec.task if started else None

@@ -15,7 +15,7 @@ from replora.summary import summarize
 from replora.ui.live.recordings import RACES
 from replora.ui.live.standing import Account, Standing, standing_of
 from replora.ui.parts.settings import unlike
-from replora.ui.race.session import RaceSession
+from replora.ui.race.session import RECORDED, Before, RaceSession
 from replora.wording import count, duration, listing
 
 PACE_STEPS = 20
@@ -82,8 +82,9 @@ def _live(session: RaceSession, spec: Race, status: JobStatus, ready: bool, form
         with suppress(EventError):  # no recording: the empty figures say what is waited for
             return ShownRace(_recording(spec.task), standing_of(status, ready, account, hint, recorded=True))
     standing = standing_of(status, ready, account, hint)
-    earlier = tuple(session.earlier)
-    race = PlottedRace(spec, session.events, earlier, message=standing.message, moving=standing.moving)
+    earlier = tuple(before.events for before in session.earlier)
+    named = "recorded" if session.earlier and session.earlier[0].job == RECORDED else "before"
+    race = PlottedRace(spec, session.events, earlier, named, message=standing.message, moving=standing.moving)
     return ShownRace(race, standing)
 
 
@@ -109,8 +110,29 @@ def _hint(session: RaceSession, spec: Race, form: Race | None) -> str:
     return grey_curves(session.earlier, spec)
 
 
-def grey_curves(earlier: Sequence[Sequence[Event]], spec: Race) -> str:
+def grey_curves(earlier: Sequence[Before], spec: Race) -> str:
     """What the grey curves are, the latest first, by what they have otherwise than `spec`."""
-    specs = [started.spec for events in earlier if (started := started_of(events))]
-    names = [listing(unlike(other, spec)) or "the same settings at the start" for other in specs]
-    return f"Grey: {'; '.join(names)}" if names else ""
+    names = []
+    for before in earlier:
+        if started := started_of(before.events):
+            name = listing(unlike(started.spec, spec)) or "the same settings at the start"
+            names.append(f"recorded, {name}" if before.job == RECORDED else name)
+    return f"Grey, before: {'; '.join(names)}" if names else ""
+
+
+def last_race(session: RaceSession, form: Race | None, shown: PlottedRace) -> Before | None:
+    """The race on the screen where the one of the form can be raced against it; None where that would show nothing."""
+    started = started_of(shown.events)
+    if form is None or started is None or started.spec.task != form.task:
+        return None
+    if not any(isinstance(event, Step) for event in shown.events):
+        return None
+    live = session.steered and not session.changed(form)  # the rate alone goes to the race that is on
+    if live or not unlike(started.spec, form, without=("device", "precision")):
+        return None
+    return Before(RECORDED if shown.recorded else session.job or "", shown.events)
+
+
+def recorded_race(task: str) -> Sequence[Event]:
+    """The events of the recorded race of a task; `EventError` where there is none."""
+    return _recording(task).events

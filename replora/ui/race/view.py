@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from html import escape
 
 import streamlit as st
@@ -10,7 +11,7 @@ import streamlit as st
 from replora.catalog import PRIVATE_TASK
 from replora.config import Race
 from replora.csv_text import rows_csv
-from replora.events import Diverged, Evaluated, Event, RateChanged, Started, Step, to_line
+from replora.events import Diverged, Evaluated, Event, EventError, RateChanged, Started, Step, to_line
 from replora.figures.figure import Figure
 from replora.figures.race.by_norm import accuracy_by_norm, equal_norm_sentences, loss_by_norm
 from replora.figures.race.figures import (
@@ -30,10 +31,11 @@ from replora.ui.parts.figure import Sheet, sheet_of, show_figure
 from replora.ui.parts.look_inside import inside_links
 from replora.ui.parts.once import Once
 from replora.ui.parts.text import file_word, plain
-from replora.ui.race.cards import machine_line, race_cards, verdict_line
+from replora.ui.race.cards import change_line, machine_line, race_cards, verdict_line
+from replora.ui.race.change import change_told, unlike_recorded
 from replora.ui.race.result_card import race_result
 from replora.ui.race.session import RaceSession
-from replora.ui.race.state import ShownRace, grey_curves, shown_race
+from replora.ui.race.state import ShownRace, grey_curves, recorded_race, shown_race
 
 Drawn = Callable[[PlottedRace], Figure]
 TESTED: tuple[Drawn, ...] = (accuracy_figure, difference_figure)  # changed by evaluations only
@@ -69,6 +71,8 @@ def _standing(session: RaceSession, shown: ShownRace) -> None:
         st.info(plain(PRIVATE))
     st.html(race_cards(race.spec, race.events))
     st.html(f'<p class="verdict">{escape(verdict_line(race.events))}</p>')
+    if race.earlier:
+        st.html(change_line(*change_told(race.events, race.earlier[0], race.spec)))
 
 
 def axis_switch() -> None:
@@ -80,6 +84,7 @@ def axis_switch() -> None:
         required=True,
         format_func=AXES.__getitem__,
         key=AXIS,
+        label_visibility="collapsed",
         help="Over the norm of delta_weight one sees whether a method is only further along the same road.",
         persist_state="session",
     )
@@ -118,7 +123,7 @@ def _sheets(session: RaceSession, race: PlottedRace, drawn: Sequence[Drawn]) -> 
 
 def _rest(session: RaceSession, engine: WatchedEngine, race: PlottedRace) -> None:
     """What is below the figures."""
-    st.html(f'<p class="footnote">{escape(_footnote(race))}</p>')
+    st.html(f'<p class="footnote">{escape(_footnote(session, race))}</p>')
     _numbers(race)
     if race.spec.task == PRIVATE_TASK:
         return
@@ -128,13 +133,16 @@ def _rest(session: RaceSession, engine: WatchedEngine, race: PlottedRace) -> Non
     race_result(race, own, adapters)
 
 
-def _footnote(race: PlottedRace) -> str:
+def _footnote(session: RaceSession, race: PlottedRace) -> str:
     machine = machine_line(race.events)
     label = "Recorded run" if race.recorded else "This run"
     parts = [f"{label}: {machine}."] if machine else []
     if race.earlier:
-        parts.append(f"{grey_curves(race.earlier, race.spec)}.")
-    return " ".join(parts) or "\u00a0"
+        parts.append(f"{grey_curves(session.earlier, race.spec)}.")
+    elif not race.recorded:
+        with suppress(EventError):  # nothing recorded: nothing to differ from
+            parts.append(unlike_recorded(race.events, recorded_race(race.spec.task)))
+    return " ".join(filter(None, parts)) or "\u00a0"
 
 
 def _numbers(race: PlottedRace) -> None:

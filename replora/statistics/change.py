@@ -1,0 +1,54 @@
+"""The sentence on one method before and after a change, seed by seed: what it made, and whether that can be told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from statistics import fmean
+
+from replora.statistics.intervals import COARSE, paired, t_interval
+from replora.statistics.verdict import SEEDS_FOR_A_VERDICT, in_points, points, seeds_in_words
+
+Scores = Mapping[int, float | None]  # accuracy in [0, 1] by seed, None where the run diverged
+
+
+def change_verdict(title: str, now: Scores, before: Scores) -> str:
+    """'RepLoRA 71.2 instead of 72.0 %, with one seed: an anecdote, not a finding.'
+
+    Runs of one seed are a pair. As in `verdict` it takes three pairs or more and an interval that excludes zero to say
+    higher or lower; the means are those of the pairs. Where no pair is left, what became of all runs.
+    """
+    pairs = paired(*map(_known, (now, before)))
+    found = t_interval(list(pairs.values()))
+    if found is None:
+        return f"{_ends(title, now, before)}."
+    lead = _ends(title, *({seed: each[seed] for seed in pairs} for each in (now, before)))
+    lost = len(now.keys() & before.keys()) - len(pairs)
+    note = f" {lost} of {lost + len(pairs)} pairs diverged and {'is' if lost == 1 else 'are'} not counted."
+    note = note if lost else ""
+    if found.n < SEEDS_FOR_A_VERDICT:
+        return f"{lead}, with {seeds_in_words(found.n)}: an anecdote, not a finding.{note}"
+    assert found.half_width is not None  # two values or more
+    over = f"over {found.n} paired seeds"
+    if found.half_width < COARSE:
+        what = "level" if abs(found.mean) < COARSE else "the same on every seed, too coarse a measure for an interval"
+        return f"{lead} {over}: {what}.{note}"
+    what = ("higher" if found.mean > 0 else "lower") if found.excludes_zero else "not distinguishable"
+    return f"{lead}, {in_points(found)} {over}: {what}.{note}"
+
+
+def unpaired_verdict(scores: Mapping[str, tuple[Scores, Scores]], why: str) -> str:
+    """The means of methods, by title, now and before, whose runs are no pairs, and `why`; '' without methods."""
+    told = [_ends(title, *both) for title, both in scores.items()]
+    return f"{', '.join(told)}; {why}, so nothing can be told of the difference." if told else ""
+
+
+def _ends(title: str, now: Scores, before: Scores) -> str:
+    """'RepLoRA 71.2 instead of 72.0 %'."""
+    ends = [points(fmean(known)) if (known := _known(each).values()) else "diverged" for each in (now, before)]
+    units = ["" if end == "diverged" else " %" for end in ends]
+    first = ends[0] if units[0] == units[1] else ends[0] + units[0]
+    return f"{title} {first} instead of {ends[1]}{units[1]}"
+
+
+def _known(scores: Scores) -> dict[int, float]:
+    return {seed: score for seed, score in scores.items() if score is not None}

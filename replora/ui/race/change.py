@@ -1,0 +1,133 @@
+"""What has changed from one race to the next, and what it made: pure functions of their events."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+from replora.config import METHOD_TITLES, Race
+from replora.config.training import Training
+from replora.events import Diverged, Evaluated, Event, RateChanged, Started, started_of
+from replora.statistics.change import change_verdict, unpaired_verdict
+from replora.ui.parts.settings import instead_of
+from replora.wording import listing
+
+LATER, LAST = "What it makes is told from the first evaluation on.", "What it makes is told at the end."
+MOVED = "The learning rate was moved on the way."
+ROUNDING = "rounding, which differs between machines and between batches of runs"
+NO_SEED = "no seed in common"
+LOOKS = ("device", "evaluate_every")  # where and how often, not what
+DRAWN = 1e-9  # accuracies that differ by more are not the same
+Scores = dict[str, dict[int, float | None]]  # by method and seed
+
+
+def change_told(now: Sequence[Event], before: Sequence[Event], spec: Race) -> tuple[str, str]:
+    """What `spec`, of which `now` is told so far, has otherwise than the race before it, and what that made.
+
+    Compared at the last step that both have evaluated; where they have not the same number of steps, at their ends.
+    """
+    earlier = started_of(before)
+    if earlier is None:
+        return "", ""
+    told = listing(instead_of(spec, earlier.spec, without=LOOKS)) or "the same settings"
+    step = _step(now, before)
+    started = started_of(now)
+    if step is None or started is None:
+        return told, LATER if spec.steps == earlier.spec.steps else LAST
+    scores, others = _scores(now, started.spec, step[0]), _scores(before, earlier.spec, step[1])
+    apart, moved = _apart(started, earlier), any(isinstance(each, RateChanged) for each in [*now, *before])
+    changed = _changed(started.spec, earlier.spec)
+    if not {run.seed for run in started.spec.runs} & {run.seed for run in earlier.spec.runs}:
+        apart, changed = apart or NO_SEED, changed | scores.keys()
+    said = [] if step[0] == spec.steps else [f"After {step[0]} of {spec.steps} steps:"]
+    both = {METHOD_TITLES[name]: (scores[name], others[name]) for name in scores if name in changed and name in others}
+    if apart:
+        said.append(unpaired_verdict(both, apart))
+    else:
+        said += [change_verdict(title, *pair) for title, pair in both.items()]
+    if moved:
+        said.append(MOVED)
+    elif not apart:
+        same = [name for name in scores if name in others and name not in changed]
+        said += filter(None, (_drift(name, scores[name], others[name]) for name in same))
+    return told, " ".join(said)
+
+
+def unlike_recorded(events: Sequence[Event], recorded: Sequence[Event]) -> str:
+    """Why a race has not the result of the recorded one of the same settings and seeds; '' where nothing is to be said.
+
+    Of one that is over, at the rates it began with.
+    """
+    now, before = started_of(events), started_of(recorded)
+    moved = any(isinstance(event, RateChanged) for event in events)
+    step = _step(events, recorded)
+    if now is None or before is None or moved or step is None or step[0] != now.spec.steps:
+        return ""
+    scores, others = _scores(events, now.spec, step[0]), _scores(recorded, before.spec, step[1])
+    if instead_of(now.spec, before.spec) or scores == others:
+        return ""
+    told = [
+        f"{METHOD_TITLES[name]} {'diverged' if score is None else f'{100 * score:.1f} %'}"
+        for name, by_seed in others.items()
+        for score in by_seed.values()
+    ]
+    return f"Recorded with the same settings and seeds, on {before.device}: {listing(told)}. It is {ROUNDING}."
+
+
+def _step(now: Sequence[Event], before: Sequence[Event]) -> tuple[int, int] | None:
+    """Where each of them is looked at; None where there is no such place yet."""
+    specs = [started.spec for events in (now, before) if (started := started_of(events))]
+    steps = [{each.step for each in events if isinstance(each, Evaluated)} for events in (now, before)]
+    if len(specs) < 2:
+        return None
+    if specs[0].steps == specs[1].steps:
+        common = steps[0] & steps[1]
+        return (max(common), max(common)) if common else None
+    ends = (specs[0].steps, specs[1].steps)
+    return ends if ends[0] in steps[0] and ends[1] in steps[1] else None
+
+
+def _scores(events: Sequence[Event], spec: Race, step: int) -> Scores:
+    lost = {each.run for each in events if isinstance(each, Diverged) and each.step <= step}
+    told = next(each for each in events if isinstance(each, Evaluated) and each.step == step)
+    found: Scores = {}
+    for place, run in enumerate(spec.runs):
+        found.setdefault(run.method.name, {})[run.seed] = None if place in lost else told.accuracies[place]
+    return found
+
+
+def _apart(now: Started, before: Started) -> str:
+    """Why runs of one seed are no pairs: they had not the same data."""
+    facts = [
+        (
+            started.backbone,
+            started.test_examples or started.spec.test_examples,
+            started.spec.batch_size,
+            {run.data_fraction for run in started.spec.runs},
+        )
+        for started in (now, before)
+    ]
+    names = ("backbone", "test examples", "batches", "training data")
+    other = [name for name, ours, theirs in zip(names, *facts, strict=True) if ours != theirs]
+    return f"not the same {listing(other)}" if other else ""
+
+
+def _changed(now: Race, before: Race) -> set[str]:
+    """The methods whose runs are others; all, where the training is another."""
+    runs = [{(run.method, run.learning_rate, run.data_fraction) for run in race.runs} for race in (now, before)]
+    fields = [field.name for field in dataclasses.fields(Training)]
+    everywhere = any(getattr(now, name) != getattr(before, name) for name in fields if name not in LOOKS)
+    return {run.method.name for run in now.runs if everywhere} | {method.name for method, *_ in runs[0] ^ runs[1]}
+
+
+def _drift(name: str, now: Mapping[int, float | None], before: Mapping[int, float | None]) -> str:
+    """That a method which has not changed has another accuracy nevertheless; '' where it has not."""
+    found = [(one, other) for seed in now.keys() & before.keys() if (one := now[seed]) != (other := before[seed])]
+    far = [(one, other) for one, other in found if one is None or other is None or abs(one - other) > DRAWN]
+    if not far:
+        return ""
+    one, other = far[0]
+    ends = ["diverged" if each is None else f"{100 * each:.1f} %" for each in (one, other)]
+    of_seeds = f" on {len(far)} of {len(now.keys() & before.keys())} seeds" if len(now) > 1 else ""
+    title = METHOD_TITLES[name]
+    return f"{title} is as it was and has {ends[0]} instead of {ends[1]}{of_seeds}: {ROUNDING}."
