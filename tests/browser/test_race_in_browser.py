@@ -120,12 +120,12 @@ def test_a_finished_race_has_a_verdict_and_the_next_one_greys_it(server: str, op
     page.keyboard.press("ArrowRight")
     expect(page.locator(".standing span")).to_contain_text("This run: rank 4.")
     button(page, "play").click()
-    expect(page.locator("p.footnote")).to_contain_text("Grey, before: rank 4.", timeout=HOST)
+    expect(page.locator("p.footnote", has_text="This run")).to_contain_text("Grey, before: rank 4.", timeout=HOST)
     expect(standing(page)).to_contain_text("Finished", timeout=HOST)
 
 
 def test_one_knob_and_one_press_from_a_question_to_its_curves(server: str, open_page: Open) -> None:
-    page = open_page(f"{server}/?{SHORT}")
+    page = open_page(f"{server}/race?{SHORT}")
     button(page, "play").click()
     expect(standing(page)).to_contain_text("Finished", timeout=HOST)
     page.evaluate("document.querySelectorAll('.stVegaLiteChart svg').forEach(each => each.dataset.kept = 'yes')")
@@ -154,7 +154,7 @@ def test_one_knob_and_one_press_from_a_question_to_its_curves(server: str, open_
 
 
 def test_on_a_phone_the_knobs_are_a_strip_above_the_curves(server: str, open_page: Open) -> None:
-    page = open_page(server, width=390, height=844)
+    page = open_page(f"{server}/race", width=390, height=844)
     page.wait_for_function(STILL_FITS, arg=DRAWN)
     expect(page.locator(".st-key-race-figure-accuracy h2")).to_be_in_viewport()
     page.locator(".st-key-race-residual button", has_text="on").click()
