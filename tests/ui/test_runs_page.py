@@ -94,7 +94,7 @@ def said(test: AppTest) -> list[str]:
 def test_an_empty_history_says_what_to_do(app: Open, folder: Path) -> None:
     test = app()
     assert not test.exception
-    assert "No run yet. Press Play on the Race page" in said(test)[0]
+    assert "No run yet. Press Play on the page [Race](race)" in said(test)[0]
     assert not test.dataframe
     assert not folder.exists()
 

@@ -17,9 +17,10 @@ from replora.lens.service import answer
 from replora.presets import Preset, with_made
 from replora.ui.live.recorded_claims import MISSING
 from replora.ui.shell.frame import FRAMED
+from replora.ui.shell.link import DONE
 from replora.ui.shell.menu import PAGES
 from replora.ui.shell.style import STYLE
-from replora.ui.tour.progress import DONE, STATION
+from replora.ui.tour.progress import STATION
 from replora.ui.tour.records import MADE
 from replora.ui.tour.stations import VARIABLE, presets
 

@@ -17,7 +17,7 @@ from replora.ui.runs.filter import runs_filter
 from replora.ui.runs.keep import Files
 from replora.ui.runs.said import runs_in_words, said
 from replora.ui.runs.table import runs_table
-from replora.ui.shell.style import STYLE
+from replora.ui.shell.style import STYLE, linked
 from replora.wording import count
 
 PAGE_SIZE = 100
@@ -26,8 +26,8 @@ HEADER = (
     "<p>Every race, study and Monte Carlo run here. Where room runs out, the oldest lose their files.</p></header>"
 )
 EMPTY = (
-    "No run yet. Press Play on the Race page or Run live on a page of studies: it is then listed here, stays after a "
-    "restart, and can be opened, compared and downloaded."
+    "No run yet. Press Play on the page *Race* or Run live on a page of studies, as *Learning rate*: it is then "
+    "listed here, stays after a restart, and can be opened, compared and downloaded."
 )
 
 
@@ -76,7 +76,7 @@ def _listing(history: History) -> None:
 def _why_none(history: History, wanted: HistoryFilter) -> str:
     """Why the filters leave no run, and what would."""
     if not history.count():
-        return EMPTY
+        return linked(EMPTY)
     others = history.count(dataclasses.replace(wanted, visitor=""))
     if not others:
         return "No run fits these filters."

@@ -8,6 +8,8 @@ import streamlit as st
 
 from replora.own_data.private import own_task
 
+DONE = "done"  # of the query string: how far a visitor is in the tour
+
 
 def link_to_here() -> None:
     """A button whose press shows the link, to be copied; nothing where nobody knows the server's address."""
@@ -19,6 +21,7 @@ def link_to_here() -> None:
 
 
 def _shared() -> dict[str, str]:
-    """What the address asks for, without the name of own data, which opens them to whoever has the link."""
+    """What the address asks for, without a visitor's own progress and the name of own data, which opens them."""
     values = st.query_params.to_dict()
-    return {name: value for name, value in values.items() if name != "task" or not own_task(values)}
+    hidden = {DONE, *(["task"] if own_task(values) else [])}
+    return {name: value for name, value in values.items() if name not in hidden}

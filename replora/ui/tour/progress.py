@@ -9,8 +9,9 @@ import streamlit as st
 from replora.presets import Preset, Presets
 from replora.ui.parts.address import keep_beside
 from replora.ui.parts.text import plain
+from replora.ui.shell.link import DONE
 
-STATION, DONE = "station", "done"  # of the query string
+STATION = "station"  # of the query string
 AT, SEEN = "tour.station", "tour.done"  # of the session: which station is on, and the names of those that are done
 MOST_NAMES = 200  # of a link
 
