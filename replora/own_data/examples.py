@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,9 +14,11 @@ from replora.own_data.limits import Limits, OwnError, shown
 from replora.own_data.official import Part, offered, part_of, tested_of
 from replora.own_data.tables.columns import checked_column, left_over, split_column
 from replora.own_data.tables.table import Table
+from replora.wording import listing
 
 LONGEST_TEXT = 2000  # characters, where words are not apart
 LONGEST_LABEL = 60  # characters
+NUMBER = re.compile(r"[-+]?\d+(?:\.\d*)?")
 LEAST_OF_A_CLASS = 2  # one to train on, one to test on
 
 
@@ -70,6 +73,7 @@ def choose_columns(table: Table, text: str, label: str, limits: Limits) -> Examp
         tested, said = offered([tested[place] for place in kept], [labels[row] for row in rows], parts)
         notes += said
     check_classes(table.name, [labels[row] for row in rows], limits, notes)
+    notes += alike([labels[row] for row in rows])
     if shortened := sum(len(wholes[row]) > len(cut[wholes[row]]) for row in rows):
         rule = f"Texts are cut after {MAX_TOKENS} words or {LONGEST_TEXT:,} characters"
         notes.append(f"{rule}: {shortened:,} of {len(rows):,}.")
@@ -98,6 +102,22 @@ def _empty_rows(table: Table, columns: Mapping[str, Sequence[str]]) -> list[str]
             where = table.place(empty[0])
             notes.append(f"{rows} left out, with nothing in column {shown(column)}: the first in {where}.")
     return notes
+
+
+def alike(labels: Sequence[str]) -> list[str]:
+    """A note on labels that differ only in how a number or a word is written: '1' and '1.0', 'True' and 'true'."""
+    written: dict[float | str, list[str]] = {}
+    for label in sorted(set(labels)):
+        written.setdefault(_meant(label), []).append(label)
+    if not (several := [ways for ways in written.values() if len(ways) > 1]):
+        return []
+    named = ", ".join(listing([shown(way) for way in ways]) for ways in several[:5])
+    return [f"Labels that may be one are kept apart, since they are written in two ways: {named}."]
+
+
+def _meant(label: str) -> float | str:
+    """The number that a label writes, else its letters in one case."""
+    return float(label) if NUMBER.fullmatch(label) else label.casefold()
 
 
 def _other_columns(table: Table, chosen: tuple[str, str]) -> list[str]:

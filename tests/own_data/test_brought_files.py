@@ -287,10 +287,65 @@ def test_split_folders_are_the_split(
         (["train/a/1.png", "test/a/2.png", "b/1.png"], "some pictures are in folders of a split"),
         (["a/x/1.png", "a/y/2.png", "b/z/3.png", "b/w/4.png"], "the class may be 'a' or 'x'"),
         (["a/1.png", "a/2.png", "b/z/3.png", "b/w/4.png"], "is in folders of 2 levels"),
+        (["a/x/1.png", "a/y/2.png", "b/x/3.png", "b/y/4.png"],
+         "the folders 'a', 'b' and the folders 'x', 'y' inside them repeat under each other, and either may be"),
+        (["set1/1/1.png", "set1/2/2.png", "set2/1/3.png", "set2/2/4.png"], "either may be classes"),
     ],
-)
+)  # fmt: skip
 def test_folders_that_can_be_read_in_two_ways_are_refused(
     paths: list[str], sentence: str, picture: Callable[..., bytes], zip_bytes: Callable[..., bytes]
 ) -> None:
     with pytest.raises(OwnError, match=sentence):
         read_upload(zip_bytes({path: picture(n, (16, 16)) for n, path in enumerate(paths)}), "a.zip", LIMITS)
+
+
+@pytest.mark.parametrize(
+    "paths",
+    [
+        ["fold1/cats/1.png", "fold1/dogs/2.png", "fold2/cats/3.png", "fold2/dogs/4.png"],
+        ["cats/part_1/1.png", "dogs/part_1/2.png", "cats/part_2/3.png", "dogs/part_2/4.png"],
+        ["01/cats/1.png", "01/dogs/2.png", "02/cats/3.png", "03/dogs/4.png"],
+    ],
+)
+def test_numbered_folders_above_or_below_classes_are_none(
+    paths: list[str], picture: Callable[..., bytes], zip_bytes: Callable[..., bytes]
+) -> None:
+    found = read_upload(zip_bytes({path: picture(n, (16, 16)) for n, path in enumerate(paths)}), "a.zip", LIMITS)
+    assert isinstance(found, Examples)
+    assert list(found.labels) == ["cats", "dogs"] * 2
+
+
+def test_numbered_folders_alone_are_classes(picture: Callable[..., bytes], zip_bytes: Callable[..., bytes]) -> None:
+    paths = [f"{label}/{n}.png" for label in ("0", "1") for n in range(2)]
+    found = read_upload(zip_bytes({path: picture(n, (16, 16)) for n, path in enumerate(paths)}), "a.zip", LIMITS)
+    assert isinstance(found, Examples)
+    assert list(found.labels) == ["0", "0", "1", "1"]
+
+
+@pytest.mark.parametrize("name", ["split", "set", "usage", "kind"])
+def test_a_split_is_told_by_its_values_whatever_its_column_is_called(name: str) -> None:
+    rows = ["one,a,train", "two,b,train", "three,a,test", "four,b,test", "five,b,train"]
+    found = taken(read_upload("\n".join([f"text,label,{name}", *rows]).encode(), "a.csv", LIMITS))
+    assert list(found.tested) == [False, False, True, True, False]
+    folds = taken(read_upload("\n".join([f"text,label,{name}", *rows]).replace("test", "2").encode(), "a.csv", LIMITS))
+    assert not folds.tested
+
+
+def test_a_column_that_splits_is_not_taken_for_labels() -> None:
+    rows = [f"some words {row},{'ab'[row % 2]},{('train', 'test')[row % 3 == 0]}" for row in range(12)]
+    found = read_upload("\n".join(["words,kind,usage", *rows]).encode(), "a.csv", LIMITS)
+    assert isinstance(found, Table)
+    guess = guess_columns(found, LIMITS)
+    assert (guess.text, guess.label) == ("words", "kind")
+
+
+def test_labels_that_differ_in_their_writing_alone_are_kept_apart_and_said() -> None:
+    written = [("one", "1"), ("two", "1.0"), ("three", "1"), ("four", "1.0"), ("five", "True"), ("six", "true")] * 2
+    rows = [f"{text} {place},{label}" for place, (text, label) in enumerate(written)]
+    found = taken(read_upload("\n".join(["text,label", *rows]).encode(), "a.csv", LIMITS))
+    assert set(found.labels) == {"1", "1.0", "True", "true"}
+    assert found.notes == (
+        "Labels that may be one are kept apart, since they are written in two ways: '1' and '1.0', 'True' and 'true'.",
+    )
+    other = taken(read_upload(b"text,label\none,1\ntwo,1\nthree,2\nfour,2\n", "a.csv", LIMITS))
+    assert other.notes == ()

@@ -79,13 +79,8 @@ def left_over(table: Table) -> tuple[str, ...]:
 
 
 def split_column(table: Table, chosen: Sequence[str]) -> str | None:
-    """The column that says to which split an example belongs, if there is one beside those that are chosen."""
-    for name in table.columns:
-        if name not in chosen and set(_parts(name)) & set(SPLIT_NAMES):
-            parts = {part_of(value or "") for value in set(table.columns[name])}
-            if None not in parts and "test" in parts and "train" in parts:
-                return name
-    return None
+    """The column whose values say to which split an example belongs, if there is one beside those that are chosen."""
+    return next((name for name in table.columns if name not in chosen and _splits(table.columns[name])), None)
 
 
 def checked_column(option: str, column: str, table: Table) -> str:
@@ -118,6 +113,12 @@ def _named(names: Sequence[str], wanted: Sequence[str]) -> str | None:
     return min(found)[2] if found else None
 
 
+def _splits(values: Sequence[Cell]) -> bool:
+    """Whether every value names a part of a split, what is trained on and what is tested on among them."""
+    parts = {part_of(value or "") for value in set(values)}
+    return None not in parts and {"train", "test"} <= parts
+
+
 def _is_mostly_empty(values: Sequence[Cell]) -> bool:
     return sum(not (value or "").strip() for value in values) > MOSTLY_EMPTY * len(values)
 
@@ -129,7 +130,8 @@ def _labels(table: Table, names: Sequence[str], limits: Limits) -> list[str]:
         counts = Counter(value for value in table.columns[name] if value)
         often = sum(count for count in counts.values() if count >= 2)
         few = 2 <= len(counts) <= min(limits.max_classes, max(2, len(table) // 2))
-        if few and often >= 0.5 * len(table.columns[name]) and not NO_CONTENT & set(_parts(name)):
+        content = not NO_CONTENT & set(_parts(name)) and not _splits(list(counts))
+        if few and content and often >= 0.5 * len(table.columns[name]):
             found.append(name)
     return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -10,6 +11,8 @@ from replora.own_data.limits import OwnError, shown
 from replora.own_data.official import Part, part_of
 
 Folders = tuple[str, ...]
+
+NUMBERED = re.compile(r"\D*\d+")  # fold1, part_2, 03: these number what is in them
 
 
 @dataclass(frozen=True)
@@ -66,10 +69,23 @@ def _without_split(name: str, folders: Sequence[Folders]) -> tuple[list[Folders]
 
 
 def _class_level(name: str, folders: Sequence[Folders], examples: Mapping[Folders, str]) -> int:
-    """At which depth the folders name classes: the only one, or the first where the inner ones repeat under each."""
-    if len({len(inner) for inner in folders}) == 1 == len(folders[0]):
+    """At which depth the folders name classes: the only one, that of two which is not numbered, or the first where the
+    inner ones repeat under some of them; `OwnError` where they repeat under all, or do not.
+    """
+    depths = {len(inner) for inner in folders}
+    if depths == {1}:
         return 0
     outer = {inner[0] for inner in folders}
+    if depths == {2}:
+        second = {inner[1] for inner in folders}
+        numbered = [all(map(NUMBERED.fullmatch, names)) for names in (outer, second)]
+        if numbered[0] != numbered[1]:
+            return numbered.index(False)
+        if len(outer) > 1 and len(second) > 1 and len(set(folders)) == len(outer) * len(second):
+            raise OwnError(
+                f"{name}: the folders {_listed(outer)} and the folders {_listed(second)} inside them repeat under each "
+                "other, and either may be classes; keep one level of folders, one for each class."
+            )
     inner_names = [{inner[1] for inner in folders if inner[0] == label and len(inner) > 1} for label in outer]
     mixed = [label for label in outer if {len(inner) > 1 for inner in folders if inner[0] == label} == {False, True}]
     repeated = any(len(found & other) for place, found in enumerate(inner_names) for other in inner_names[place + 1 :])
