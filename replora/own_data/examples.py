@@ -14,7 +14,6 @@ from replora.own_data.limits import Limits, OwnError, shown
 from replora.own_data.official import Part, offered, part_of, tested_of
 from replora.own_data.tables.columns import checked_column, left_over, split_column
 from replora.own_data.tables.table import Table
-from replora.wording import listing
 
 LONGEST_TEXT = 2000  # characters, where words are not apart
 LONGEST_LABEL = 60  # characters
@@ -111,7 +110,7 @@ def alike(labels: Sequence[str]) -> list[str]:
         written.setdefault(_meant(label), []).append(label)
     if not (several := [ways for ways in written.values() if len(ways) > 1]):
         return []
-    named = ", ".join(listing([shown(way) for way in ways]) for ways in several[:5])
+    named = ", ".join(" and ".join(map(shown, ways)) for ways in several[:5])
     return [f"Labels that may be one are kept apart, since they are written in two ways: {named}."]
 
 

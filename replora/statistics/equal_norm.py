@@ -13,6 +13,7 @@ import numpy as np
 
 from replora.methods import METHOD_TITLES
 from replora.statistics.verdict import verdict
+from replora.wording import counted
 
 Points = Sequence[tuple[float, float]]
 
@@ -22,17 +23,25 @@ GRID = 201  # norms at which the means over a range are taken
 @dataclass(frozen=True)
 class EqualNorm:
     """differences: by seed, the mean of ours minus theirs over the norms from `low` to `high`, which every run of both
-    has passed through.
+    has passed through. points: of a run in that range, the fewest and the most.
     """
 
     low: float
     high: float
     differences: Mapping[int, float]
+    points: tuple[int, int]
 
-    def sentence(self, method: str, reference: str) -> str:
-        """Whether the two are apart at equal norm, of accuracies in [0, 1]."""
-        said = verdict(list(self.differences.values()), method, reference)
-        return f"At equal norm of delta_weight, mean over {self.low:.2f} to {self.high:.2f}: {said}"
+    def sentence(self, method: str, reference: str, noun: str = "evaluation", lost: str = "") -> str:
+        """Whether the two are apart at equal norm, of accuracies in [0, 1]. noun: what a point is; lost: a sentence on
+        diverged runs, put after it.
+        """
+        said = verdict(list(self.differences.values()), method, reference, lost=lost)
+        fewest, most = self.points
+        lie = counted(most, noun) if fewest == most else f"{fewest} to {counted(most, noun)}"
+        return (
+            f"At equal norm of delta_weight, mean over {self.low:.2f} to {self.high:.2f}, where {lie} of each run "
+            f"{'lies' if most == 1 else 'lie'}: {said}"
+        )
 
 
 def rising(points: Points) -> list[tuple[float, float]]:
@@ -60,7 +69,9 @@ def equal_norm(ours: Mapping[int, Points], theirs: Mapping[int, Points]) -> Equa
         values = np.interp(norms, [norm for norm, _ in run], [value for _, value in run])
         return float(np.trapezoid(values, norms)) / (high - low)
 
-    return EqualNorm(low, high, {seed: mean(one) - mean(other) for seed, (one, other) in runs.items()})
+    inside = [sum(low <= norm <= high for norm, _ in run) for pair in runs.values() for run in pair]
+    differences = {seed: mean(one) - mean(other) for seed, (one, other) in runs.items()}
+    return EqualNorm(low, high, differences, (min(inside), max(inside)))
 
 
 def no_common_norm(method: str, reference: str) -> str:

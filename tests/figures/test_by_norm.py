@@ -43,7 +43,7 @@ def test_the_mean_over_common_norms_is_the_area_between_the_curves() -> None:
     # ours over 1 to 3: 0.4 to 0.6, then 0.6; theirs: 0.1 to 0.5
     assert found.differences[7] == pytest.approx((0.5 + 0.6) / 2 - 0.3, abs=1e-6)
     assert found.sentence("replora", "lora").startswith(
-        "At equal norm of delta_weight, mean over 1.00 to 3.00: RepLoRA is"
+        "At equal norm of delta_weight, mean over 1.00 to 3.00, where 1 to 2 evaluations of each run lie: RepLoRA is"
     )
     assert "an anecdote, not a finding" in found.sentence("replora", "lora")
 
@@ -110,6 +110,9 @@ def test_the_sentences_are_paired_over_seeds_and_say_how_long_heads_had_trained(
     first, second = equal_norm_sentences(events)
     assert "over 3 paired seeds" in first
     assert first.endswith("level.")
+    assert "evaluations of each run lie" in first
+    lost = equal_norm_sentences(list(synthetic_race(SPEC, diverge={8: 6})))
+    assert lost[0].endswith("1 of 6 runs diverged and is not counted.")
     assert second.startswith("At norm ")
     assert "LoRA's for 20 steps" in second
     one = equal_norm_sentences(list(synthetic_race(RaceOptions(steps=20, evaluate_every=4).race())))

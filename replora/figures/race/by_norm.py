@@ -15,6 +15,7 @@ from replora.figures.scales import nice_ceiling
 from replora.figures.style import NEUTRAL_SERIES, RACE_STYLES, STYLES, title_of
 from replora.methods import OURS, REFERENCE, has_adapter
 from replora.statistics.equal_norm import equal_norm, no_common_norm, rising
+from replora.statistics.verdict import lost_count
 from replora.wording import listing
 
 NORM_AXIS = Axis("norm of delta_weight", format="~g", zero="0", grid=False, ticks=6)
@@ -65,7 +66,9 @@ def over_norm(events: Sequence[Event], read: Reader) -> list[Curve]:
 
 def equal_norm_sentences(events: Sequence[Event]) -> list[str]:
     """Whether both methods are apart at equal norm, and for how long their heads had then trained."""
-    found = [each for each in over_norm(events, accuracies) if each.points and each.diverged is None]
+    raced = [each for each in over_norm(events, accuracies) if each.method in (OURS, REFERENCE)]
+    found = [each for each in raced if each.points and each.diverged is None]
+    diverged = sum(each.diverged is not None for each in raced)
     by = {
         name: {each.seed: [(norm, value / 100) for norm, value in each.points] for each in found if each.method == name}
         for name in (OURS, REFERENCE)
@@ -76,7 +79,8 @@ def equal_norm_sentences(events: Sequence[Event]) -> list[str]:
     if equal is None:
         return [no_common_norm(OURS, REFERENCE)]
     steps = {name: _steps_at(events, name, equal.high) for name in by}
-    said = [equal.sentence(OURS, REFERENCE)]
+    lost = f"{lost_count(diverged, len(raced))}." if diverged else ""
+    said = [equal.sentence(OURS, REFERENCE, lost=lost)]
     begun = started_of(events)
     if begun and abs(steps[OURS] - steps[REFERENCE]) > STEPS_APART * begun.spec.steps:
         had = [f"{title_of(name)}'s for {steps[name]:.0f} steps" for name in (REFERENCE, OURS)]
