@@ -17,11 +17,13 @@ from typing import Any
 
 import pytest
 from browsing import PATIENCE, settle
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
+from profiles import FLAGS as PROFILE_FLAGS
+from profiles import Profiles
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking"]
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking", *PROFILE_FLAGS]
 START_SECONDS = 240.0  # on a machine that does much else
 
 
@@ -90,22 +92,37 @@ def browser() -> Iterator[Browser]:
         running.close()
 
 
+@pytest.fixture(scope="session")
+def profiles(browser: Browser) -> Iterator[Profiles]:
+    kept = Profiles(browser)
+    yield kept
+    kept.close()
+
+
 @pytest.fixture
-def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
+def new_tab(profiles: Profiles) -> Iterator[Callable[..., Page]]:
+    """`new_tab(width=..., height=..., **facts)`: a blank tab, each of another profile that nobody has used."""
+
+    def start(width: int = 1440, height: int = 900, **facts: Any) -> Page:
+        page = profiles.tab(width, height, **facts)
+        page.set_default_timeout(PATIENCE)
+        return page
+
+    yield start
+    profiles.forget()
+
+
+@pytest.fixture
+def open_page(new_tab: Callable[..., Page]) -> Callable[..., Page]:
     """`open_page(url, width=..., height=..., figures=..., **facts)`: a page of a fresh profile, once it has settled.
 
     figures: how many must be drawn, or None.
     """
-    contexts: list[BrowserContext] = []
 
-    def start(url: str, width: int = 1440, height: int = 900, figures: int | None = 4, **facts: Any) -> Page:
-        contexts.append(browser.new_context(viewport={"width": width, "height": height}, **facts))
-        page = contexts[-1].new_page()
-        page.set_default_timeout(PATIENCE)
+    def start(url: str, figures: int | None = 4, **facts: Any) -> Page:
+        page = new_tab(**facts)
         page.goto(url)
         settle(page, figures)
         return page
 
-    yield start
-    for context in contexts:
-        context.close()
+    return start

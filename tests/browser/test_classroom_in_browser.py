@@ -64,7 +64,7 @@ def test_a_class_from_the_first_seat_to_the_last_word(server: str, open_page: Op
     expect(seats[1].locator(".verdict", has_text="over 3 paired seeds")).to_be_visible(timeout=HOST)
 
     words = seats[1].locator(".seat .number span").inner_text()
-    seats[1].context.close()
+    seats[1].close()
     again = open_page(link, figures=None)
     again.get_by_text("I have a seat already").click()
     again.locator(".st-key-classroom-words input").fill(words)

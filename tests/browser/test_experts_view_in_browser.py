@@ -8,8 +8,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
-from browsing import PATIENCE, looks, settle
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
+from browsing import looks, settle
+from playwright.sync_api import Locator, Page, expect
 
 Open = Callable[..., Page]
 ROOT = Path(__file__).resolve().parents[2]
@@ -83,15 +83,12 @@ def address(
 
 
 @pytest.fixture
-def visit(browser: Browser, address: str) -> Iterator[Open]:
+def visit(new_tab: Open, address: str) -> Iterator[Open]:
     """`visit('?of=text', width=..., height=..., color_scheme=...)`: the view; no error may reach the console."""
-    contexts: list[BrowserContext] = []
     errors: list[str] = []
 
-    def start(query: str = "", width: int = 1440, height: int = 1000, **facts: object) -> Page:
-        contexts.append(browser.new_context(viewport={"width": width, "height": height}, **facts))  # type: ignore[arg-type]
-        page = contexts[-1].new_page()
-        page.set_default_timeout(PATIENCE)
+    def start(query: str = "", height: int = 1000, **facts: object) -> Page:
+        page = new_tab(height=height, **facts)
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
         page.goto(f"{address}/{query}")
@@ -100,8 +97,6 @@ def visit(browser: Browser, address: str) -> Iterator[Open]:
         return page
 
     yield start
-    for context in contexts:
-        context.close()
     assert errors == []
 
 

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 from image import environment
-from playwright.sync_api import Browser, FrameLocator, expect
+from playwright.sync_api import FrameLocator, Page, expect
 
+Open = Callable[..., Page]
 HOST_SECONDS = 60_000  # until a cold server answers, on a busy machine
 STILL = '[data-testid="stApp"][data-test-connection-state="CONNECTED"][data-test-script-state="notRunning"]'
 TEXTS = "text,label\n" + "".join(f"rain and sun {n},weather\nbank loan {n},money\n" for n in range(30))
@@ -57,17 +58,14 @@ def address(
 
 
 @contextmanager
-def framed(browser: Browser, address: str) -> Iterator[FrameLocator]:
+def framed(page: Page, address: str) -> Iterator[FrameLocator]:
     """The app within a page of another site, in a browser that does not know it."""
-    context = browser.new_context(viewport={"width": 1440, "height": 1700})
     with page_around(address) as around:
-        page = context.new_page()
-        page.set_default_timeout(20_000)
         page.goto(around)
         frame = page.frame_locator("iframe")
         expect(frame.locator(STILL)).to_be_visible(timeout=HOST_SECONDS)
         yield frame
-    context.close()
+        page.goto("about:blank")
 
 
 def link_of(frame: FrameLocator) -> str:
@@ -77,10 +75,10 @@ def link_of(frame: FrameLocator) -> str:
     return frame.get_by_test_id("stPopoverBody").locator("code").inner_text()
 
 
-def test_own_data_are_read_and_used_in_a_frame_of_another_site(browser: Browser, address: str, tmp_path: Path) -> None:
+def test_own_data_are_read_and_used_in_a_frame_of_another_site(new_tab: Open, address: str, tmp_path: Path) -> None:
     file = tmp_path / "topics.csv"
     file.write_text(TEXTS)
-    with framed(browser, f"{address}/your_data") as frame:
+    with framed(new_tab(height=1700), f"{address}/your_data") as frame:
         frame.locator("input[type=file]").set_input_files(file)
         expect(frame.locator("p.verdict")).to_have_text("60 texts in 2 classes", timeout=HOST_SECONDS)
         frame.get_by_role("button", name="Use it").click()
@@ -92,13 +90,12 @@ def test_own_data_are_read_and_used_in_a_frame_of_another_site(browser: Browser,
         assert "own" not in link_of(frame)  # the name of own data opens them
 
 
-def test_a_link_that_is_copied_in_a_frame_is_the_address_of_the_app(browser: Browser, address: str) -> None:
-    with framed(browser, f"{address}/race?rank=8") as frame:
+def test_a_link_that_is_copied_in_a_frame_is_the_address_of_the_app(new_tab: Open, address: str) -> None:
+    with framed(new_tab(height=1700), f"{address}/race?rank=8") as frame:
         link = link_of(frame)
     assert link.startswith(f"{address}/race?")
     assert "rank=8" in link
-    page = browser.new_page()
+    page = new_tab()
     page.goto(link)
     expect(page.locator(STILL)).to_be_visible(timeout=HOST_SECONDS)
     expect(page.locator(".st-key-race-rank")).to_contain_text("8")
-    page.close()

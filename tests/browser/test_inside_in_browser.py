@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from browsing import HOST, PATIENCE, looks, settle
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect
+from browsing import HOST, looks, settle
+from playwright.sync_api import ConsoleMessage, Page, expect
 
 Open = Callable[..., Page]
 FIGURES = 3
@@ -21,19 +21,16 @@ QUERY = ".product.{} img:last-child"
 
 
 @pytest.fixture
-def visit(browser: Browser, server: str) -> Iterator[Open]:
+def visit(new_tab: Open, server: str) -> Iterator[Open]:
     """`visit(query, width=..., height=..., **facts)`: the page, once it is drawn; it must log no error."""
-    contexts: list[BrowserContext] = []
     errors: list[str] = []
 
     def heard(message: ConsoleMessage) -> None:
         if message.type == "error" and PROBES not in str(message.location.get("url")):
             errors.append(message.text)
 
-    def start(query: str = "", width: int = 1440, height: int = 900, **facts: Any) -> Page:
-        contexts.append(browser.new_context(viewport={"width": width, "height": height}, **facts))
-        page = contexts[-1].new_page()
-        page.set_default_timeout(PATIENCE)
+    def start(query: str = "", **facts: Any) -> Page:
+        page = new_tab(**facts)
         page.on("console", heard)
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.goto(f"{server}/inside{query}")
@@ -46,8 +43,6 @@ def visit(browser: Browser, server: str) -> Iterator[Open]:
         return page
 
     yield start
-    for context in contexts:
-        context.close()
     assert not errors
 
 
