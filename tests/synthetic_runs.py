@@ -95,7 +95,7 @@ def synthetic_study(spec: RaceStudy, *, lost: float = 0.03, batch: int = 8) -> I
             share_right = None if right is None else right / EXAMPLES
             loss = None if right is None else 1 - score
             examples = round(1000 * run.data_fraction)
-            yield CellFinished(
-                name, run.data_fraction, rate, run.seed, examples, share_right, loss, share_right, right is None
-            )
+            norm = None if right is None or name == "head" else 1e3 * rate * (3 if name == "replora" else 1)
+            cell = (name, run.data_fraction, rate, run.seed, examples, share_right, loss, share_right, right is None)
+            yield CellFinished(*cell, delta_norm=norm)
     yield StudyFinished(40.0)

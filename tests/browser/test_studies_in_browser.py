@@ -15,7 +15,7 @@ from playwright.sync_api import Locator, Page, expect
 
 Open = Callable[..., Page]
 SMALL = "fractions=0.01,0.03&batch_size=4&test_examples=20&validation_examples=10"
-FIGURES = {"data_efficiency": 3, "learning_rate": 3, "recover_update": 4}
+FIGURES = {"data_efficiency": 4, "learning_rate": 3, "recover_update": 4}
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from valid_figures import assert_drawn
 from replora.figures.export import COLORS, png_bytes, standalone, svg_text
 from replora.figures.figure import Figure
 from replora.figures.plot_table import plot_rows
+from replora.figures.studies.by_norm import norm_figure
 from replora.figures.studies.data import data_figures
 from replora.figures.studies.rate import rate_figures
 from replora.studies.events import StudyEvent
@@ -21,7 +22,7 @@ from replora.studies.races.summary import StudySummary, summarize_study
 from replora.studies.spec import DataStudy, RaceStudy, RateStudy
 from replora.ui.live.standing import Standing
 from replora.ui.studies.data_page import select_data
-from replora.ui.studies.pictures import plotted_data_study, plotted_sweep
+from replora.ui.studies.pictures import plotted_data_study, plotted_norms, plotted_sweep
 from replora.ui.studies.rate_page import select_rate
 from replora.ui.studies.state import Selection, Selector, ShownStudy, selected_study
 
@@ -41,7 +42,9 @@ def shown(
 
 
 def data(events: Sequence[StudyEvent], wanted: DataStudy, **facts: Any) -> dict[str, Figure]:
-    return {each.key: each for each in data_figures(plotted_data_study(shown(events, wanted, select_data, **facts)))}
+    study = shown(events, wanted, select_data, **facts)
+    found = [*data_figures(plotted_data_study(study)), norm_figure(plotted_norms(study))]
+    return {each.key: each for each in found}
 
 
 def rate(events: Sequence[StudyEvent], wanted: RateStudy = SWEEP, **facts: Any) -> dict[str, Figure]:
@@ -68,10 +71,10 @@ def test_all_figures_are_valid_from_the_empty_case_on_and_only_their_data_move(s
 
 
 def test_one_rate_shows_the_other_rates_where_there_is_a_grid_else_the_loss(study_events: Build) -> None:
-    assert list(data(study_events(DATA), DATA)) == ["accuracy", "difference", "chosen"]
-    assert list(data(study_events(ONE), ONE)) == ["accuracy", "difference", "loss"]
+    assert list(data(study_events(DATA), DATA)) == ["accuracy", "difference", "chosen", "by_norm"]
+    assert list(data(study_events(ONE), ONE)) == ["accuracy", "difference", "loss", "by_norm"]
     found = data(study_events(DATA), ONE)
-    assert list(found) == ["accuracy", "difference", "shared"]
+    assert list(found) == ["accuracy", "difference", "shared", "by_norm"]
     for figure in [*found.values(), *data(study_events(ONE), ONE).values()]:
         assert_drawn(figure)
     lines = found["shared"].data["lines"]

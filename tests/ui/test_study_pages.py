@@ -58,7 +58,7 @@ def test_a_page_opens_cold_and_warm_with_its_pictures(app: Open, page: str, warm
     assert not test.exception
     assert not said(test)
     charts = test.get("vega_lite_chart")
-    assert len(charts) == 3
+    assert len(charts) == 3 + (page == DATA)
     assert all(len(each.proto.alt) > 60 for each in charts)
     assert query(test) == {}
 
@@ -204,7 +204,7 @@ def test_the_sentences_of_a_link_go_once_the_form_is_used(app: Open) -> None:
 def test_a_missing_and_a_corrupt_recording_are_sentences(app: Open, recordings: Path) -> None:
     test = app(DATA, task="emoji")
     assert "There is no recorded study of this task yet; press Run live." in standing(test)
-    assert len(test.get("vega_lite_chart")) == 3
+    assert len(test.get("vega_lite_chart")) == 4
     assert not test.exception
     path = recordings / "study_digits.jsonl.gz"
     write_recording(path, ["{}"])
@@ -313,7 +313,7 @@ def test_controls_that_hold_nonsense_stop_the_run_button_only(app: Open) -> None
     test.text_input(key=f"{DATA}.fractions").set_value("0.1, lots").run()
     assert said(test) == ["fractions must be a number from 0.001 to 1, got 'lots'."]
     assert test.button(key=f"{DATA}.run").disabled
-    assert len(test.get("vega_lite_chart")) == 3
+    assert len(test.get("vega_lite_chart")) == 4
     test.text_input(key=f"{DATA}.fractions").set_value("0.1").run()
     assert not said(test)
     test.segmented_control(key=f"{DATA}.methods").set_value([]).run()

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from html import escape
 
 import streamlit as st
 
 from replora.figures.figure import Figure
+from replora.figures.studies.by_norm import norm_figure
 from replora.figures.studies.data import data_figures
 from replora.options import nearest
 from replora.studies.base import of_kind
 from replora.studies.events import StudyEvent
+from replora.studies.races.by_norm import norm_sentence
 from replora.studies.races.summary import StudySummary, compared, summarize_study
 from replora.studies.races.text import study_csv
 from replora.studies.races.tuning import same_target
@@ -21,7 +24,7 @@ from replora.ui.studies.beside import races_beside
 from replora.ui.studies.cards import data_cards
 from replora.ui.studies.form import StudyForm
 from replora.ui.studies.page import StudyPage, figures_and_fairness, study_page, verdict_html
-from replora.ui.studies.pictures import ShownRaceStudy, missing_pair, plotted_data_study
+from replora.ui.studies.pictures import ShownRaceStudy, missing_pair, plotted_data_study, plotted_norms
 from replora.ui.studies.session import StudySession
 from replora.ui.studies.state import Selection, Selector, narrowed, recorded_races
 
@@ -84,8 +87,11 @@ def _draw(shown: ShownRaceStudy, wanted: Form[Study]) -> Sequence[Figure]:
     headline, rest = _sentences(spec, summary)
     details = " ".join(filter(None, [_tuning(shown, spec), rest]))
     st.html(verdict_html(headline, details, items, beside=races_beside(summary, shown.beside)))
-    figures = data_figures(plotted_data_study(shown))
+    figures = [*data_figures(plotted_data_study(shown)), norm_figure(plotted_norms(shown))]
     figures_and_fairness(FORM, figures, items, wanted)
+    pair = compared(spec)
+    if pair and (said := norm_sentence(shown.selected.selection.wider, spec.all_fractions[-1], pair)):
+        st.html(f'<p class="footnote">{escape(said)}</p>')
     return figures
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
+from replora.figures.studies.by_norm import PlottedNorms
 from replora.figures.studies.data import PlottedDataStudy
 from replora.figures.studies.estimates import Curves, Estimate
 from replora.figures.studies.rate import PlottedSweep
@@ -12,9 +13,10 @@ from replora.methods import HEAD, METHOD_TITLES, has_adapter
 from replora.statistics.intervals import Interval
 from replora.statistics.verdict import SEEDS_FOR_A_VERDICT
 from replora.studies.base import of_kind
+from replora.studies.races.by_norm import by_norm
 from replora.studies.races.cells import Cell, Comparison
 from replora.studies.races.summary import StudySummary, compared
-from replora.studies.selection import shared_rates
+from replora.studies.selection import shared_rates, spec_of
 from replora.studies.spec import RaceStudy, RateStudy
 from replora.ui.studies.state import ShownStudy
 from replora.wording import listing
@@ -59,6 +61,17 @@ def plotted_data_study(shown: ShownRaceStudy) -> PlottedDataStudy:
         else {},
         test_examples=summary.started.test_examples,
     )
+
+
+def plotted_norms(shown: ShownRaceStudy) -> PlottedNorms:
+    """Accuracy over the norm: of all rates with the most data where the study has them, else of all shares."""
+    wider = shown.selected.selection.wider
+    spec = of_kind(spec_of(wider) or shown.spec, RaceStudy)
+    cells, amount = by_norm(wider), ""
+    if len(spec.all_rates) > 1:
+        most = max((cell.fraction for cell in cells), default=spec.all_fractions[-1])
+        cells, amount = [cell for cell in cells if cell.fraction == most], spec.amount_in_words(most)
+    return PlottedNorms(cells, amount, shown.recorded, shown.standing.message)
 
 
 def plotted_sweep(
