@@ -124,6 +124,7 @@ def test_a_learners_seat_and_the_projector_lead_nowhere_else(engine: FakeEngine)
 
 def test_pages_that_a_text_names_are_links() -> None:
     assert linked("see *Learning rate*; *not a page*") == "see [Learning rate](learning_rate); *not a page*"
+    assert linked("*Home*") == "[Home](./)"
 
 
 def test_no_torch_for_the_picture() -> None:

@@ -40,6 +40,11 @@ NEXT: dict[str, tuple[str, str]] = {  # by page: the one that follows it, and wh
 }
 
 
+def path_of(page: str) -> str:
+    """Where a page is, seen from any other: the first one lands, and has no path."""
+    return "./" if page == next(iter(PAGES)) else page
+
+
 def heading_of(page: str) -> str:
     """The heading under which a page stands, '' for those that stand alone."""
     return next(heading for heading, titles in MENU.items() if page in titles)

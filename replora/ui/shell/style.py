@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from replora.catalog import ASSETS
-from replora.ui.shell.menu import PAGES
+from replora.ui.shell.menu import PAGES, path_of
 
 STYLE = ASSETS / "style"
 
@@ -24,5 +24,5 @@ def prose(name: str, **made: str) -> None:
 def linked(text: str) -> str:
     """The text with each page's title that it has in italics as a link to that page."""
     for name, title in PAGES.items():
-        text = text.replace(f"*{title}*", f"[{title}]({name})")
+        text = text.replace(f"*{title}*", f"[{title}]({path_of(name)})")
     return text

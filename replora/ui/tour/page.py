@@ -34,7 +34,7 @@ def tour_page() -> None:
 
 
 def _row(preset: Preset, known: Presets) -> str:
-    mark = f'<b aria-label="done">{DONE}</b>' if is_done(preset.name) else ""
+    mark = f'<b role="img" aria-label="done">{DONE}</b>' if is_done(preset.name) else ""
     return (
         f'<li><a href="{escape(link_of(preset, known))}" target="_self">{escape(preset.station.title)}</a> {mark}'
         f"<span>{escape(PAGES[preset.station.page])}</span></li>"
