@@ -123,7 +123,8 @@ def check_value(name: str, value: Any, kind: Any, facts: Option) -> Any:
     if _is_tuple(kind):
         item = get_args(kind)[0]
         if isinstance(value, str) or not isinstance(value, Sequence) or not value:
-            raise SpecError(f"{name} must list at least one of: {facts.allowed(item)}; got {_shown(value)}.")
+            said = "none is given" if value in ((), [], "", None) else f"got {_shown(value)}"
+            raise SpecError(f"{name} must list at least {_at_least(facts.allowed(item))}; {said}.")
         _check_count(name, value)
         found = tuple(check_value(name, each, item, facts) for each in value)
         if len(set(found)) != len(found):
@@ -147,6 +148,11 @@ def check_value(name: str, value: Any, kind: Any, facts: Option) -> Any:
     if (facts.low is not None and value < facts.low) or (facts.high is not None and value > facts.high):
         raise complaint
     return kind(value)
+
+
+def _at_least(allowed: str) -> str:
+    """'one of a, b', 'one value, a whole number from 0 to 9': what a list holds at least."""
+    return allowed if allowed.startswith("one of ") else f"one value, {allowed}"
 
 
 def _check_count(name: str, values: Sequence[Any]) -> None:

@@ -35,7 +35,7 @@ RECORDED = Path(__file__).resolve().parents[1] / "assets" / "recorded"
         ({"eta": 2.0}, "eta must be a number from 0 to 1, got 2.0."),
         ({"box": 2.0}, "box must be a number from 2.1 to 4.9, got 2.0."),
         ({"box": 2.1, "eta": 0.9}, "box must be above the truth's largest coordinate, 2.4, got 2.1."),
-        ({"sharings": ()}, "sharings must list at least one of: one of plain, shared, tanh; got ()."),
+        ({"sharings": ()}, "sharings must list at least one of plain, shared, tanh; none is given."),
     ],
 )
 def test_bad_values_are_one_sentence(values: dict[str, Any], sentence: str) -> None:

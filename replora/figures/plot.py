@@ -218,7 +218,8 @@ class Plot:
                 look["format"] = axis.format
             zero = "0" if axis.format.startswith("+") else axis.zero
             if axis.positive:
-                look["labelExpr"] = "datum.value < 0 ? '' : datum.label"
+                seen = {"condition": {"test": "datum.value < 0", "value": 0}, "value": 1}
+                look |= {"labelExpr": "datum.value < 0 ? '' : datum.label", "gridOpacity": seen, "tickOpacity": seen}
             elif zero:
                 look["labelExpr"] = f"datum.value === 0 ? '{zero}' : datum.label"
         look["labels"] = axis.labels

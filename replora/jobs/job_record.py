@@ -47,6 +47,7 @@ class JobRecord:
     passed: int | None = None
     viewers: set[str] = field(default_factory=set)
     orphaned: threading.Timer | None = None
+    stored: bool = False  # as a whole, lines and state
 
     def watch(self, viewer: str) -> None:
         """Somebody looks at the job."""

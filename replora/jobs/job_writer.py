@@ -96,6 +96,8 @@ class JobWriter:
         """Leaves a job that is stored as a whole to the store, once there are enough of them in memory."""
         if not (record.notice or record.unlisted):
             self._stored.append(record.job)
+            with self._lock:
+                record.stored = True
         try:
             for job in self._budget.hold():
                 self._leave(job)

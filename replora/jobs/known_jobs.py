@@ -20,11 +20,22 @@ class KnownJobs:
         self.lock = threading.Lock()
         self.records: dict[str, JobRecord] = {}
 
+    def record(self, job: str) -> JobRecord | None:
+        """What memory has of a job; None of one that is not there, or that somebody has deleted from the store since.
+
+        The caller holds the lock.
+        """
+        record = self.records.get(job)
+        if record is not None and record.stored and record.lines and not self.store.files.has_lines(job):
+            del self.records[job]
+            return None
+        return record
+
     @contextmanager
     def live(self, job: str) -> Iterator[JobRecord | None]:
         """Holds the lock, with the record of a job that has not ended, or None for one that has; `UnknownJob`."""
         with self.lock:
-            record = self.records.get(job)
+            record = self.record(job)
             if record is not None:
                 yield None if record.state.final else record
                 return
@@ -55,7 +66,7 @@ class KnownJobs:
     def events(self, job: str, since: int) -> Sequence[str]:
         """The lines of a job from number `since` on; `UnknownJob`."""
         with self.lock:
-            record = self.records.get(job)
+            record = self.record(job)
             if record is not None:
                 return record.lines[max(0, since) :]
         return self.store.load(job)[1][max(0, since) :]

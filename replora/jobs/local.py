@@ -80,7 +80,7 @@ class LocalEngine:
         self._questions = Questions()
 
         self._jobs.store.settle()
-        self._writer = JobWriter(self._jobs.store, self._jobs.lock, keep, self._jobs.records.pop)
+        self._writer = JobWriter(self._jobs.store, self._jobs.lock, keep, lambda job: self._jobs.records.pop(job, None))
         settings = HostSettings(self._kinds, answerer, tuple(preload), slots, threads, start_method)
         with self._jobs.lock:
             self._host = HostKeeper(settings, self._heed, self._lose_host)
@@ -145,7 +145,7 @@ class LocalEngine:
     def status(self, job: str) -> JobStatus:
         """See `Engine`."""
         with self._jobs.lock:
-            record = self._jobs.records.get(job)
+            record = self._jobs.record(job)
             if record is not None:
                 return self._status(record)
         return self._jobs.store.load(job)[0]

@@ -26,9 +26,9 @@ class Split(Linked):
     """One expert split in two along a direction, and what is compared with plain LoRA."""
 
     delta: float = option(
-        0.6, "Split $\\delta$", "How far the halves of expert 1 move, one along u, one against it.", low=0.0, high=1.5
+        0.6, "Split δ", "How far the halves of expert 1 move, one along u, one against it.", low=0.0, high=1.5
     )
-    angle: float = option(0.0, "Direction $u$", "Angle of the unit vector u.", unit="degrees", low=-180.0, high=180.0)
+    angle: float = option(0.0, "Direction u", "Angle of the unit vector u.", unit="degrees", low=-180.0, high=180.0)
     tied: Tied = option(
         "shared",
         "Sharing",
@@ -37,7 +37,7 @@ class Split(Linked):
     )
     noise: float = option(
         0.5,
-        "Noise $\\sigma$",
+        "Noise σ",
         "Standard deviation of an observation; more noise, more samples needed.",
         low=0.01,
         high=10.0,
@@ -60,12 +60,12 @@ class MonteCarlo(Linked):
         "plain: b_Q and b_V free. shared: b_Q = b_V = b. tanh: shared, b = s tanh(β / s). All see the same data.",
     )
     atoms: int = option(
-        3, "Fitted experts $L'$", "The truth has 2: with 2 the fit is exactly specified, with more over-specified.",
+        3, "Fitted experts L′", "The truth has 2: with 2 the fit is exactly specified, with more over-specified.",
         low=1, high=6, marks=(2, 3, 4),
     )  # fmt: skip
     eta: float = option(
         0.0,
-        "Untied truth $\\eta$",
+        "Untied truth η",
         "The truth has b_Q = b_V + η. Sharing assumes η = 0; otherwise it stops at a floor.",
         low=0.0,
         high=1.0,
@@ -74,12 +74,12 @@ class MonteCarlo(Linked):
     replicates: int = option(40, "Replicates", "Data sets at each n.", low=2, high=1000, marks=(20, 40, 100, 200))
     n_grid: tuple[int, ...] = option(
         (10**4, 10**5, 10**6, 10**7, 10**8),
-        "Sample sizes $n$",
+        "Sample sizes n",
         "Multiples of the 200 inputs, each seen n / 200 times; averages suffice, so a large n costs no more.",
         low=1,
         high=10**12,
     )
-    noise: float = option(0.5, "Noise $\\sigma$", "Standard deviation of an observation.", low=0.01, high=10.0)
+    noise: float = option(0.5, "Noise σ", "Standard deviation of an observation.", low=0.01, high=10.0)
     box: float = option(
         4.0, "Box", "Bound on every |coordinate| of b. How far the runaway estimates get depends on it.",
         low=2.1, high=4.9, marks=(2.5, 3.0, 4.0, 4.9),
@@ -121,7 +121,7 @@ class RatesOptions(MonteCarlo):
         "the cell of the expert that is fitted once, or by several.",
     )
     shown_n: int = option(
-        10**8, "Look at $n$", "The sample size of histogram and plane; the nearest there is.", low=1, high=10**12
+        10**8, "Look at n", "The sample size of histogram and plane; the nearest there is.", low=1, high=10**12
     )
 
     @property

@@ -479,6 +479,25 @@ def test_unknown_jobs_and_bad_ids(engine: LocalEngine) -> None:
                 call(job)
 
 
+def test_a_job_deleted_from_the_store_is_no_longer_known(engine: LocalEngine, tmp_path: Path) -> None:
+    job = engine.submit("count", {"steps": 3})
+    over(engine, job)
+    wait_for(lambda: Store(tmp_path / "data").load(job)[0].state.final)
+    assert engine.events(job)
+    assert Store(tmp_path / "data").history.delete([job]) == 1
+    wait_for(lambda: unknown(engine, job))
+    with pytest.raises(UnknownJob):
+        engine.events(job)
+
+
+def unknown(engine: LocalEngine, job: str) -> bool:
+    try:
+        engine.status(job)
+    except UnknownJob:
+        return True
+    return False
+
+
 def test_only_who_submitted_a_job_steers_it(engine: LocalEngine) -> None:
     running = engine.submit("count", {"steps": 10_000, "seconds": 0.01}, by=MINE)
     queued = engine.submit("count", {"steps": 2}, by=MINE)

@@ -146,6 +146,17 @@ def test_a_sentence_that_is_none_is_refused_and_the_example_before_stays(visit, 
     assert "Test example 0" in said(test)
 
 
+@pytest.mark.parametrize(("race", "way"), [("recorded:digits", "Draw"), ("recorded:wordnet_topics", "Write")])
+def test_what_is_still_shown_until_there_is_something_of_ones_own_is_said_to_be(visit, race, way):
+    test = visit(run=race)
+    assert "Nothing of yours yet" not in said(test)
+    test.segmented_control[0].set_value(way).run()
+    assert "<b>Nothing of yours yet: still Test example 0" in said(test)
+    assert '<div class="stale">' in said(test)
+    test.segmented_control[0].set_value("Test example").run()
+    assert "Nothing of yours yet" not in said(test)
+
+
 def upload(test: AppTest, name: str, data: bytes) -> AppTest:
     test.segmented_control[0].set_value("Upload").run()
     return test.file_uploader[0].set_value((name, data, "image/png")).run()

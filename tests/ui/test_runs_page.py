@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
+import pyarrow as pa
 import pytest
 from open_pages import html, open_page
 from present import present
@@ -27,6 +29,7 @@ from replora.jobs.storage.rows import RunRow
 from replora.jobs.storage.store import Store
 from replora.simulation.specs import MonteCarlo, RatesOptions
 from replora.studies.spec import DataStudy, RateStudy, TeacherStudy, study_to_dict
+from replora.ui.parts.clock import local
 from replora.ui.parts.run_kinds import facts_of, link_to
 from replora.ui.runs.compare import differences
 
@@ -106,7 +109,7 @@ def test_runs_are_listed_newest_first_with_their_results(app: Open, kept: Histor
     assert "4 runs" in html(test)
     assert table(test)[1]["Result"] == "Bad."
     assert table(test)[3] == {
-        "Started (UTC)": "2026-01-01 00:00",
+        "Started": "2026-01-01 00:00 UTC",
         "Kind": "Race",
         "Task": "Digits",
         "Methods": "LoRA, RepLoRA",
@@ -162,15 +165,14 @@ def test_two_runs_are_compared(app: Open, kept: History) -> None:
     test = select(app(), "job1", "job0")
     assert not test.exception
     assert opened(test).disabled
-    assert [each.value.to_dict("records") for each in test.dataframe[1:]] == [
-        [
-            {"Setting": "Rank", "A": "8", "B": "4"},
-            {"Setting": "Learning rate", "A": "0.001", "B": "0.0003"},
-        ]
-    ]
+    assert cells(test) == ["Setting", "A", "B", "Rank", "8", "4", "Learning rate", "0.001", "0.0003"]
     assert html(test).count(kept.get("job0").verdict) == 2  # both races have the same
     assert len(test.get("vega_lite_chart")) == 1
     assert "A in colour, B in grey" in html(test)
+    figure = test.get("vega_lite_chart")[0].proto
+    lines = next(each for each in figure.datasets if each.name == "lines").data.data
+    roles = pa.ipc.open_stream(lines).read_all()["role"].to_pylist()
+    assert set(roles) == {"main", "earlier"}  # no seed of A as pale as B
 
 
 def test_runs_of_two_kinds_are_shown_side_by_side(app: Open, kept: History) -> None:
@@ -380,7 +382,7 @@ def test_own_data_are_not_named(app: Open, kept: History) -> None:
     assert facts_of("race", kept.get("own_run_0").spec)["Task"] == "Private data"
     select(test, "own_run_0", "own_run_1")
     assert not test.exception
-    assert test.dataframe[1].value.to_dict("records") == [{"Setting": "Rank", "A": "4", "B": "8"}]
+    assert cells(test) == ["Setting", "A", "B", "Rank", "4", "8"]
     shown = [html(test), *(str(each.value.to_dict()) for each in test.dataframe), *said(test)]
     assert not [each for each in shown if secret in each]
 
@@ -392,6 +394,20 @@ def test_links_of_what_no_form_says() -> None:
     assert link_to("race", {"runs": 3}, "job00001") == "race?run=job00001"
     assert link_to("count", {}, "job00001") == ""
     assert facts_of("race", {"runs": 3}) == facts_of("count", {}) == {}
+
+
+def test_times_are_told_by_the_clock_of_who_looks() -> None:
+    told = "2026-07-01T22:30:05+00:00"
+    assert local(told, "Europe/Berlin") == ("2026-07-02 00:30", "CEST")
+    assert (
+        local(told, None) == local(told, "../../etc/passwd") == local(told, "No/Where") == ("2026-07-01 22:30", "UTC")
+    )
+    assert local("", "Europe/Berlin") == ("", "UTC")
+
+
+def cells(test: AppTest) -> list[str]:
+    """What the table of differences holds."""
+    return re.findall(r"<t[hd][^>]*>([^<]*)</t[hd]>", html(test))
 
 
 def test_what_differs() -> None:

@@ -24,6 +24,8 @@ from synthetic_runs import write_recording
 from replora.catalog import ASSETS
 from replora.figures.export import png_bytes, png_of_svg, svg_text
 from replora.figures.heatmaps import Column, heatmaps_html, heatmaps_svg, png, scale_of
+from replora.figures.plot import Plot
+from replora.figures.studies.estimates import ACCURACY_AXIS, Estimate
 from replora.figures.studies.teacher import PlottedTeacherStudy, teacher_figures
 from replora.jobs.engine import JobState
 from replora.options import options
@@ -289,3 +291,15 @@ def test_the_recorded_studies_show_what_the_page_says_of_them() -> None:
     assert found["tied"]["tied", 64].mean < found["tied"]["lora_tied", 64].mean < 1
     assert present(found["untied"]["tied", 256].low) > 1
     assert present(found["untied"]["trunk", 64].high) < 1
+
+
+def test_the_interval_of_few_seeds_does_not_stretch_the_axis_of_errors() -> None:
+    wide = {"lora": [Estimate(1e-3, 0.5, 1e-6, 100.0, 3), Estimate(1e-2, 0.2, 0.19, 0.21, 3)]}
+    frame = teacher_figures(PlottedTeacherStudy([1e-3, 1e-2], error=wide, by_rate=True))[0].data["frame"]
+    assert (frame[0]["y"], frame[1]["y"]) == (0.1, 1.0)
+
+
+def test_an_axis_has_neither_line_nor_tick_below_zero_where_nothing_is_below() -> None:
+    axis = Plot((0, 1), (-5, 100), (), y_axis=ACCURACY_AXIS).spec()["layer"][0]["encoding"]["y"]["axis"]
+    for name in ("gridOpacity", "tickOpacity"):
+        assert axis[name] == {"condition": {"test": "datum.value < 0", "value": 0}, "value": 1}

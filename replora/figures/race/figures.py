@@ -54,8 +54,8 @@ POINTS, LEAST_POINTS = 600, 40  # of all curves of a picture together, and of ea
 class PlottedRace:
     """What the figures of a race show: it so far, earlier ones in grey, and what to say while there is nothing.
 
-    named: the word at the end of the latest of the earlier ones. moving: it is on, and pictures follow each other; the
-    more curves there are, the fewer points each then has.
+    named: the word at the end of the latest of the earlier ones. means_only: no line for each seed. moving: it is on,
+    and pictures follow each other; the more curves there are, the fewer points each then has.
     """
 
     spec: Race
@@ -65,6 +65,7 @@ class PlottedRace:
     recorded: bool = False
     message: str = ""
     moving: bool = False
+    means_only: bool = False
 
 
 def race_figures(picture: PlottedRace) -> list[Figure]:
@@ -215,7 +216,7 @@ def _draw_methods(
     limit = _limit(picture, len(found) + len(methods_of(found)) * (2 if dots else 1) or 1)
     for method in methods_of(found):
         own = [curve for curve in found if curve.method == method]
-        if len(own) > 1 or smoothing > 1:
+        if (len(own) > 1 or smoothing > 1) and not picture.means_only:
             for curve in own:
                 plot.line("faint", method, thinned(curve.points, limit), f"{method} {curve.seed}")
         exact = mean_points(counted(own, method))

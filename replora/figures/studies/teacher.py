@@ -68,8 +68,8 @@ def teacher_figures(picture: PlottedTeacherStudy) -> list[Figure]:
 
 def error_figure(picture: PlottedTeacherStudy) -> Figure:
     """Test error against the number of examples, or against the learning rate."""
-    values = known(picture.error)
-    low, high = _decades([*values, *means(picture.grey)])
+    values = means(picture.error)
+    low, high = _decades(_within(values, known(picture.error)) + means(picture.grey))
     rows = len(lost_methods(picture.error)) if picture.by_rate else 0
     base = low / 10 ** (0.32 * rows * log10(high / low))
     axis = RATE_AXIS if picture.by_rate else EXAMPLES_AXIS
@@ -195,6 +195,12 @@ def found_figure(picture: PlottedTeacherStudy) -> Figure:
         "Points of the relative squared error of the found updates of query and value on a logarithmic axis, a row for "
         "each student, with a line at 100 per cent, which no update at all has.",
     )
+
+
+def _within(values: Sequence[float], ends: Sequence[float]) -> list[float]:
+    """Means, and the ends of intervals within a power of ten of them: of few seeds they lie anywhere."""
+    above = [value for value in values if value > 0]
+    return [*above, *(end for end in ends if above and min(above) / 10 <= end <= 10 * max(above))]
 
 
 def _decades(values: Sequence[float]) -> tuple[float, float]:

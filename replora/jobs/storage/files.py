@@ -76,6 +76,10 @@ class JobFiles:
             lines.append(line)
         return lines, ""
 
+    def has_lines(self, job: str) -> bool:
+        """Whether the event lines of a job are still here."""
+        return self._path(job).exists()
+
     def size(self, job: str) -> int:
         """The bytes of all files of a job."""
         try:

@@ -55,7 +55,7 @@ def facts_of(kind: str, spec: Mapping[str, Any]) -> dict[str, str]:
         return {}
     if is_own(spec):
         values["task"] = OWN_TITLE
-    return {_label(named[name]): _value_text(name, value) for name, value in values.items() if name in named}
+    return {named[name].label: _value_text(name, value) for name, value in values.items() if name in named}
 
 
 def run_task_title(task: str) -> str:
@@ -90,8 +90,3 @@ def _settings(kind: str, spec: Mapping[str, Any]) -> tuple[dict[str, Any], dict[
     if found is None:
         return {}, {}
     return {name: getattr(found, name) for name in options(found)}, options(found)
-
-
-def _label(facts: Option) -> str:
-    """An option's label without the formula that some have beside it."""
-    return facts.label.partition(" $")[0]

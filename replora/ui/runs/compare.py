@@ -14,6 +14,7 @@ from replora.events import Event, EventError, from_line, started_of
 from replora.figures.race.figures import PlottedRace, accuracy_figure
 from replora.jobs.engine import Engine, UnknownJob
 from replora.jobs.storage.rows import RunRow
+from replora.ui.parts.clock import started
 from replora.ui.parts.figure import show_figure
 from replora.ui.parts.run_kinds import facts_of, kind_title
 from replora.ui.parts.text import plain
@@ -53,11 +54,21 @@ def _settings(first: RunRow, second: RunRow) -> None:
     rows = differences(*(facts_of(each.kind, each.spec) for each in (first, second)))
     st.html('<h2 class="figure">What differs<span>settings</span></h2>')
     if rows:
-        st.dataframe(rows, hide_index=True, key="runs.differs")
+        st.html(_table(rows))
     elif first.spec == second.spec:
         st.caption(f"Nothing: both have the spec {first.spec_hash}.")
     else:
         st.caption("Nothing that the form shows; the specs differ in single runs.")
+
+
+def _table(rows: Sequence[Mapping[str, str]]) -> str:
+    """Rows as HTML that wraps its cells, so that none is cut."""
+    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in rows[0])
+    body = "".join(
+        f'<tr><th scope="row">{escape(first)}</th>{"".join(f"<td>{escape(each)}</td>" for each in rest)}</tr>'
+        for first, *rest in (row.values() for row in rows)
+    )
+    return f'<table class="differs"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
 
 
 def run_card(row: RunRow, name: str = "", notice: str = "") -> str:
@@ -65,8 +76,7 @@ def run_card(row: RunRow, name: str = "", notice: str = "") -> str:
     lines = [
         result_line(row) or f"{row.state.capitalize()}; no result yet.",
         *_means(row.summary.get("accuracies")),
-        f"{row.state.capitalize()}, started {row.created[:16].replace('T', ' ')} UTC"
-        + (row.device and f", {row.device}"),
+        f"{row.state.capitalize()}, started {' '.join(started(row.created))}" + (row.device and f", {row.device}"),
         f"Spec {row.spec_hash}, run {row.id}",
         *filter(None, (notice,)),
     ]
@@ -98,10 +108,10 @@ def _accuracies(engine: Engine, pair: Sequence[RunRow]) -> None:
     except (UnknownJob, EventError) as error:
         st.warning(plain(f"The accuracies of these runs cannot be drawn: {error}"))
         return
-    specs = [started.spec for events in told if (started := started_of(events))]
+    specs = [begun.spec for events in told if (begun := started_of(events))]
     if len(specs) < 2:
         st.caption("One of these races ended before its first step; there is nothing to draw.")
         return
     longest = dataclasses.replace(specs[0], steps=max(spec.steps for spec in specs))
-    show_figure(accuracy_figure(PlottedRace(longest, told[0], earlier=(told[1],))), "runs")
-    st.html('<p class="footnote">A in colour, B in grey.</p>')
+    show_figure(accuracy_figure(PlottedRace(longest, told[0], (told[1],), NAMES[1], means_only=True)), "runs")
+    st.html('<p class="footnote">A in colour, B in grey; of several seeds their means.</p>')

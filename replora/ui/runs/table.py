@@ -10,6 +10,7 @@ import streamlit as st
 from replora.jobs.engine import JobState
 from replora.jobs.storage.rows import RunRow
 from replora.ui.messages import TABLE
+from replora.ui.parts.clock import started
 from replora.ui.parts.run_kinds import WHO_TITLES, kind_title, run_task_title
 from replora.ui.runs.keep import Files
 
@@ -44,7 +45,7 @@ def result_line(row: RunRow) -> str:
 def _shown(row: RunRow, files: Files) -> dict[str, str]:
     """What a row tells, the result early enough to be seen whole where there is room for it."""
     return {
-        "Started (UTC)": row.created[:16].replace("T", " "),
+        "Started": " ".join(started(row.created)),
         "Kind": kind_title(row.kind),
         "Task": run_task_title(row.task),
         "State": row.state.capitalize(),

@@ -47,13 +47,17 @@ class ExpertsOptions(Linked):
 
 @dataclass(frozen=True)
 class Given:
-    """An example as chosen: for the question, as a picture (encoded) or text to show, its name and notes about it."""
+    """An example as chosen: for the question, as a picture (encoded) or text to show, its name and notes about it.
+
+    stale: it is shown on until there is the one that was asked for.
+    """
 
     example: Example
     picture: bytes | None = None
     text: str = ""
     title: str = ""
     notes: tuple[str, ...] = ()
+    stale: bool = False
 
 
 @dataclass(frozen=True)

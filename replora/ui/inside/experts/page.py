@@ -94,7 +94,8 @@ def _looking(chosen: Chosen, opened: ExpertsOptions, following: bool) -> None:
         lacking = [name for name in METHODS if not chosen.source.runs(name)]
         titles = {run: chosen.title(run) for run in chosen.asked}
         st.html(_caption(given, answer))
-        st.html(predictions_html(answer, titles, lacking))
+        told = predictions_html(answer, titles, lacking)
+        st.html(f'<div class="stale">{told}</div>' if given.stale else told)
     shown = dataclasses.replace(answer, runs=tuple(each for each in answer.runs if each.run in chosen.runs))
     query = _query(answer, opened)
     picked = experts_view(shown, titles, given.picture, query, key=_view_key(chosen))
@@ -115,10 +116,10 @@ def _given(chosen: Chosen, opened: ExpertsOptions) -> Given:
         given = given_example(chosen.source, opened)
     except InputError as error:
         st.warning(plain(f"{error} Shown is still: {before.title}."))
-        return before
+        return dataclasses.replace(before, stale=True)
     if isinstance(given, str):
         st.caption(given)
-        return before
+        return dataclasses.replace(before, stale=True)
     st.session_state[key] = given
     return given
 
@@ -211,7 +212,8 @@ def _link(chosen: Chosen, answer: HeadAnswer, given: Given, query: int, step: in
 def _caption(given: Given, answer: HeadAnswer) -> str:
     notes = " ".join([*given.notes, *answer.notes])
     text = f'<q dir="auto">{escape(given.text)}</q>' if given.text else ""
-    return f'<div class="given"><b>{escape(given.title)}</b><small>{escape(notes)}</small>{text}</div>'
+    title = f"Nothing of yours yet: still {given.title}" if given.stale else given.title
+    return f'<div class="given"><b>{escape(title)}</b><small>{escape(notes)}</small>{text}</div>'
 
 
 def _formulas(chosen: Chosen, shown: HeadAnswer, query: int) -> None:
