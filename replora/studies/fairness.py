@@ -22,12 +22,16 @@ AnyStudy = TypeVar("AnyStudy", bound=Study)
 
 @dataclass(frozen=True)
 class FairnessItem:
-    """One condition: whether it is met, what was found, and the spec's fields that would meet it (empty: none need)."""
+    """One condition: whether it is met, what was found, and the spec's fields that would meet it (empty: none need).
+
+    offer: of one that is met, the fields that would meet it in another fair way.
+    """
 
     name: str
     met: bool
     text: str
     change: Mapping[str, Any] = field(default_factory=dict)
+    offer: Mapping[str, Any] = field(default_factory=dict)
 
 
 def fix(spec: AnyStudy, item: FairnessItem) -> AnyStudy:
@@ -142,7 +146,11 @@ def _equal_size(spec: Study, sizes: Sequence[MethodSizes]) -> FairnessItem:
     if lora_rank == spec.rank or REFERENCE not in spec.titles:
         text = f"Every adapter has rank {spec.rank}, so all cost the same once deployed"
         more = f"; while training they have {named} parameters" if len(trained) > 1 else ""
-        return FairnessItem(name, True, f"{text}{more}{_as_many(spec, trained)}.")
+        rank = _as_many(spec, trained)
+        if not rank:
+            return FairnessItem(name, True, f"{text}{more}.")
+        many = f"{text}{more} ({METHOD_TITLES[REFERENCE]} of rank {rank} would train as many)."
+        return FairnessItem(name, True, many, offer={"lora_rank": rank})
     if len(trained) > 1 and max(trained.values()) <= (1 + ALIKE) * min(trained.values()):
         return FairnessItem(name, True, f"{reference} has rank {lora_rank} to train as many parameters: {named}.")
     what = f": {named}" if len(trained) > 1 else ""
@@ -150,12 +158,13 @@ def _equal_size(spec: Study, sizes: Sequence[MethodSizes]) -> FairnessItem:
     return FairnessItem(name, False, text, {"lora_rank": 0})
 
 
-def _as_many(spec: Study, trained: Mapping[str, int]) -> str:
-    """The rank with which LoRA would train as many parameters as RepLoRA, where a study can have it."""
+def _as_many(spec: Study, trained: Mapping[str, int]) -> int:
+    """The rank with which LoRA would train as many parameters as RepLoRA; 0 where a study cannot have it."""
     if not hasattr(spec, "lora_rank") or not {OURS, REFERENCE} <= set(trained):
-        return ""
+        return 0
     rank = round(spec.rank * trained[OURS] / trained[REFERENCE])
-    return f" ({METHOD_TITLES[REFERENCE]} of rank {rank} would train as many)"
+    high = options(spec)["lora_rank"].high
+    return rank if high is None or rank <= high else 0
 
 
 def _enough_seeds(spec: Study) -> FairnessItem:

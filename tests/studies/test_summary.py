@@ -211,6 +211,7 @@ def test_equal_ranks_or_equal_parameters_are_fair_and_nothing_else(told, rank, t
     assert item.met == met
     assert fix(spec, item).lora_rank == (rank if met else 0)
     assert ("LoRA of rank 40 would train as many" in item.text) == (rank in (0, 4))
+    assert item.offer == ({"lora_rank": 40} if rank in (0, 4) else {})
 
 
 def test_another_rank_of_lora_keeps_its_scaling():
@@ -218,3 +219,13 @@ def test_another_rank_of_lora_keeps_its_scaling():
     lora, replora = (spec.method(name) for name in ("lora", "replora"))
     assert (lora.rank, replora.rank) == (99, 4)
     assert lora.alpha / lora.rank == replora.alpha / replora.rank == 2.0
+
+
+def test_labels_that_tune_are_counted_where_they_are_more_than_those_that_train(told):
+    spec = dataclasses.replace(SWEEP, validation_examples=200)  # 40 to train on
+    said = "Rates are tuned on 200 labels held out, more than are trained on: 40 with 10 % of the data."
+    assert said in present(summarize_study(told(spec, swept))).verdict
+    assert (
+        "labels held out"
+        not in present(summarize_study(told(dataclasses.replace(SWEEP, validation_examples=40), swept))).verdict
+    )

@@ -331,6 +331,17 @@ def test_fix_it_sets_the_form_and_the_recorded_study_follows_where_it_can(app: O
     assert {each for each in buttons(test) if ".fix." in each} == {f"{DATA}.fix.6"}
 
 
+def test_equal_parameters_are_offered_and_set_loras_rank(app: Open) -> None:
+    test = app(DATA)
+    (offer,) = (each for each in test.button if each.key and ".offer." in each.key)
+    assert (offer.label, offer.help) == ("Equal parameters", "Set lora rank to 99.")
+    assert "LoRA 18,432 and RepLoRA 456,576 parameters (LoRA of rank 99 would train as many)" in html(test)
+    press(test, offer.key or "")
+    assert query(test) == {"lora_rank": "99"}
+    assert "Set in the form: Run live runs it." in html(test)
+    assert not [each for each in buttons(test) if ".offer." in each]
+
+
 def test_fix_it_on_a_live_study_sets_what_run_live_then_runs(app: Open, engine: Any) -> None:
     test = press(app(RATE, seeds="4", rates="0.0003,0.001"), f"{RATE}.run")
     engine.advance()

@@ -52,7 +52,7 @@ def norm_figure(picture: PlottedNorms) -> Figure:
     for method, name, (norm, accuracy) in labels:
         plot.text("label", name, norm, accuracy, method)
     plot.keep_room(title_of(HEAD))
-    finish(plot, empty=not cells, recorded=picture.recorded, message=picture.message, low=True)
+    finish(plot, empty=not cells, recorded=picture.recorded, message=picture.message)
     what = f"{picture.amount}, a point a rate" if picture.amount else "a point a share of the data"
     return plot.figure(
         "by_norm",

@@ -94,7 +94,7 @@ def summarize_study(events: Iterable[StudyEvent]) -> StudySummary | None:
         data_needed=needed,
         good_regions=_regions(spec, cells),
         fairness=fairness(spec, table.chosen, table.trials(), started.methods, _widths(spec, comparisons)),
-        verdict=whole_verdict(so_far, _sentences(spec, comparisons, needed), done),
+        verdict=whole_verdict(so_far, [*_sentences(spec, comparisons, needed), *_labels(spec, cells)], done),
     )
 
 
@@ -168,6 +168,18 @@ def _sentences(spec: RaceStudy, comparisons: Sequence[Comparison], needed: Seque
     if said and shortest != longest:
         said[0] = f"At equal epochs ({spec.steps_in_words}): {said[0][:1].lower()}{said[0][1:]}"
     return [*said, *at_fractions(Looks.of(main)), *(read_off.sentence() for read_off in needed)]
+
+
+def _labels(spec: RaceStudy, cells: Sequence[Cell]) -> list[str]:
+    """Where rates are tuned on more labels than are trained on: nothing for other studies."""
+    few = {cell.fraction: cell.examples for cell in cells if cell.examples < spec.validation_examples}
+    if not spec.is_tuned or not few:
+        return []
+    named = listing([f"{examples:,} with {100 * fraction:g} %" for fraction, examples in sorted(few.items())])
+    return [
+        f"Rates are tuned on {spec.validation_examples:,} labels held out, more than are trained on: {named} of the "
+        "data."
+    ]
 
 
 def _widths(spec: RaceStudy, comparisons: Sequence[Comparison]) -> list[Width]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
 import streamlit as st
 
 from replora.options import SpecError, format_value
-from replora.studies.fairness import FairnessItem, fix
+from replora.studies.fairness import FairnessItem
 from replora.studies.spec import Study
 from replora.ui.live.form import Form
 from replora.ui.studies.form import StudyForm, ask_for
@@ -42,7 +43,8 @@ def fairness_list(form: StudyForm, items: Sequence[FairnessItem], wanted: Form[S
 
 
 def _row(form: StudyForm, item: FairnessItem, place: int, wanted: Form[Study]) -> None:
-    fixed = _fixed(wanted.options, item) if item.change and not item.met else None
+    change = item.offer if item.met else item.change
+    fixed = _fixed(wanted.options, change) if change else None
     waiting = fixed is not None and fixed == wanted.options
     more = " <b>Set in the form: Run live runs it.</b>" if waiting else ""
     sign, kind = (MET, "met") if item.met else (UNMET, "unmet")
@@ -52,21 +54,21 @@ def _row(form: StudyForm, item: FairnessItem, place: int, wanted: Form[Study]) -
         if fixed is None or waiting:
             return
         pressed = st.button(
-            "Fix it",
-            key=f"{form.page}.fix.{place}",
-            help=f"Set {_said(item.change)}.",
+            "Equal parameters" if item.met else "Fix it",
+            key=f"{form.page}.{'offer' if item.met else 'fix'}.{place}",
+            help=f"Set {_said(change)}.",
             disabled=not wanted.valid,
             on_click=ask_for,
-            args=(form, item.change),
+            args=(form, change),
         )
         if pressed:
             st.rerun()
 
 
-def _fixed(spec: Study, item: FairnessItem) -> Study | None:
+def _fixed(spec: Study, change: Mapping[str, Any]) -> Study | None:
     """The form's study with an item's change, None where it cannot have it."""
     try:
-        return fix(spec, item)
+        return dataclasses.replace(spec, **change)
     except (SpecError, TypeError):
         return None
 
