@@ -151,6 +151,16 @@ def test_the_tour_is_left_by_a_press_and_what_is_done_stays(engine: FakeEngine) 
     assert "1 of 11 done" in html(go_framed(test, "tour"))
 
 
+def test_the_next_one_at_the_machine_begins_anew(engine: FakeEngine) -> None:
+    test = open_framed("tour", done="01_first_race,03_tuned")
+    assert "2 of 11 done" in html(test)
+    del test.session_state[FRAMED]
+    test.button(key="tour.anew").click().run()
+    assert "0 of 11 done" in html(test)
+    assert query(test) == {}
+    assert test.button(key="tour.anew").disabled
+
+
 def test_an_unknown_station_is_said(engine: FakeEngine) -> None:
     test = open_framed("race", station="nowhere")
     assert said(test) == [f"station must be one of {', '.join(each.name for each in KNOWN.presets)}, got 'nowhere'."]

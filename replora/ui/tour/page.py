@@ -10,7 +10,7 @@ from replora.presets import Preset, Presets
 from replora.ui.parts.text import plain
 from replora.ui.shell.menu import PAGES
 from replora.ui.shell.style import STYLE
-from replora.ui.tour.progress import is_done, link_of, take_link
+from replora.ui.tour.progress import begin_anew, is_done, link_of, take_link
 from replora.ui.tour.stations import presets
 from replora.wording import counted
 
@@ -31,6 +31,7 @@ def tour_page() -> None:
     done = sum(is_done(each.name) for each in known.presets)
     st.html(f'<p class="footnote">{done} of {len(known.presets)} done. The link keeps that; so does a reload.</p>')
     st.html(f'<ol class="stations">{"".join(_row(each, known) for each in known.presets)}</ol>')
+    st.button("Begin anew", key="tour.anew", icon=":material/replay:", disabled=not done, on_click=begin_anew)
 
 
 def _row(preset: Preset, known: Presets) -> str:

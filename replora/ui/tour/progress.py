@@ -61,6 +61,13 @@ def leave() -> None:
     st.query_params.pop(STATION, None)
 
 
+def begin_anew() -> None:
+    """As if nobody had been on the tour: for the next one at this machine."""
+    leave()
+    st.session_state.pop(SEEN, None)
+    st.query_params.pop(DONE, None)
+
+
 def link_of(preset: Preset, known: Presets, done: str = "") -> str:
     """The link that opens a station and carries the progress; `done`: a station that is done by then."""
     names: Mapping[str, None] = dict.fromkeys([*filter(None, done_of(known).split(",")), *([done] if done else [])])
