@@ -290,6 +290,7 @@ async def visit(
         address,
         subprotocols=[Subprotocol(each) for each in ("streamlit", *again)],
         max_size=LARGEST,
+        max_queue=None,  # all is taken, as browsers do; behind what nobody takes the last word would wait
         proxy=None,
         **facts,
     ) as connection:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 from in_a_loop import finished
+from light_jobs import APP, HELD
 
-from benchmarks.streamlit_client import Visitor, server, visit
+from benchmarks.streamlit_client import ROOT, Visitor, server, visit
 from replora.ui.visitor.who import COOKIE, new_secret
 
 PLAY = "race.play"
-LINK = "task=wordnet_topics&steps=20000"  # on all the while, however fast this machine is
+LINK = "task=wordnet_topics&steps=4"
 
 
 async def after_play(visitor: Visitor) -> str:
@@ -45,7 +47,12 @@ async def crowd(port: int) -> tuple[list[str], str]:
 
 @pytest.mark.slow
 def test_a_visitor_with_many_tabs_has_three_places_and_no_others_turn(tmp_path: Path) -> None:
-    with server(tmp_path / "data") as (port, _):
+    script, data = tmp_path / "light_app.py", tmp_path / "data"
+    script.write_text(APP, encoding="utf-8")
+    data.mkdir()
+    (data / HELD).touch()  # the first race is on all the while
+    path = {"PYTHONPATH": os.pathsep.join(map(str, (ROOT, ROOT / "tests")))}
+    with server(data, path, script) as (port, _):
         tabs, other = finished(crowd(port), 250)
     assert [text.count("3 runs of yours wait already; stop one, or try again") for text in tabs] == [0, 0, 0, 0, 1, 1]
     assert "next in line" in other
