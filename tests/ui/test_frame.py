@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 import tomllib
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from replora.ui.shell.menu import PAGES
+from replora.ui.shell.style import STYLE
 
 ROOT = Path(__file__).resolve().parents[2]
 HEAVY = ("torch", "torchvision", "timm", "transformers", "peft", "replora.adapters.factors", "replora.training.race")
@@ -82,3 +84,9 @@ def luminance(color: str) -> float:
     shares = [int(color[place : place + 2], 16) / 255 for place in (1, 3, 5)]
     linear = [each / 12.92 if each <= 0.04045 else ((each + 0.055) / 1.055) ** 2.4 for each in shares]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("path", sorted(STYLE.glob("*.md")), ids=lambda path: path.stem)
+def test_the_prose_of_every_page_has_the_same_two_headings(path: Path) -> None:
+    headings = re.findall(r"^#{1,2} .*", path.read_text(encoding="utf-8"), re.MULTILINE)
+    assert headings == ["## What you see", "## Read with care"]

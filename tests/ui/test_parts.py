@@ -7,10 +7,13 @@ from typing import Any
 import pytest
 
 from replora.config import RaceOptions
+from replora.statistics.verdict import lost_sentence
 from replora.ui.live.engine import Watch
+from replora.ui.parts.cards import card
 from replora.ui.parts.settings import unlike
 from replora.ui.parts.text import plain
 from replora.ui.race.session import EARLIER, RaceSession
+from replora.ui.studies.page import verdict_html
 from replora.wording import count, counted, duration, listing, scientific, signed
 
 RACE = RaceOptions(learning_rate=1e-3).race()
@@ -95,3 +98,18 @@ def test_words() -> None:
 def test_numbers_with_a_noun_and_numbers_with_a_power() -> None:
     assert [counted(number, "thread") for number in (0, 1, 2)] == ["0 threads", "1 thread", "2 threads"]
     assert (scientific(6.13e-6), scientific(2e7, 0)) == ("6.1\u00b710\u207b\u2076", "2\u00b710\u2077")
+
+
+def test_a_card_explains_its_words_where_a_finger_can_open_it() -> None:
+    assert "<details" not in card("lora", "LoRA", "1", "", [])
+    made = card("lora", "LoRA", "1", "", [], about="What it is.")
+    assert '<summary aria-label="What this says"' in made
+    assert "<p>What it is.</p></details>" in made
+
+
+def test_which_runs_diverged_is_told_on_demand() -> None:
+    lost = lost_sentence([("replora", 0.03, 0), ("replora", 0.03, 1)], 6)
+    made = verdict_html("Ahead.", f"More. {lost}", [])
+    assert '<p class="details">More. 2 of 6 runs diverged and are not counted.</p>' in made
+    assert "<summary>Which runs diverged</summary><p>RepLoRA at rate 0.03 (seeds 0, 1).</p></details>" in made
+    assert "<details" not in verdict_html("Ahead.", "More.", [])

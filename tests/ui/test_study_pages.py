@@ -141,7 +141,8 @@ def test_the_switch_the_rate_and_the_methods_act_on_the_recorded_study_at_once(a
     assert "rates tuned for each" in html(test)
     assert "Not a fair comparison yet:</b> interval narrow enough to decide." in html(test)
     assert "rate chosen: 0.003" in html(test)
-    assert "runs diverged and are not counted: RepLoRA at rate 0.03 (seeds 0, 1, 2)" in html(test)
+    assert "runs diverged and are not counted.</p>" in html(test)
+    assert "<summary>Which runs diverged</summary><p>RepLoRA at rate 0.03 (seeds 0, 1, 2)" in html(test)
     assert query(test) == {"learning_rate": "0.003", "tuned": "true"}
     test.segmented_control(key=f"{DATA}.methods").set_value(["lora", "replora", "head"]).run()
     assert 'class="card head"' in html(test)
@@ -441,7 +442,8 @@ def test_a_link_cannot_bring_markdown_with_it(app: Open) -> None:
 def test_a_rate_at_which_one_method_is_lost_says_so_everywhere(app: Open) -> None:
     test = app(DATA, learning_rate="0.03")
     assert "No seed of both methods finished at every fraction" in html(test)
-    assert "9 of 18 runs diverged and are not counted: RepLoRA at rate 0.03 (seeds 0, 1, 2)." in html(test)
+    assert "9 of 18 runs diverged and are not counted.</p>" in html(test)
+    assert "<summary>Which runs diverged</summary><p>RepLoRA at rate 0.03 (seeds 0, 1, 2).</p>" in html(test)
     assert "<b>9 of 9 runs diverged</b>" in html(test)
     test = press(app(RATE), f"{RATE}.hide")
     test.select_slider(key=f"{RATE}.pick").set_value(3e-2).run()

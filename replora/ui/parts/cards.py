@@ -7,6 +7,11 @@ from html import escape
 
 BLANK = '<b class="blank">\u2013</b>'
 
+COSINE = (
+    "Two updates as long vectors: 1 where they point the same way, 0 where they have nothing in common, \u22121 where "
+    "they are opposite. Their sizes do not matter."
+)
+
 
 def card(kind: str, title: str, value: str, caption: str, notes: Sequence[str], about: str = "") -> str:
     """One card as HTML; `kind` is its class, all texts are HTML already.

@@ -27,7 +27,10 @@ def runs_actions(
     """The buttons; each enabled only where it would do something."""
     link = _link(selected[0]) if len(selected) == 1 else ""
     with st.container(horizontal=True, key="runs.actions", gap="small", vertical_alignment="center"):
-        st.link_button("Open", link or "#", icon=":material/open_in_new:", disabled=not link)
+        if link:
+            st.link_button("Open", link, icon=":material/open_in_new:")
+        else:  # a link that leads nowhere is a link to who hears the page
+            st.button("Open", icon=":material/open_in_new:", key="runs.open", disabled=True)
         if _may_delete():
             own = deletable_of(history, selected)
             refusal = NOT_OWN if selected and not own else None

@@ -20,6 +20,17 @@ from replora.ui.studies.pictures import (
 from replora.wording import MINUS, signed
 
 NOTHING = "&nbsp;"
+METHOD = (
+    "Mean accuracy on the test examples over the seeds. A tuned rate is the one that does best on validation "
+    "examples. Good: rates at which the mean is at most a point, or a standard deviation over seeds, below the "
+    "best."
+)
+PAIRED = (
+    "Runs of one seed see the same examples in the same order, so their difference is taken seed by seed. After "
+    "\u00b1: half of the 95 % interval of the mean, from three seeds on; where it excludes zero, somebody is ahead."
+)
+NEEDED = "Read off the curve: the share of the data with which one method has the accuracy of the other with all of it."
+APART = "How many times larger one method's best rate is: one rate for both then favours one of them."
 
 
 def data_cards(spec: RaceStudy, summary: StudySummary | None) -> str:
@@ -38,7 +49,7 @@ def data_cards(spec: RaceStudy, summary: StudySummary | None) -> str:
         by_fraction = {each.fraction: each for each in summary.main_comparisons} if summary else {}
         first, last = by_fraction.get(least), by_fraction.get(most)
         notes = [f"with {percent(most)} %: {_difference(last)} points" if least != most else NOTHING, _names(pair)]
-        cards.append(card("difference", "Difference", _points(first), f"with {percent(least)} %", notes))
+        cards.append(card("difference", "Difference", _points(first), f"with {percent(least)} %", notes, about=PAIRED))
         if len(spec.all_fractions) > 1:
             cards.append(_needed(pair, summary.data_needed if summary else ()))
     return row_of(cards, "study")
@@ -63,7 +74,7 @@ def rate_cards(spec: RaceStudy, summary: StudySummary | None, race_rate: float) 
             else None
         )
         notes = [f"at the race's rate {race_rate:g}: {_difference(at_race)}" if at_race else NOTHING, _names(pair)]
-        cards.append(card("difference", "Difference", _points(tuned), "tuned", notes))
+        cards.append(card("difference", "Difference", _points(tuned), "tuned", notes, about=PAIRED))
         if all(map(has_adapter, pair)):
             cards.append(_apart(pair, tuned))
     return row_of(cards, "study")
@@ -83,7 +94,7 @@ def single_rate_cards(spec: RaceStudy, summary: StudySummary, rate: float) -> st
         cards.append(_method(None, method, cell, caption, [NOTHING, note]))
     here = next((each for each in at_shared_rates(summary) if shared_rate(each) == rate), None)
     if pair:
-        cards.append(card("difference", "Difference", _points(here), "one rate for both", [_names(pair)]))
+        cards.append(card("difference", "Difference", _points(here), "one rate for both", [_names(pair)], about=PAIRED))
     return row_of(cards, "study")
 
 
@@ -99,7 +110,7 @@ def _method(summary: StudySummary | None, method: str, cell: Cell | None, captio
     runs = sum(each.n + each.diverged for each in summary.cells if each.method == method) if summary else 0
     more = [f"<b>{lost} of {runs} runs diverged</b>"] if lost else []
     title = f'<i class="swatch"></i>{METHOD_TITLES[method]}'
-    return card(method, title, value, caption, [*notes, *more])
+    return card(method, title, value, caption, [*notes, *more], about=METHOD)
 
 
 def _needed(pair: tuple[str, str], found: Sequence[DataNeeded]) -> str:
@@ -120,6 +131,7 @@ def _needed(pair: tuple[str, str], found: Sequence[DataNeeded]) -> str:
         value,
         here.bracket(),
         [f"{ours} to reach {theirs}'s {_share(here.target)}", f"the other way: {escape(back.text())}"],
+        about=NEEDED,
     )
 
 
@@ -133,7 +145,7 @@ def _apart(pair: tuple[str, str], tuned: Comparison | None) -> str:
     if factor == "1":
         return card("apart", "Best rates", "equal", "", [f"{tuned.rates[ours]:g} for both"])
     note = f"{METHOD_TITLES[larger]}'s is {factor} times {METHOD_TITLES[smaller]}'s"
-    return card("apart", "Best rates", f"{factor}<small> times apart</small>", "", [note])
+    return card("apart", "Best rates", f"{factor}<small> times apart</small>", "", [note], about=APART)
 
 
 def _rates(summary: StudySummary | None, method: str) -> str:

@@ -115,15 +115,30 @@ def figures_and_fairness(
         fairness_list(form, items, wanted, hidden)
 
 
+NOT_COUNTED = " not counted: "  # as `lost_sentence` of replora.statistics.verdict goes on to name runs
+
+
 def verdict_html(
     headline: str, details: str, items: Sequence[FairnessItem], *, beside: str = "", hidden: bool = False
 ) -> str:
     """The sentence of the study, what it leaves out, the recorded study beside it, and the badge."""
     more = f'<p class="beside">{escape(beside)}</p>' if beside else ""
+    headline, lost = _without_names(headline)
+    details, others = _without_names(details)
+    which = "".join(
+        f'<details class="which"><summary>Which runs diverged</summary><p>{escape(names)}</p></details>'
+        for names in dict.fromkeys(filter(None, (lost, others)))
+    )
     return (
         f'<p class="verdict">{escape(headline)}</p><p class="details">{escape(details) or "&nbsp;"}</p>'
-        f"{more}{badge(items, hidden)}"
+        f"{which}{more}{badge(items, hidden)}"
     )
+
+
+def _without_names(text: str) -> tuple[str, str]:
+    """A text that may end with a list of the runs that diverged: it without the list, and the list."""
+    lead, found, names = text.partition(NOT_COUNTED)
+    return (f"{lead}{NOT_COUNTED[:-2]}.", names) if found else (text, "")
 
 
 def _downloads(page: StudyPage[SummaryOf], shown: ShownStudy[SummaryOf]) -> list[Download]:

@@ -21,6 +21,11 @@ from replora.studies.teachers.summary import TeacherSummary
 from replora.ui.parts.cards import BLANK, card, row_of
 from replora.ui.studies.state import ShownStudy
 
+ERROR = "Test error: of what no adaptation has, so 100 % has learnt nothing."
+OFF = (
+    "Update off by, of query and value or of both alike: the norm of what the found update and the teacher's "
+    "differ in, over the norm of the teacher's. 100 % is no better than no update."
+)
 ShownTeacherStudy = ShownStudy[TeacherSummary]
 
 NO_BREAK = "\u00a0"
@@ -44,8 +49,6 @@ def _card(student: str, summary: TeacherSummary | None, examples: int) -> str:
     notes = [
         _times(ratio.interval) if ratio and ratio.interval else "&nbsp;",
         f"update off by {_by_projection(cell.delta_errors, 100, ' %')}" if cell and cell.delta_errors else "&nbsp;",
-        f"its spaces by {_by_projection(cell.angles, 1, '°')}" if cell and cell.angles else "&nbsp;",
-        f"rate {cell.rate:g}" if cell else "&nbsp;",
     ]
     lost = sum(each.diverged for each in summary.cells if each.student == student) if summary else 0
     if lost and summary:
@@ -56,7 +59,11 @@ def _card(student: str, summary: TeacherSummary | None, examples: int) -> str:
         )
         notes.append(f"<b>{lost} of {runs} runs diverged</b>")
     title = f'<i class="swatch"></i>{STUDENT_TITLES[student]}'
-    return card(_card_style(student), title, value, "test error", notes)
+    about = [ERROR, OFF]
+    if cell and cell.angles:
+        about.append(f"The spaces of query and value are off by {_by_projection(cell.angles, 1, '°')}.")
+    about += [f"Learning rate, chosen by validation: {cell.rate:g}."] if cell else []
+    return card(_card_style(student), title, value, "test error", notes, about=" ".join(about))
 
 
 def _card_style(student: str) -> str:

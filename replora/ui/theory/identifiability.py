@@ -124,6 +124,13 @@ def _cards(curves: SplitCurves, now: Moment) -> str:
     return row_of(cards, "two")
 
 
+FISHER = (
+    "Excess loss: how much worse than the truth the split model predicts. n: how many observations tell the two "
+    "apart with 5 % of errors either way. A Fisher eigenvalue says how fast the loss rises along a direction of "
+    "the parameters; where it is zero, the loss is flat to second order."
+)
+
+
 def _card(side: str, now: Moment, caption: str) -> str:
     zeros = now.zeros[side]
     fisher = "no zero Fisher eigenvalue" if not zeros else f"<b>{zeros} zero Fisher eigenvalues</b>"
@@ -137,6 +144,7 @@ def _card(side: str, now: Moment, caption: str) -> str:
         _loss(now.loss[side]),
         f"excess loss at \u03b4 = {now.delta:.2f}",
         [f"{told}; {fisher}", caption],
+        about=FISHER,
     )
 
 

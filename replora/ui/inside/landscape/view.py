@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from replora.figures.inside.landscape import CORNERS, PlottedLandscape
 from replora.ui.inside.landscape.measuring import Measured
-from replora.ui.parts.cards import BLANK, card, row_of
+from replora.ui.parts.cards import BLANK, COSINE, card, row_of
 from replora.wording import MINUS, count
+
+CORNER = (
+    "The plane lies through three models: the frozen one, and it with the update of each run. Its loss is the "
+    "mean on the race's test examples, 300 at most; beside it what the race told of itself at that step."
+)
 
 
 def landscape_cards(picture: PlottedLandscape, plane: Measured) -> str:
@@ -26,10 +31,13 @@ def landscape_cards(picture: PlottedLandscape, plane: Measured) -> str:
             BLANK if loss is None else f"{loss:.3f}",
             f"loss at ({a:g}, {b:g})",
             [note, "not told by the race" if own is None else f"the race's own evaluation: {own:.3f}"],
+            about=CORNER,
         )
         for kind, title, loss, (a, b), note, own in zip(
             ("pace", *picture.methods), ("Frozen", *picture.titles), losses, CORNERS, notes, told, strict=True
         )
     ]
-    cards.append(card("pace", "Cosine of the updates", cosine, "", ["1: the same direction, 0: at right angles"]))
+    cards.append(
+        card("pace", "Cosine of the updates", cosine, "", ["1: the same direction, 0: at right angles"], about=COSINE)
+    )
     return row_of(cards)

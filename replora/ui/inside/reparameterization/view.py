@@ -15,7 +15,7 @@ from replora.figures.scales import nice_ceiling
 from replora.lens.answers import InsideAnswer, Tensor2d, Update
 from replora.lens.arrays import Array
 from replora.methods import OURS, PROJECTIONS, REFERENCE
-from replora.ui.parts.cards import BLANK, card
+from replora.ui.parts.cards import BLANK, COSINE, card
 from replora.wording import MINUS, fixed, signed
 
 TIMES = "\u00d7"
@@ -57,6 +57,7 @@ def inside_cards(answer: InsideAnswer) -> str:
             f"{100 * now.accuracy:.1f}<small> %</small>",
             f"{answer.examples} test examples",
             [note(_percent), f"<b>{signed(points)} points</b> since trained"],
+            about="The share of these test examples that are right with A and B as they now are. The head stays.",
         ),
         card(
             OURS,
@@ -67,6 +68,8 @@ def inside_cards(answer: InsideAnswer) -> str:
                 note(lambda each: _number(each.total_norm)),
                 "this layer: " + ", ".join(f"{name} {_number(part.norm)}" for name, part in now.parts.items()),
             ],
+            about="delta_weight is what is added to a frozen weight. Its Frobenius norm: the root of the sum of its "
+            "squared entries, a measure of how far the weights have moved.",
         ),
         card(
             OURS,
@@ -74,8 +77,12 @@ def inside_cards(answer: InsideAnswer) -> str:
             _ranks(now),
             ", ".join(now.parts),
             [note(_ranks), f"rank {most} at most"],
+            about="How many directions an update uses: 1 where one singular value is all of it, the rank where all are "
+            "equal; between them by the entropy of their shares.",
         ),
-        card(OURS, "Cosine of query and value", _cosine(now), "", [note(_cosine), "of their delta_weight"]),
+        card(
+            OURS, "Cosine of query and value", _cosine(now), "", [note(_cosine), "of their delta_weight"], about=COSINE
+        ),
     ]
     return f'<div class="cards inside">{"".join(cards)}</div>'
 

@@ -80,6 +80,14 @@ def _figures(figures: Sequence[Figure], asides: Sequence[Sequence[str]]) -> None
                 st.html("".join(f'<p class="figure-note">{line}</p>' for line in lines))
 
 
+SLOPE = (
+    "How fast the error falls as the sample size n grows: the slope of a line through the logarithms of both. At "
+    "\u22120.5 half the error takes 4 times the sample, at \u22120.25 it takes 16 times. The doubled cell is the true "
+    "expert that several fitted ones share. Far: fits with an expert farther than 1 from every true one. "
+    "Prediction: the error of what is predicted, not of the parameters."
+)
+
+
 def _cards(shown: ShownRates, quantity: str) -> str:
     """A card a way of sharing: the slope and its interval, beside theory's and that of the prediction."""
     found, started = latest(shown.events), started_of(shown.events)
@@ -96,7 +104,7 @@ def _cards(shown: ShownRates, quantity: str) -> str:
         ]
         caption = f"slope, {QUANTITY_TITLES[quantity]}"
         title = f'<i class="swatch"></i>{SHARING_NAMES[sharing]}'
-        cards.append(card(f"{SHARING_METHODS[sharing]} {sharing}", title, value, caption, lines))
+        cards.append(card(f"{SHARING_METHODS[sharing]} {sharing}", title, value, caption, lines, about=SLOPE))
     return row_of(cards, "three")
 
 
