@@ -12,7 +12,7 @@ from replora.config import Method, Race, RaceOptions, Run
 from replora.figures.export import png_bytes
 from replora.figures.figure import Figure
 from replora.figures.inside.latency import latency_figure
-from replora.figures.inside.update_norms import norm_ratio_figure, norm_ratios, update_norm_figures
+from replora.figures.inside.update_norms import norm_ratio_figure, norm_ratios, norm_sentence, update_norm_figures
 from replora.figures.race.curves import curves, delta_norms
 from replora.figures.race.figures import PlottedRace
 
@@ -32,6 +32,16 @@ def test_the_ratio_is_replora_over_lora_seed_by_seed(three_seeds: Race, told: An
     assert drawn(figure, "lines", "main")
     assert [row["text"] for row in drawn(figure, "texts", "label")] == ["\u00d7 1.0"]  # all have come to an end
     assert {row["y"] for row in drawn(figure, "lines", "earlier")} == {1.0}
+
+
+def test_the_last_line_says_how_far_both_have_gone_and_what_they_got_right(three_seeds: Race, told: Any) -> None:
+    events = told(three_seeds)
+    said = norm_sentence(PlottedRace(three_seeds, events))
+    assert said.startswith(
+        f"After {three_seeds.steps} steps RepLoRA's delta_weight is 1.0 times LoRA's, 3 seeds; at the"
+    )
+    assert "RepLoRA had 80.0 % right and LoRA 80.0 %." in said
+    assert norm_sentence(PlottedRace(three_seeds, events[:1])) == ""
 
 
 def test_both_figures_are_drawn_with_a_mark_where_the_rate_changed(three_seeds: Race, told: Any) -> None:

@@ -12,8 +12,10 @@ from streamlit.testing.v1 import AppTest
 from synthetic_runs import write_recording
 
 from replora.jobs.engine import JobState
-from replora.simulation.specs import MonteCarlo
+from replora.simulation.specs import MonteCarlo, Split
+from replora.simulation.splits import moment
 from replora.ui.live import recordings
+from replora.ui.theory.identifiability import seen
 
 Open = Callable[..., AppTest]
 
@@ -45,6 +47,16 @@ def test_a_link_opens_the_split_it_says(app: Open) -> None:
     assert test.number_input(key="identifiability.angle").value == 90
     assert test.selectbox(key="identifiability.tied").value == "tanh"
     assert query(test) == {"delta": "0.25", "angle": "90", "tied": "tanh", "noise": "2"}
+
+
+def test_the_last_line_says_which_function_noticed() -> None:
+    assert seen(moment(Split(delta=0.0))) == "At δ = 0 the halves lie together: there is nothing to notice."
+    now = moment(Split(delta=0.5))
+    said = seen(now)
+    assert said.startswith(
+        "At δ = 0.50 the function of plain does not move, so that no amount of data tells the halves"
+    )
+    assert f"that of shared moves by {now.loss['shared']:.3g} in excess loss, and n = " in said
 
 
 def test_at_no_split_nothing_is_told_apart(app: Open) -> None:

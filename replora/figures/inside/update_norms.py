@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import fmean
 
 from replora.figures.figure import Figure
 from replora.figures.plot import Plot
-from replora.figures.race.curves import Curve, Point, curves, delta_norms, mean_points, thinned
+from replora.figures.race.curves import Curve, Point, accuracies, curves, delta_norms, mean_points, thinned
 from replora.figures.race.drawing import (
     draw_earlier,
     draw_mean,
@@ -18,6 +19,8 @@ from replora.figures.race.figures import HIGH, MESSAGE, PlottedRace, norm_figure
 from replora.figures.scales import format_rate, nice_ceiling
 from replora.figures.style import title_of
 from replora.methods import OURS, REFERENCE
+from replora.statistics.verdict import seeds_in_words
+from replora.wording import counted
 
 LEAST_RATIO = 2.0
 TIMES = "\u00d7"
@@ -50,6 +53,23 @@ def norm_ratio_figure(picture: PlottedRace) -> Figure:
         _unit(picture),
         "Line chart of the norm of RepLoRA's delta_weight divided by that of LoRA's against the training step, with a "
         "line at one: above it RepLoRA has moved further in as many steps.",
+    )
+
+
+def norm_sentence(picture: PlottedRace) -> str:
+    """How far both have gone and what they then got right, over the seeds of which both lived; '' before a test."""
+    ratios = norm_ratios(curves(picture.events, delta_norms))
+    mean, seeds = mean_points(ratios), {each.seed for each in ratios if each.points}
+    tested = [each for each in curves(picture.events, accuracies) if each.seed in seeds and each.points]
+    ends = {name: [each.points[-1] for each in tested if each.method == name] for name in (OURS, REFERENCE)}
+    if not mean or not all(ends.values()):
+        return ""
+    right = {name: fmean(accuracy for _, accuracy in points) for name, points in ends.items()}
+    return (
+        f"After {counted(int(mean[-1][0]), 'step')} {title_of(OURS)}'s delta_weight is {mean[-1][1]:.1f} times "
+        f"{title_of(REFERENCE)}'s, {seeds_in_words(len(seeds))}; at the last test {title_of(OURS)} had "
+        f"{right[OURS]:.1f} % right and {title_of(REFERENCE)} {right[REFERENCE]:.1f} %. Further along is not yet "
+        "better."
     )
 
 

@@ -15,7 +15,8 @@ from replora.ui.race.view import axis_switch, race_parts
 RECALLED = f"{PAGE}.recalled"
 
 HEADER = (
-    "<header class='page'><h1>Race</h1><p>One frozen model, the same batches, two ways to make A and B.</p></header>"
+    "<header class='page'><h1>Race</h1>"
+    "<p>One frozen model, the same batches, two ways to make A and B. Which of them learns faster?</p></header>"
 )
 ARISE_SHORT = '<h2 class="figure">How A and B arise</h2>'
 ARISE = ARISE_SHORT.replace("</h2>", "<span>RepLoRA\u2019s MLPs; projections of both</span></h2>")

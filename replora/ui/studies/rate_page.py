@@ -55,7 +55,7 @@ def rate_page() -> None:
     study_page(
         StudyPage(
             title="Learning rate",
-            lead="Who wins at one rate says little. Sweep it for both, then compare.",
+            lead="Who is ahead at one rate says little. Who is once each has its best? Sweep it for both.",
             session=RateSession,
             form=FORM,
             selector=Selector(select_rate, _key, summarize_study, recorded_races),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from html import escape
 from typing import Any
 
 import streamlit as st
@@ -96,7 +97,21 @@ def _moving(still: Split) -> None:
         for column, figure in zip(st.columns(2, gap="medium"), row, strict=True):
             with column:
                 show_figure(figure, PAGE)
+    st.html(f'<p class="figure-note">{escape(seen(now))}</p>')
     plot_numbers(figures, PAGE)
+
+
+def seen(now: Moment) -> str:
+    """What is seen at this split, a side after the other: whether the function has moved, and how many data tell."""
+    if now.delta == 0:
+        return "At \u03b4 = 0 the halves lie together: there is nothing to notice."
+    said = []
+    for side, loss in now.loss.items():
+        samples, told = now.samples[side], "does not move, so that no amount of data tells the halves apart"
+        if math.isfinite(samples):
+            told = f"moves by {_loss(loss)} in excess loss, and n = {_count(samples)} tells the halves apart"
+        said.append(f"{SHARING_NAMES[side].lower()} {told}")
+    return f"At \u03b4 = {now.delta:.2f} the function of {'; that of '.join(said)}."
 
 
 def curves_of(tied: Tied, direction: tuple[float, float], noise: float) -> SplitCurves:

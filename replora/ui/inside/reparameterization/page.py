@@ -11,7 +11,7 @@ import streamlit as st
 
 from replora.config import Method
 from replora.csv_text import rows_csv
-from replora.figures.inside.update_norms import update_norm_figures
+from replora.figures.inside.update_norms import norm_sentence, update_norm_figures
 from replora.figures.race.figures import PlottedRace
 from replora.figures.race.table import number_rows
 from replora.jobs.engine import UnknownJob
@@ -38,7 +38,7 @@ EDITOR, TENSOR = f"{PAGE}.editor", f"{PAGE}.tensor"
 FOLLOW_SECONDS = 3.0
 HEADER = (
     "<header class='page'><h1>Inside the reparameterization</h1>"
-    "<p>Latent matrices and small MLPs make A and B. Take hold of one and see what it makes.</p></header>"
+    "<p>Latent matrices and small MLPs make A and B. What does each move? Take hold of one and see.</p></header>"
 )
 HINT = "Drag the ring up or down, or use the slider. Arrow keys choose an entry, Alt and the wheel turn it."
 
@@ -236,11 +236,14 @@ def share_text(share: float) -> str:
 
 def _norms(source: PickedRace) -> None:
     """Why one rate is not the same to both: how fast delta_weight grows."""
-    figures = update_norm_figures(PlottedRace(source.spec, source.events, recorded=source.recorded))
+    picture = PlottedRace(source.spec, source.events, recorded=source.recorded)
+    figures = update_norm_figures(picture)
     st.html("<h2 class='section'>Why RepLoRA moves faster at one learning rate</h2>")
     for column, figure in zip(st.columns(2, gap="medium"), figures, strict=True):
         with column:
             show_figure(figure, PAGE)
+    if said := norm_sentence(picture):
+        st.html(f'<p class="footnote">{escape(said)}</p>')
     with st.expander("Show numbers", on_change="rerun", key=f"{PAGE}.numbers") as box:
         if box.open:
             rows = number_rows(source.events)
