@@ -74,7 +74,7 @@ UI_ROOMS: dict[str, str] = {
     "own_data": "forms parts race shell uploads visitor",
     "runs": "live messages parts shell visitor",
     "classroom": "components forms live parts race shell visitor",
-    "tour": "inside live parts shell",
+    "tour": "inside live parts shell studies",
     "home": "live parts shell tour",
 }
 TABLES = {"replora": ROOMS, "replora.ui": UI_ROOMS}

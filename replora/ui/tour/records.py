@@ -17,6 +17,8 @@ from replora.studies.teachers.summary import summarize_teacher
 from replora.summary import race_verdict, summarize
 from replora.ui.live.recorded_claims import MISSING, measured, small_data, tuned
 from replora.ui.live.recordings import RACES, STUDIES, made_once
+from replora.ui.studies.make_it_lie import winner
+from replora.ui.studies.pictures import at_shared_rates, shared_rate
 from replora.wording import count, listing
 
 TASK, STUDY, ALL = "digits", "study_digits", 1.0
@@ -49,13 +51,12 @@ def _same_rate() -> str:
     return f"At {rate:g} and with all data: {found.verdict}" if found else MISSING
 
 
-def _rates() -> str:
-    """At every rate of the grid that says who is ahead."""
-    summary = _sweep()
+def _rates(task: str) -> str:
+    """At every rate of the grid, with all data: who is ahead."""
+    summary = _sweep(task)
     leads: dict[str, list[str]] = {OURS: [], REFERENCE: [], "": []}
-    for found in [each for each in summary.comparisons if each.protocol == "one rate"] if summary else []:
-        mean = found.interval.mean if found.interval and found.interval.excludes_zero else 0.0
-        leads[OURS if mean > 0 else REFERENCE if mean < 0 else ""].append(f"{found.rates[OURS]:g}")
+    for found in at_shared_rates(summary) if summary else []:
+        leads[winner(found) or ""].append(f"{shared_rate(found):g}")
     parts = [f"{METHOD_TITLES[name]} is ahead at {listing(rates)}" for name, rates in leads.items() if name and rates]
     parts += [f"it cannot be told at {listing(leads[''])}"] if leads[""] else []
     return f"{'; '.join(parts)}." if parts else MISSING
@@ -113,12 +114,11 @@ def _split() -> str:
 
 def _at_rate(rate: float) -> Comparison | None:
     summary = _sweep()
-    one = [each for each in summary.comparisons if each.protocol == "one rate"] if summary else []
-    return next((each for each in one if each.rates[OURS] == rate), None)
+    return next((each for each in at_shared_rates(summary) if shared_rate(each) == rate), None) if summary else None
 
 
-def _sweep() -> StudySummary | None:
-    return _summary(STUDY, "sweep", lambda events: sweep(events, ALL))
+def _sweep(task: str = TASK) -> StudySummary | None:
+    return _summary(f"study_{task}", "sweep", lambda events: sweep(events, ALL))
 
 
 def _summary(name: str, key: str, part: Callable[[Sequence[StudyEvent]], Sequence[StudyEvent]]) -> StudySummary | None:
@@ -145,7 +145,8 @@ MADE: dict[str, Callable[[], str]] = {
         "first_race": _first_race,
         "parameters": _parameters,
         "same_rate": _same_rate,
-        "each_rate": _rates,
+        "each_rate": lambda: _rates(TASK),
+        "each_rate_topics": lambda: _rates("wordnet_topics"),
         "tuned": _tuned,
         "epochs": _epochs,
         "data_needed": _data_needed,
