@@ -332,6 +332,14 @@ def test_fix_it_sets_the_form_and_the_recorded_study_follows_where_it_can(app: O
     assert {each for each in buttons(test) if ".fix." in each} == {f"{DATA}.fix.6"}
 
 
+def test_the_headline_at_one_rate_says_what_tuning_needs(app: Open) -> None:
+    verdict = html(app(DATA)).partition('<p class="verdict">')[2].partition("</p>")[0]
+    assert "RepLoRA reaches LoRA&#x27;s full-data accuracy (" in verdict
+    assert "of the data; LoRA with its rate tuned needs " in verdict
+    tuned = html(app(DATA, tuned="true")).partition('<p class="verdict">')[2].partition("</p>")[0]
+    assert "with its rate tuned" not in tuned
+
+
 def test_equal_parameters_are_offered_and_set_loras_rank(app: Open) -> None:
     test = app(DATA)
     (offer,) = (each for each in test.button if each.key and ".offer." in each.key)

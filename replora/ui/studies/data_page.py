@@ -16,7 +16,7 @@ from replora.studies.events import StudyEvent
 from replora.studies.races.by_norm import norm_sentence
 from replora.studies.races.summary import StudySummary, compared, summarize_study
 from replora.studies.races.text import study_csv
-from replora.studies.races.tuning import same_target
+from replora.studies.races.tuning import SameTarget, same_target
 from replora.studies.selection import one_rate, spec_of
 from replora.studies.spec import DataStudy, RaceStudy, Study
 from replora.ui.live.form import Form
@@ -85,7 +85,10 @@ def _draw(shown: ShownRaceStudy, wanted: Form[Study]) -> Sequence[Figure]:
     items = summary.fairness if summary else ()
     st.html(data_cards(spec, summary))
     headline, rest = _sentences(spec, summary)
-    details = " ".join(filter(None, [_tuning(shown, spec), rest]))
+    tuning = _tuning(shown, spec)
+    if tuning and summary and summary.data_needed[0].value is not None:
+        headline = f"{headline.removesuffix('.')}; {tuning.headline()}."
+    details = " ".join(filter(None, [tuning.sentence() if tuning else "", rest]))
     st.html(verdict_html(headline, details, items, beside=races_beside(summary, shown.beside)))
     figures = [*data_figures(plotted_data_study(shown)), norm_figure(plotted_norms(shown))]
     figures_and_fairness(FORM, figures, items, wanted)
@@ -95,14 +98,13 @@ def _draw(shown: ShownRaceStudy, wanted: Form[Study]) -> Sequence[Figure]:
     return figures
 
 
-def _tuning(shown: ShownRaceStudy, spec: DataStudy) -> str:
+def _tuning(shown: ShownRaceStudy, spec: DataStudy) -> SameTarget | None:
     """What tuning alone saves, where one rate is shown of a study that has them all."""
     wider = shown.selected.selection.wider
     whole = spec_of(wider)
     if spec.tuned or whole is None or not whole.is_tuned:
-        return ""
-    found = same_target(wider, spec.learning_rate)
-    return found.sentence() if found else ""
+        return None
+    return same_target(wider, spec.learning_rate)
 
 
 def _sentences(spec: RaceStudy, summary: StudySummary | None) -> tuple[str, str]:
