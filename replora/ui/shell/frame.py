@@ -39,11 +39,13 @@ def frame(before: Callable[[str], None] = lambda name: None) -> None:
         },
     )
     st.html(STYLE / "app.css")
-    if heading := heading_of(name):
+    alone = any(word in st.query_params for word in ALONE)
+    heading = heading_of(name)
+    if heading and not alone:
         st.html(f"<style>{_mark(heading)}</style>")
+        st.html(f"<p class='where'>{heading}</p>")  # for screens on which the menu folds away
     hold_own()
     take_key()
-    alone = any(word in st.query_params for word in ALONE)
     if not alone:
         before(name)
     page.run()
