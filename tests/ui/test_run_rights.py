@@ -97,7 +97,7 @@ def test_a_run_of_somebody_else_is_not_deleted(history: History) -> None:
 
 def test_an_owner_deletes_all(history: History, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, "correct horse battery")
-    open_page("race", warm=True, state={SECRET: SECRETS["ann"]}, key="correct horse battery")
+    open_page("home", warm=True, state={SECRET: SECRETS["ann"]}, key="correct horse battery")
     assert runs(delete(opened("ann", "bobs_run", "olds_run"))) == {"anns_run"}
     close_all()
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from fake_engine import FakeEngine
-from open_pages import open_page, press, query, said
+from open_pages import open_framed, open_page, press, query, said
 from streamlit.runtime.context import ContextProxy
 from streamlit.testing.v1 import AppTest
 
@@ -83,7 +83,7 @@ def test_a_key_is_taken_out_of_the_address_and_answered(
         monkeypatch.delenv(VARIABLE, raising=False)
     else:
         monkeypatch.setenv(VARIABLE, set_to)
-    test = open_page("race", warm=True, key=shown, rank="2")
+    test = open_framed("race", key=shown, rank="2")
     assert not test.exception
     assert [*said(test), *(each.value for each in test.success)] == [sentence]
     assert query(test) == {"rank": "2"}
@@ -93,6 +93,6 @@ def test_a_key_is_taken_out_of_the_address_and_answered(
 def test_the_runs_of_who_holds_the_key_go_first(engine: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, OWNERS_KEY)
     press(open_page("race", warm=True), "race.play")
-    press(open_page("race", warm=True, key=OWNERS_KEY), "race.play")
+    press(open_framed("race", key=OWNERS_KEY), "race.play")
     assert [job.by.first for job in engine.jobs.values()] == [False, True]
     assert len({job.by.visitor for job in engine.jobs.values()}) == 2
