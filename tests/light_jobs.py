@@ -15,6 +15,8 @@ SECONDS = 0.03  # between two lines
 HELD = "held"
 KINDS = {"race": "light_jobs:race", "study": "light_jobs:study", "theory": "light_jobs:theory"}
 APP = """
+import os
+
 import streamlit as st
 from light_jobs import KINDS
 
@@ -23,7 +25,8 @@ from replora.ui.live import engine
 from replora.ui.server import MIDDLEWARE, serving
 from replora.ui.shell.frame import frame
 
-engine.connect = lambda: LocalEngine(kinds=KINDS, preload=("light_jobs",))
+slots = int(os.environ.get("REPLORA_SLOTS", "1"))
+engine.connect = lambda: LocalEngine(slots=slots, kinds=KINDS, preload=("light_jobs",))
 if __name__ == "__main__":
     frame()
 else:

@@ -81,7 +81,8 @@ def port(folder: Path) -> Iterator[int]:
     script = folder / "light_app.py"
     script.write_text(APP, encoding="utf-8")
     path = os.pathsep.join(map(str, (ROOT, ROOT / "tests")))
-    with server(folder / "data", {"PYTHONPATH": path}, script) as (number, _):
+    many = "8"  # no test waits for what another has left on, until nobody watching has ended it
+    with server(folder / "data", {"PYTHONPATH": path, "REPLORA_SLOTS": many}, script) as (number, _):
         yield number
 
 

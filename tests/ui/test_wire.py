@@ -18,8 +18,8 @@ SECONDS = 240
 
 
 async def watch_a_race(port: int) -> list[ScriptRun]:
-    """All runs of fragments from Play to the end of the default race of texts."""
-    async with visit(port, "task=wordnet_topics") as visitor:
+    """All runs of fragments from Play to the end of a race of texts of as many steps and evaluations as the default."""
+    async with visit(port, "task=wordnet_topics&batch_size=8&test_examples=50") as visitor:
         pressed = finished = False
         async for message in visitor.read():
             kind = message.WhichOneof("type")
