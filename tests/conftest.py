@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -36,14 +37,22 @@ class ByFile(LoadFileScheduling):
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile:
+    config.option.loadscopereorder = False  # it would begin with the files of most tests, however short
     return ByFile(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Every test in tests/browser carries the mark `browser`."""
+    """Every test in tests/browser carries the mark `browser`; in workers the long files come first, browsers at once.
+
+    A file is as long as it has slow tests. What is left for the end is then short, and no worker waits for another.
+    """
+    slow: Counter[Path] = Counter()
     for item in items:
         if BROWSER in item.path.parents:
             item.add_marker("browser")
+        slow[item.path] += item.get_closest_marker("slow") is not None
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items.sort(key=lambda item: (BROWSER not in item.path.parents, -slow[item.path]))
 
 
 @pytest.fixture

@@ -110,6 +110,7 @@ def test_any_size_of_batch_gives_the_same_study():
     assert {each.n for each in summary.cells} == {2}
 
 
+@pytest.mark.slow
 def test_equal_epochs_train_each_fraction_for_its_share_of_the_steps():
     spec = DataStudy(
         fractions=(0.5, 1.0), methods=("replora",), seeds=(0,), learning_rate=1e-3, **QUICK, equal="epochs"

@@ -76,6 +76,7 @@ def close(ours: list[Event], theirs: list[Event]) -> None:
         assert a.losses[:2] == pytest.approx(b.losses[:2], abs=CLOSE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["digits", "wordnet_topics"])
 def test_a_replayed_race_is_the_plain_one_bit_for_bit(task):
     spec, replays = dataclasses.replace(SMALL, task=task), Replays()
