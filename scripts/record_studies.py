@@ -7,11 +7,11 @@
 
 Parts: steps (study_TASK.jsonl.gz, the whole grid of five fractions, eight rates from 1e-5 and five seeds, ten of one
 task, tuned: what one rate for all gives, and what a sweep at one fraction gives, are parts of it); epochs
-(study_TASK_epochs, the same with equal epochs); loraplus and latent (against LoRA+, and with a diagonal for a latent,
-three fractions of one task); teachers (teacher_WORLD: all students of a tied and of an untied teacher, three sizes, in
-float32, whose noise does not blur small errors). Each is a study of `python -m replora study`, by the command that is
-printed, and only what pages read is kept (`thinned`; --thin makes older recordings so). Who stops it in between and
-starts it again loses the study under way.
+(study_TASK_epochs, the same with equal epochs); loraplus, latent and parameters (against LoRA+, with a diagonal for a
+latent, and against LoRA that trains as many parameters, three fractions of one task); teachers (teacher_WORLD: all
+students of a tied and of an untied teacher, three sizes, in float32, whose noise does not blur small errors). Each is
+a study of `python -m replora study`, by the command that is printed, and only what pages read is kept (`thinned`;
+--thin makes older recordings so). Who stops it in between and starts it again loses the study under way.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ SEEDS = (0, 1, 2, 3, 4)
 MANY_SEEDS = tuple(range(10))
 CHECKED_TASK = "wordnet_topics"  # of ten seeds, and of the controls
 LORA_PLUS = 16.0  # times A's rate, as its authors advise
+EQUAL_RANK = 99  # of LoRA, which then trains as many parameters as RepLoRA of rank 4
 TEACHERS: tuple[Teacher, ...] = ("tied", "untied")
 STUDENTS: tuple[StudentName, ...] = ("lora", "lora_tied", "trunk", "tied", "separate")
 TEACHER_RATES = (2e-3, 4e-3, 1e-2, 2e-2)
@@ -93,6 +94,8 @@ def planned() -> Iterator[Planned]:
     yield Planned(
         "latent", f"study_{CHECKED_TASK}_latent", dataclasses.replace(control, latent="diagonal", mlp_depth=2)
     )
+    as_many = dataclasses.replace(control, lora_rank=EQUAL_RANK)
+    yield Planned("parameters", f"study_{CHECKED_TASK}_parameters", as_many)
 
 
 def grid(task: str, seeds: Sequence[int] = SEEDS) -> DataStudy:

@@ -26,7 +26,7 @@ from replora.studies.spec import DataStudy
 from replora.studies.teachers.cells import ErrorRatio
 from replora.studies.teachers.summary import TeacherSummary, summarize_teacher
 from replora.wording import listing
-from scripts.record_studies import CHECKED_TASK, LORA_PLUS
+from scripts.record_studies import CHECKED_TASK, EQUAL_RANK, LORA_PLUS
 
 README = Path(__file__).parents[1] / "README.md"
 RECORDED = ASSETS / "recorded"
@@ -156,10 +156,11 @@ def _epochs() -> list[str]:
 
 
 def _controls() -> list[str]:
-    """RepLoRA against LoRA+, and RepLoRA with a diagonal for a latent against LoRA, rates tuned for each."""
+    """RepLoRA against LoRA+ and LoRA of as many parameters, and with a diagonal for a latent; rates tuned for each."""
     rows, shares, studies = [], [""], list[StudySummary]()
     for part, title in (
         ("loraplus", f"{METHOD_TITLES[OURS]} minus LoRA+"),
+        ("parameters", f"{METHOD_TITLES[OURS]} minus {METHOD_TITLES[REFERENCE]} of rank {EQUAL_RANK}"),
         ("latent", f"{METHOD_TITLES[OURS]} with a diagonal latent minus {METHOD_TITLES[REFERENCE]}"),
     ):
         summary = summarize_study(read_study_events(RECORDED / f"study_{CHECKED_TASK}_{part}.jsonl.gz"))
@@ -170,7 +171,8 @@ def _controls() -> list[str]:
         shares = [f"{100 * found.fraction:g} %" for found in _tuned(summary)]
     text = (
         f"On {TASKS[CHECKED_TASK].title}, rates tuned for each: against LoRA whose B has {LORA_PLUS:g} times the rate "
-        "of A (LoRA+), and with the latent as a trainable diagonal and MLPs of two hidden layers, as a public "
+        f"of A (LoRA+), against LoRA of rank {EQUAL_RANK}, which trains as many parameters, and with the latent as a "
+        "trainable diagonal and MLPs of two hidden layers, as a public "
         f"reproduction of the paper reads it ({_taken({CHECKED_TASK: studies[0].spec})}); "
         f"{_looked_at('differences', _ps(studies))}; {_ends_of(studies)}:"
     )

@@ -97,7 +97,11 @@ def recorded_races(wanted: Study) -> str:
     spec, plain = of_kind(wanted, RaceStudy), f"study_{wanted.task}"
     if spec.equal == "epochs":
         return f"{plain}_epochs"
-    controls = {"loraplus": spec.b_rate_ratio != 1, "latent": spec.latent != "rows"}
+    controls = {
+        "loraplus": spec.b_rate_ratio != 1,
+        "latent": spec.latent != "rows",
+        "parameters": spec.lora_rank not in (0, spec.rank),
+    }
     recorded = (name for name, asked in controls.items() if asked and STUDIES.has(f"{plain}_{name}"))
     return "_".join([plain, *itertools.islice(recorded, 1)])
 
