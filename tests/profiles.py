@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, Route
 
 FLAGS = ["--process-per-site"]  # a tab of a profile then starts with the scripts that another has compiled
 SITE = "http://127.0.0.1/"  # of all servers here, whatever their ports
-KEPT = 2
+KEPT = 3
 
 
 class Profiles:
