@@ -35,9 +35,10 @@ from replora.studies.events import StudyStarted
 from replora.studies.spec import RATES, RateStudy
 from replora.studies.study import study
 from replora.tasks import Split, batches, load_task, nested_subset, subset_size
+from replora.training.batch import TEST_SEED
 from replora.training.cache import CHUNK, autocast
 from replora.training.device import choose_device, choose_dtype, device_name
-from replora.training.race import TEST_SEED, preload, race
+from replora.training.race import preload, race
 
 
 class PeftLoop:

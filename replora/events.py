@@ -30,7 +30,10 @@ class RunFacts:
 
 @dataclass(frozen=True)
 class Started:
-    """The race is about to take its first step. test_examples: how many each evaluation tests on; 0: not told."""
+    """The race is about to take its first step. test_examples: how many each evaluation tests on; 0: not told.
+
+    shared_runs: runs of other races that train in the same batch, which changes its numbers by rounding.
+    """
 
     spec: Race
     facts: tuple[RunFacts, ...]
@@ -41,6 +44,7 @@ class Started:
     threads: int
     versions: dict[str, str] = field(default_factory=dict)
     test_examples: int = 0
+    shared_runs: int = 0
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,8 @@ class RunSummary:
 class RaceSummary:
     """A whole race. `seconds` and `steps_per_second` count training and evaluation, pauses left out.
 
-    test_examples: on which all runs are tested; 0 where nobody told.
+    test_examples: on which all runs are tested; 0 where nobody told. shared_runs: of other races, trained in the same
+    batch, whose time that is too.
     """
 
     task: str
@@ -55,6 +56,7 @@ class RaceSummary:
     steps_per_second: float | None
     test_examples: int
     runs: tuple[RunSummary, ...]
+    shared_runs: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -90,6 +92,7 @@ def summarize(events: Iterable[Event]) -> RaceSummary | None:
         runs=tuple(
             dataclasses.replace(run, seconds=seconds, diverged=index in diverged) for index, run in enumerate(runs)
         ),
+        shared_runs=started.shared_runs,
     )
 
 

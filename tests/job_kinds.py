@@ -20,6 +20,7 @@ from replora.options import SpecError
 
 Spec = Mapping[str, Any]
 NewRate = Callable[[], float | None]
+STEP_SECONDS = 0.02  # of a race
 
 KINDS = {
     name: f"job_kinds:{name}"
@@ -282,3 +283,44 @@ def answer(question: Mapping[str, Any]) -> Mapping[str, Any]:
             wait_without(question["without"])
             return {"large": "x" * 1_000_000}
     return {}
+
+
+def race(spec: Spec, new_rate: NewRate, folder: Path) -> Iterator[str]:
+    """A race of nobody that trains by itself, a step at a time; it goes on after the seat that is in its folder."""
+    seat = folder / "seat"
+    first = int(seat.read_text()) if seat.exists() else 0
+    if not first:
+        yield pids(alone=True)
+    for step in range(first + 1, spec["steps"] + 1):
+        time.sleep(STEP_SECONDS)
+        yield line("step", step=step, alone=True, rate=new_rate())
+    yield line("finished")
+
+
+def races(
+    asked: Mapping[str, tuple[Spec, Path]],
+    new_rates: Callable[[], Mapping[str, float]],
+    leaving: Callable[[], Mapping[str, bool]],
+) -> Iterator[tuple[str, str | int]]:
+    """Such races together; with a warm-up of 0.9 their process ends after three steps."""
+    aboard = dict(asked)
+    specs = [spec for spec, _ in asked.values()]
+    seats = [int((folder / "seat").read_text()) if (folder / "seat").exists() else 0 for _, folder in asked.values()]
+    if not any(seats):
+        for job in aboard:
+            yield job, pids(alone=False, jobs=len(aboard))
+    for step in range(seats[0] + 1, specs[0]["steps"] + 1):
+        time.sleep(STEP_SECONDS)
+        rates = new_rates()
+        for job in aboard:
+            yield job, line("step", step=step, alone=False, rate=rates.get(job), jobs=len(aboard))
+        if step == 3 and specs[0]["warmup_fraction"] == 0.9:
+            os._exit(3)
+        for job, goes_on in leaving().items():
+            _, folder = aboard.pop(job)
+            if goes_on:
+                folder.mkdir(parents=True, exist_ok=True)
+                (folder / "seat").write_text(str(step))
+                yield job, step
+    for job in aboard:
+        yield job, line("finished")

@@ -26,8 +26,9 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-from replora.jobs.job_process import LOG_FORMAT, run_answerer, run_job
 from replora.jobs.messages import HostSettings, decode, encode
+from replora.jobs.processes.job import LOG_FORMAT, run_answerer, run_job
+from replora.jobs.processes.shared import run_shared
 
 LOOK_SECONDS = 1.0  # how often the host looks whether a silent child still lives
 
@@ -169,14 +170,18 @@ class Host:
         return True
 
     def _start(self, message: Mapping[str, Any]) -> None:
-        job = message["job"]
-        asked = (job, message["kind"], self._settings.kinds, message["spec"], message["folder"], message["control"])
+        job, kind = message["job"], message["kind"]
+        asked: tuple[Any, ...] = (run_shared, kind, self._settings.shared, message.get("jobs"))
+        if "jobs" not in message:
+            facts = (message["spec"], message["folder"], message["control"])
+            asked = (run_job, job, kind, self._settings.kinds, *facts)
         try:
-            process, connection = self._process(f"replora-job-{job}", run_job, *asked)
+            process, connection = self._process(f"replora-job-{job}", *asked)
         except OSError as error:
             log.exception("No process for job %s.", job)
             reason = f"The job could not start: {error.strerror or type(error).__name__}."
-            self._web.send_bytes(encode(job=job, end="failed", message=reason))
+            if "jobs" not in message:
+                self._web.send_bytes(encode(job=job, end="failed", message=reason))
             self._web.send_bytes(encode(job=job, exit=None, late=False))
             return
         self._children[job] = Child(process, connection, time.monotonic() + message["time_limit"])

@@ -26,7 +26,9 @@ class JobRecord:
 
     `notice` says why its lines are not stored, or what is wrong with its result; `unlisted` why its state is not;
     `warned` what the job itself warns of. `steered`: something was asked of its process; `passed`: how many lines of a
-    repetition are still to be passed over; None where it has never been repeated.
+    repetition are still to be passed over; None where it has never been repeated. `ride`: the process that it shares
+    with others, if any; `leaving`: it was told to leave that; `seat`: the step after which it did, its seat in its
+    folder, where it is in no process; `alone`: it is to share none any more.
     """
 
     job: str
@@ -45,6 +47,10 @@ class JobRecord:
     told: str = ""
     steered: bool = False
     passed: int | None = None
+    ride: str = ""
+    leaving: bool = False
+    seat: int | None = None
+    alone: bool = False
     viewers: set[str] = field(default_factory=set)
     orphaned: threading.Timer | None = None
     stored: bool = False  # as a whole, lines and state
@@ -99,6 +105,7 @@ class JobRecord:
 
     def start(self, folder: Path) -> bytes:
         """The message that has a host start the job, which leaves in `folder` what it does not tell."""
+        self.seat = None
         return encode(
             do="start",
             job=self.job,
@@ -121,7 +128,7 @@ class JobRecord:
 
     def repeat(self) -> None:
         """The process is lost, and the job waits for its turn again, to tell the same once more."""
-        self.state, self.passed = JobState.QUEUED, len(self.lines)
+        self.state, self.passed, self.seat = JobState.QUEUED, len(self.lines), None
 
     def tell(self, line: str) -> bool:
         """Takes one more line of the process; whether it is new."""

@@ -1,7 +1,7 @@
 """The local engine: jobs of the web process, each in a process of its own, by way of one job host on this machine.
 
-A `HostKeeper` keeps the host running and hears it, a `JobWriter` writes the store. So no caller waits for the host, and
-no job for the disk. Nothing here imports torch.
+A `HostKeeper` keeps the host running and hears it, a `Dispatcher` says what it runs, a `JobWriter` writes the store. So
+no caller waits for the host, and no job for the disk. Nothing here imports torch.
 """
 
 from __future__ import annotations
@@ -9,43 +9,41 @@ from __future__ import annotations
 import atexit
 import threading
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from replora.config import Run
+from replora.jobs.dispatcher import HOST_UNWELL, Dispatcher
 from replora.jobs.engine import NOBODY, PATIENCE, Action, JobRefused, JobState, JobStatus, NoAnswer, Submitter
 from replora.jobs.host_keeper import HostKeeper
-from replora.jobs.host_process import why
 from replora.jobs.job_record import JobRecord, check_job, new_record
 from replora.jobs.job_writer import JobWriter
-from replora.jobs.kinds import ANSWERER, KINDS, REPEATABLE
+from replora.jobs.kinds import ANSWERER, KINDS, REPEATABLE, SHARED
 from replora.jobs.known_jobs import KnownJobs
-from replora.jobs.messages import HostSettings, encode, goes
+from replora.jobs.messages import HostSettings
 from replora.jobs.questions import Questions
 from replora.jobs.storage.history import RESTARTED, RESTARTED_IN_QUEUE
 from replora.jobs.storage.store import Store
 from replora.jobs.turns.limits import Waiting
 from replora.jobs.turns.line import Line
 from replora.jobs.turns.pace import Paces
+from replora.jobs.turns.rides import Rides
 from replora.options import check_value, options
 
 PRELOAD = ("torch", "timm", "transformers", "replora.training.race:preload")
 CLOSE_SECONDS = 3.0  # for the host to end by itself
 WRITE_SECONDS = 30.0  # for what was told to reach a slow disk, which is lost else
 
-HOST_LOST = "The process that runs the jobs ended unexpectedly, and this job with it."
 QUESTION_LOST = "The process that runs the jobs ended unexpectedly, and this question with it; ask again."
-HOST_UNWELL = "The process that runs the jobs ended several times in a row and is started again in a moment."
 CLOSED = "The app is closing and takes no more jobs."
 UNWATCHED = "Nobody watched this job any more."
-CROWDED = "Too many runs were paused while others waited, and this one had been so for longest."
 
 
 class LocalEngine:
     """`replora.jobs.engine.Engine` on this machine; safe to use from many threads; returns before its host is ready.
 
     slots: how many jobs run at a time; max_paused: how many more may stay paused beside them; waiting: how many wait;
+    shared_runs: how many runs of waiting jobs that fit together run in one process; shared: see `replora.jobs.kinds`;
     time_limit: seconds a job may take unless its submit says otherwise; orphan_seconds: how long a job whose viewers
     have all left runs on; threads: a job's intra-op threads (None: the machine's, shared among the slots); kinds and
     repeatable: see `replora.jobs.kinds`; answerer: the function that answers questions, as module:function; preload and
@@ -58,6 +56,8 @@ class LocalEngine:
         slots: int = 1,
         max_paused: int = 8,
         waiting: Waiting | None = None,
+        shared_runs: int = 1,
+        shared: Mapping[str, str] = SHARED,
         time_limit: float = 900.0,
         orphan_seconds: float = 20.0,
         threads: int | None = None,
@@ -69,21 +69,27 @@ class LocalEngine:
         start_method: str | None = None,
         keep: int = 200,
     ) -> None:
-        self._max_paused = max_paused
         self._time_limit = time_limit
         self._orphan_seconds = orphan_seconds
         self._kinds = {**KINDS, **(kinds or {})}
         self._jobs = KnownJobs(store or Store(), repeatable)  # its lock guards all below
-        paces = Paces(self._jobs.store.finished())
-        self._line = Line(slots, waiting or Waiting(), told=self._jobs.seconds_left, paces=paces)
-        self._closing = False
+        limits, paces = waiting or Waiting(), Paces(self._jobs.store.finished())
+        line = Line(slots, limits, told=self._jobs.seconds_left, paces=paces)
         self._questions = Questions()
 
         self._jobs.store.settle()
         self._writer = JobWriter(self._jobs.store, self._jobs.lock, keep, lambda job: self._jobs.records.pop(job, None))
-        settings = HostSettings(self._kinds, answerer, tuple(preload), slots, threads, start_method)
+        self._dispatcher = Dispatcher(
+            self._jobs,
+            line,
+            Rides(shared_runs, self._tell),
+            self._writer,
+            max_paused=max_paused,
+            max_seats=limits.max_waiting,
+        )
+        settings = HostSettings(self._kinds, answerer, tuple(preload), slots, threads, start_method, shared=shared)
         with self._jobs.lock:
-            self._host = HostKeeper(settings, self._heed, self._lose_host)
+            self._host = self._dispatcher.host = HostKeeper(settings, self._heed, self._lose_host)
         atexit.register(self.close)
 
     @property
@@ -113,12 +119,9 @@ class LocalEngine:
         if paused:
             record.control.add(Action.PAUSE)
         with self._jobs.lock:
-            if self._closing:
+            if self._dispatcher.closed:
                 raise JobRefused(CLOSED)
-            self._line.enter(record.job, by, record.load, record.time_limit)
-            self._jobs.records[record.job] = record
-            self._writer.state(record)
-            self._dispatch()
+            self._dispatcher.enter(record)
         return record.job
 
     def events(self, job: str, since: int = 0) -> Sequence[str]:
@@ -133,21 +136,20 @@ class LocalEngine:
         with self._jobs.steered(job, by) as record:
             if record is not None:
                 record.control.add(action, value)
-                self._send_control(record)
-                self._dispatch()
+                self._dispatcher.steer(record)
 
     def cancel(self, job: str, *, by: Submitter = NOBODY) -> None:
         """See `Engine`."""
         with self._jobs.steered(job, by) as record:
             if record is not None:
-                self._cancel(record)
+                self._dispatcher.cancel(record)
 
     def status(self, job: str) -> JobStatus:
         """See `Engine`."""
         with self._jobs.lock:
             record = self._jobs.record(job)
             if record is not None:
-                return self._status(record)
+                return self._dispatcher.status(record)
         return self._jobs.store.load(job)[0]
 
     def folder(self, job: str) -> Path:
@@ -176,80 +178,26 @@ class LocalEngine:
         """Ends the host and all jobs; called at the exit of the process too, and any number of times."""
         atexit.unregister(self.close)
         with self._jobs.lock:
-            if self._closing:
+            if self._dispatcher.closed:
                 return
-            self._closing = True
+            self._dispatcher.closed = True
             for record in self._jobs.records.values():
                 if not record.state.final:
                     queued = record.state is JobState.QUEUED
-                    self._end(record, JobState.FAILED, RESTARTED_IN_QUEUE if queued else RESTARTED)
+                    self._dispatcher.end(record, JobState.FAILED, RESTARTED_IN_QUEUE if queued else RESTARTED)
         self._questions.disconnect(CLOSED, for_good=True)
         self._host.close(CLOSE_SECONDS)
         self._writer.close(WRITE_SECONDS)
 
-    # Below, the caller holds the lock.
-
-    def _status(self, record: JobRecord) -> JobStatus:
-        status = record.status()
-        if not (record.state is JobState.QUEUED or self._line.is_back(record.job)):
-            return status
-        position, wait = self._line.prospect(record.job)
-        notice = status.notice or ("" if self._host.healthy else HOST_UNWELL)
-        return replace(status, state=JobState.QUEUED, position=position, wait=wait, notice=notice)
-
-    def _dispatch(self) -> None:
-        """Starts jobs that wait, or lets paused ones go on, while places are free."""
-        while not self._closing and self._host.ready and (job := self._line.next()) is not None:
-            record = self._jobs.records[job]
-            if record.state is not JobState.QUEUED:
-                self._send_control(record)
-                continue
-            record.state = JobState.RUNNING
-            self._writer.state(record)
-            self._host.send(record.start(self._jobs.store.files.folder(job)))
-        for job in self._line.surplus(self._max_paused):
-            if job in self._jobs.records:  # else it has ended, and its process is about to
-                self._cancel(self._jobs.records[job], CROWDED)
-
-    def _send_control(self, record: JobRecord) -> None:
-        """Passes on what was asked, unless the last control was not yet heard: a hung job's line must not fill up.
-
-        A paused job that has lost its place is told to go on once it has another.
-        """
-        if record.state is JobState.QUEUED or not record.control:
-            return
-        if goes(record.control.mode):
-            if not self._line.wake(record.job):
-                return
-        elif record.control.mode:
-            self._line.stay(record.job)
-        if record.heard:
-            record.heard, record.told = False, record.control.mode
-            self._host.send(encode(do="control", job=record.job, control=record.take_control()))
-
-    def _cancel(self, record: JobRecord, message: str = "") -> None:
-        if record.state.final:
-            return
-        if record.state is not JobState.QUEUED:
-            self._host.send(encode(do="end", job=record.job))
-        self._end(record, JobState.CANCELLED, message)
-
-    def _end(self, record: JobRecord, state: JobState, message: str) -> None:
-        """Brings a job to a final state; it keeps the first it was brought to."""
-        if record.state.final:
-            return
-        record.state = state
-        record.message = message
-        record.forget_timer()
-        self._line.stay(record.job)
-        self._writer.state(record, last=True)
+    def _tell(self, message: bytes) -> None:
+        self._host.send(message)
 
     # Below, the engine's own threads; they take the lock themselves.
 
     def _end_orphan(self, record: JobRecord) -> None:
         with self._jobs.lock:
             if record.orphaned is threading.current_thread():  # else a viewer came back just in time
-                self._cancel(record, UNWATCHED)
+                self._dispatcher.cancel(record, UNWATCHED)
 
     def _heed(self, message: Mapping[str, Any]) -> None:
         if "ask" in message:
@@ -258,43 +206,12 @@ class LocalEngine:
         with self._jobs.lock:
             if "ready" in message:
                 self._questions.connect(self._host.send)
-                self._dispatch()
-                return
-            job = message["job"]
-            record = self._jobs.records.get(job)
-            if "exit" in message:
-                self._line.leave(job, record is not None and record.state is JobState.FINISHED)
-                if record is not None:
-                    self._end(record, JobState.FAILED, why(message["exit"], message["late"], record.time_limit))
-                self._dispatch()
-            elif record is None or record.state.final:
-                pass  # the last words of a job that was cancelled
-            elif "line" in message:
-                if record.tell(message["line"]):
-                    self._writer.line(record, message["line"])
-            elif "paused" in message:
-                record.state = JobState.PAUSED if message["paused"] else JobState.RUNNING
-                if message["paused"] and not goes(record.told):  # else it goes on as soon as it hears that
-                    self._line.rest(job)
-                    self._dispatch()
-            elif "notice" in message:
-                record.warned = record.warned or message["notice"]
-            elif "heard" in message:
-                if record.told == Action.PAUSE and record.state is JobState.PAUSED:  # it was told to go on just before
-                    self._line.rest(job)
-                record.heard, record.told = True, ""
-                self._send_control(record)
-                self._dispatch()
+                self._dispatcher.dispatch()
             else:
-                self._end(record, JobState(message["end"]), message["message"])
+                self._dispatcher.heed(message)
 
     def _lose_host(self) -> None:
-        """After a host's end: those of its jobs that can be are repeated, the others have failed; who waits goes on."""
         with self._jobs.lock:
-            for record in filter(None, map(self._jobs.records.get, self._line.lose())):
-                if self._jobs.repeat(record):
-                    self._line.again(record.job, record.by, record.load, record.time_limit)
-                else:
-                    self._end(record, JobState.FAILED, HOST_LOST)
-            if not self._closing:
+            self._dispatcher.lose_host()
+            if not self._dispatcher.closed:
                 self._questions.disconnect(QUESTION_LOST)

@@ -1,6 +1,8 @@
 """The messages between the web process, the job host and its processes: one JSON object each, never a pickle.
 
 web to host   {"do": "start", "job", "kind", "spec", "folder", "time_limit", "control"}   run a job in its own process
+              {"do": "start", "job", "kind", "jobs", "time_limit"}   run several, each with spec, folder and rate, in
+                                                    one process, which has an id of its own, in place of a job's
               {"do": "control", "job", "control"}   passed on to the job's process
               {"do": "end", "job"}                  kill it
               {"do": "ask", "ask", "question"}      for the answerer, which is given one at a time
@@ -13,6 +15,7 @@ host to web   {"ready": process id}
 job to web    {"job", "line"}                       an event
               {"job", "paused"}                     true: it waits; false: it goes on
               {"job", "heard": true}                it has read the last control
+              {"job", "off": step}                  it has left the process it shared after this step, and its seat
               {"job", "end", "message"}             "finished", or "failed" and why
 answerer      {"ask", "answer"}                     the answer to a question
  to web       {"ask", "problem"}                    why there is none
@@ -23,7 +26,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self, cast
 
 from replora.jobs.engine import Action
@@ -78,8 +81,8 @@ class Control:
 class HostSettings:
     """What the web process tells a new host.
 
-    `kinds` and `answerer` name functions as module:function; `preload` names modules, or module:function to call the
-    function where the module has it; `threads` a job's intra-op threads (None: the machine's share of a slot);
+    `kinds`, `shared` and `answerer` name functions as module:function; `preload` names modules, or module:function to
+    call the function where the module has it; `threads` a job's intra-op threads (None: the machine's share of a slot);
     `start_method` that of `multiprocessing` (None: fork on Linux, spawn elsewhere); `connection` is the inherited file
     descriptor (a handle on Windows), -1 as long as there is none.
     """
@@ -91,6 +94,7 @@ class HostSettings:
     threads: int | None
     start_method: str | None
     connection: int = -1
+    shared: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> str:
         """The text for the host's command line."""

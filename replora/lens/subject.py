@@ -23,7 +23,7 @@ from replora.config import Run
 from replora.lens.questions import ACCURACY_EXAMPLES, FROZEN, LATEST, Example, LensError
 from replora.methods import PROJECTIONS
 from replora.tasks import Indices, Split, Task, TaskError, load_task, nested_subset, task_card
-from replora.training.race import TEST_SEED
+from replora.training.batch import TEST_SEED
 from replora.training.snapshots import MOST_SNAPSHOTS, Snapshots, pairs_in
 from replora.training.stack import backbone_for
 

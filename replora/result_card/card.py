@@ -13,6 +13,10 @@ from replora.wording import counted
 
 EARLIER = "It was recorded by an earlier build of this app: run again, last digits may differ."
 SAME_STACK = "On the same device with the same precision, threads and versions it gives the same numbers, bit for bit."
+SHARED = (
+    "It trained in one batch with races of others, which changes numbers by rounding alone: on the same device with "
+    "the same precision, threads and versions the command gives the same numbers up to that."
+)
 SAME_STUDY = (
     "On the same device with the same precision, threads and versions it gives the same numbers, up to rounding where "
     "another number of runs fits into memory at once."
@@ -35,7 +39,7 @@ class ResultCard:
 
     kind: as in the history. settings: by label. versions: of what the numbers depend on. seconds: of training and
     evaluation. note: what the command does not repeat, or needs. link: opens the result in the app, '' where nobody
-    knows its address. recorded: it came with the app.
+    knows its address. recorded: it came with the app. shared_runs: of other races, trained in the same batch.
     """
 
     kind: str
@@ -55,6 +59,7 @@ class ResultCard:
     note: str = ""
     link: str = ""
     recorded: bool = False
+    shared_runs: int = 0
     spec: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @property
@@ -67,6 +72,8 @@ class ResultCard:
         """What can be expected of the command."""
         if self.recorded:
             return EARLIER
+        if self.shared_runs:
+            return SHARED
         return SAME_STACK if self.kind == "race" else SAME_STUDY
 
     def facts(self) -> dict[str, str]:
@@ -76,7 +83,8 @@ class ResultCard:
             "Seeds": ", ".join(map(str, self.seeds)),
             "Data": self.data,
             "Backbone": self.backbone,
-            "Device": f"{self.device}, {self.precision}, {counted(self.threads, 'thread')}",
+            "Device": f"{self.device}, {self.precision}, {counted(self.threads, 'thread')}"
+            + shared_with(self.shared_runs),
             "Time": f"{self.seconds:.1f} s" + (" (recorded, not run here)" if self.recorded else ""),
             "Versions": ", ".join(f"{name} {version}" for name, version in self.versions.items()),
             "Spec": self.spec_hash,
@@ -114,6 +122,11 @@ class ResultCard:
             "",
         ]
         return "\n".join(lines)
+
+
+def shared_with(runs: int) -> str:
+    """', in one batch with 3 runs of other races'; '' where there were none."""
+    return f", in one batch with {counted(runs, 'run')} of other races" if runs else ""
 
 
 def _cell(text: str) -> str:

@@ -42,6 +42,7 @@ def race_card(events: Iterable[Event], *, link: str = "", recorded: bool = False
         note=_note(spec, [each for each in events if isinstance(each, RateChanged)]),
         link=link,
         recorded=recorded,
+        shared_runs=started.shared_runs,
         spec=spec.to_dict(),
     )
 

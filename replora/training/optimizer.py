@@ -73,6 +73,10 @@ class StackOptimizer:
         for group in self.groups:
             group.gradients.mul_(factors[group.places, None])
 
+    def kept(self) -> dict[str, list[Tensor]]:
+        """What a run needs to go on elsewhere: by name, for each group, a row a run, (runs of the group, size)."""
+        return {"values": [group.values for group in self.groups]}
+
     def corrections(self, step: int) -> tuple[float, float]:
         """What step number `step` (from 1) divides by, where that depends on its number."""
         return 1.0, 1.0
@@ -112,6 +116,10 @@ class AdamW(StackOptimizer):
         self.epsilon = 1e-8
         self.first = [torch.zeros_like(group.values) for group in self.groups]
         self.second = [torch.zeros_like(group.values) for group in self.groups]
+
+    def kept(self) -> dict[str, list[Tensor]]:
+        """As `StackOptimizer.kept`, and both moments."""
+        return super().kept() | {"first": self.first, "second": self.second}
 
     def corrections(self, step: int) -> tuple[float, float]:
         """What the first moment and the root of the second are divided by."""

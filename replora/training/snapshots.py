@@ -15,7 +15,7 @@ import json
 import logging
 import re
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -23,7 +23,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load, load_file, save_file
 from torch import Tensor
 
-from replora.adapters.factors import LowRankPair, LowRankPairs
+from replora.adapters.factors import Factors, LowRankPair, LowRankPairs
 from replora.adapters.stacked import MixedFactors
 from replora.config import Race
 from replora.methods import PROJECTIONS
@@ -50,36 +50,49 @@ class SnapshotWriter:
     """Writes the snapshots of one race into `folder`, which is made for the first; a full disk ends that, not the race.
 
     number_type: 'float32', or 'float16' for half the size and three decimal digits (recordings that are shipped).
-    only_last: just the factors and heads after the last step, as a study keeps them.
+    only_last: just the factors and heads after the last step, as a study keeps them. since: the step from which on the
+    race is offered here, where what was before it is in the folder.
     """
 
     def __init__(
-        self, folder: Path, spec: Race, number_type: torch.dtype = torch.float32, *, only_last: bool = False
+        self,
+        folder: Path,
+        spec: Race,
+        number_type: torch.dtype = torch.float32,
+        *,
+        only_last: bool = False,
+        since: int = 0,
     ) -> None:
         self.folder = folder
         self.spec = spec
         self.number_type = number_type
         self.only_last = only_last
         self._full = False
-        self._every = 1
-        self._evaluations = 0
+        self._every: int | None = None  # not known before the size of a snapshot is
+        self._evaluations = 1 + since // spec.evaluate_every if since else 0
 
-    def offer(self, step: int, factors: MixedFactors | None, heads: Heads) -> None:
-        """Called at step 0 and after each evaluation; writes some of them, the last one always."""
-        due = step == self.spec.steps or (not self.only_last and self._evaluations % self._every == 0)
-        self._evaluations += 1
-        if self._full or not due:
+    def offer(self, step: int, factors: MixedFactors | None, heads: Heads, places: Sequence[int] | None = None) -> None:
+        """Called at step 0 and after each evaluation; writes some of them, the last one always.
+
+        places: those of the race's runs in the stack, where others train beside them.
+        """
+        evaluation, self._evaluations = self._evaluations, self._evaluations + 1
+        wanted = step == self.spec.steps or not self.only_last
+        if self._full or not wanted or (self._every and step != self.spec.steps and evaluation % self._every):
             return
-        tensors = _taken(factors, heads)
-        if step == 0:
+        places = range(len(self.spec.runs)) if places is None else places
+        tensors = _taken(factors, heads, places)
+        if self._every is None:
             self._every = self._thinned(sum(each.nbytes for each in tensors.values()))
+            if evaluation % self._every and step != self.spec.steps:
+                return
         try:
             if not self.folder.exists():
                 self.folder.mkdir(parents=True)
                 (self.folder / RACE_FILE).write_text(json.dumps(self.spec.to_dict()), encoding="utf-8")
             self._save(f"step_{step:06d}.safetensors", tensors, step)
             if not self.only_last:
-                self._save(PARAMETERS_FILE, _parameters(factors), step)
+                self._save(PARAMETERS_FILE, _parameters(factors, places), step)
         except (OSError, SafetensorError) as error:
             self._full = True
             why = (error.strerror if isinstance(error, OSError) else None) or str(error)
@@ -99,14 +112,29 @@ class SnapshotWriter:
         draft.replace(self.folder / name)
 
 
-def _taken(factors: MixedFactors | None, heads: Heads) -> dict[str, Tensor]:
-    tensors: dict[str, Tensor] = {"head_weight": heads.weight, "head_bias": heads.bias}
-    if factors is not None:
+def _taken(factors: MixedFactors | None, heads: Heads, places: Sequence[int]) -> dict[str, Tensor]:
+    rows = list(places)
+    tensors: dict[str, Tensor] = {"head_weight": heads.weight[rows], "head_bias": heads.bias[rows]}
+    own = [] if factors is None else [each for each, _ in _groups(factors, places)]
+    if factors is not None and own:
+        rank = max(each.rank for each in own)
         with torch.no_grad():
             for projection, pair in factors.generate().items():
-                tensors |= {f"a_{projection}": pair.a, f"b_{projection}": pair.b}
-            tensors["scaling"] = factors.scaling
+                if any(projection in each.projections for each in own):
+                    a, b = pair.a[rows, :, :rank], pair.b[rows, ..., :rank]
+                    tensors |= {f"a_{projection}": a, f"b_{projection}": b}
+            tensors["scaling"] = factors.scaling[rows]
     return tensors
+
+
+def _groups(factors: MixedFactors, places: Sequence[int]) -> list[tuple[Factors, list[int]]]:
+    """The factors of each method of the runs at these places, as `method_groups` numbers them, and their rows in it."""
+    found = []
+    for group, there in zip(factors.parts(), factors.places, strict=True):
+        rows = [there.index(place) for place in places if place in there]
+        if rows:
+            found.append((min(places.index(there[row]) for row in rows), group, rows))
+    return [(group, rows) for _, group, rows in sorted(found, key=lambda each: each[0])]
 
 
 def pairs_in(tensors: Mapping[str, Tensor]) -> LowRankPairs:
@@ -118,11 +146,15 @@ def pairs_in(tensors: Mapping[str, Tensor]) -> LowRankPairs:
     }
 
 
-def _parameters(factors: MixedFactors | None) -> dict[str, Tensor]:
+def _parameters(factors: MixedFactors | None, places: Sequence[int]) -> dict[str, Tensor]:
     """Parameters by group; copies, since tied ones would share memory, which the format refuses."""
     if factors is None:
         return {}
-    return {name.removeprefix("groups."): each.detach().clone() for name, each in factors.named_parameters()}
+    return {
+        f"{number}.{name}": parameter.detach()[rows]
+        for number, (group, rows) in enumerate(_groups(factors, places))
+        for name, parameter in group.named_parameters()
+    }
 
 
 class Snapshots:

@@ -6,7 +6,7 @@ What is learnt is the caller's: it brings the loss of a batch, and what trains b
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache as memoize
 
@@ -114,6 +114,28 @@ class RunStack:
         if self.factors is None:
             return torch.zeros(self.runs, device=self.device)
         return self.factors.delta_norms(self.factors.generate())
+
+    def trained(self, place: int) -> dict[str, Tensor]:
+        """All that training has made of one run, by name: copies, to be restored in another stack."""
+        facts = {"alive": self.alive[place], "peak": self.peaks[place]}
+        return {name: each.detach().cpu().clone() for name, each in (facts | self._rows(place)).items()}
+
+    @torch.no_grad()
+    def restore(self, place: int, trained: Mapping[str, Tensor]) -> None:
+        """Give a run what it had become in another stack."""
+        self.alive[place], self.peaks[place] = trained["alive"], trained["peak"]
+        for name, row in self._rows(place).items():
+            row.copy_(trained[name])
+
+    def _rows(self, place: int) -> dict[str, Tensor]:
+        """The rows of a run in all that the optimizer keeps, by name and the number of its group among the run's."""
+        groups = [(group, group.places.tolist()) for group in self.optimizer.groups]
+        here = [(number, places.index(place)) for number, (_, places) in enumerate(groups) if place in places]
+        return {
+            f"{place_among}.{name}": kept[number][row]
+            for place_among, (number, row) in enumerate(here)
+            for name, kept in self.optimizer.kept().items()
+        }
 
     def known(self, values: Tensor) -> PerRun:
         """The values of the runs that are alive and finite; None for the others."""

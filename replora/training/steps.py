@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -19,9 +19,22 @@ from replora.training.graphs import Graphs
 from replora.training.stack import RunStack
 
 NewRate = Callable[[], float | None]
+NewRates = Callable[[], Mapping[int, float]]  # by run
 Losses = Callable[[Rows, Tensor], Tensor]
 Told = Step | Diverged | RateChanged
 Score = Callable[[Rows, Tensor], Tensor]
+
+
+def rates_of(new_rate: NewRate | None, runs: Sequence[int]) -> NewRates | None:
+    """A rate asked of all these runs as one of each."""
+    if new_rate is None:
+        return None
+
+    def asked() -> dict[int, float]:
+        rate = new_rate()
+        return {} if rate is None else dict.fromkeys(runs, rate)
+
+    return asked
 
 
 class Steps:
@@ -35,11 +48,11 @@ class Steps:
         self.alive = [True] * stack.runs
         self.sequences = Sequences(1, 0)  # as many as any batch so far has needed, so that shapes repeat
 
-    def take(self, first: int, picks: Indices, new_rate: NewRate | None = None) -> Iterator[Told]:
+    def take(self, first: int, picks: Indices, new_rates: NewRates | None = None) -> Iterator[Told]:
         """The steps from number `first` (from 0) on, as many as there are picks.
 
         picks (steps, kinds, runs, batch): of the first kind the examples' places in the cache, others for `losses`.
-        new_rate: asked before each step; a number it returns becomes the adapters' peak rate of all runs.
+        new_rates: asked before each step; the numbers it returns become the adapters' peak rates of these runs.
         """
         stack, places = self.stack, picks[:, 0]
         self.cache.fill(places)
@@ -55,9 +68,10 @@ class Steps:
         told = torch.empty(len(picks), 4, stack.runs, device=stack.device)
         changed = {}
         for place in range(len(picks)):
-            if new_rate and (rate := new_rate()) is not None:
-                stack.peaks.fill_(rate)
-                changed[place] = RateChanged(first + place, (rate,) * stack.runs)
+            if new_rates and (rates_asked := new_rates()):
+                peaks = [rates_asked.get(run, peak) for run, peak in enumerate(stack.peaks.tolist())]
+                stack.peaks.copy_(torch.tensor(peaks))
+                changed[place] = RateChanged(first + place, tuple(peaks))
             left = stack.spec.steps - first
             told[place] = self.graphs.run(("step", sequences), work, moved[place], schedules[place], times=left)
         for place, (losses, norms, rates, alive) in enumerate(told.tolist()):

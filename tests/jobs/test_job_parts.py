@@ -10,9 +10,9 @@ import pytest
 
 from replora.jobs.engine import Action, JobState, JobStatus, UnknownJob
 from replora.jobs.host import usable_cpus
-from replora.jobs.job_process import own_sentence, report
 from replora.jobs.kinds import ANSWERER, KINDS, job_function
 from replora.jobs.messages import Control, HostSettings, decode, encode
+from replora.jobs.processes.job import own_sentence, report
 from replora.jobs.storage.history import RESTARTED
 from replora.jobs.storage.store import Store
 from replora.settings import data_folder

@@ -19,9 +19,10 @@ import pytest
 from processes import wait_for
 
 from replora.jobs import host_keeper
+from replora.jobs.dispatcher import HOST_LOST
 from replora.jobs.engine import JobState, Submitter
 from replora.jobs.host_process import why
-from replora.jobs.local import HOST_LOST, LocalEngine
+from replora.jobs.local import LocalEngine
 from replora.jobs.storage.database import FILE
 from replora.jobs.storage.history import History
 

@@ -20,9 +20,9 @@ import pytest
 from present import present
 from processes import alive, wait_for
 
+import replora.jobs.dispatcher as dispatcher
 import replora.jobs.host_keeper as host_keeper
 import replora.jobs.job_record as job_record
-import replora.jobs.local as local
 from replora.jobs.engine import NOBODY, Action, Engine, JobRefused, JobState, NoAnswer, NotYours, Submitter, UnknownJob
 from replora.jobs.host_process import SPIN_COUNT, why
 from replora.jobs.local import LocalEngine
@@ -414,7 +414,7 @@ def test_never_more_jobs_run_than_there_are_places_whatever_is_pressed(engines: 
         for job in jobs:
             engine.control(job, randomly.choice(actions), by=MINE)
         with engine._jobs.lock:
-            assert len(engine._line.holders) <= 2
+            assert len(engine._dispatcher._line.holders) <= 2
         over_all = all(state(engine, job).final for job in jobs)
     assert {state(engine, job) for job in jobs} == {JobState.FINISHED}
     told = [[json.loads(line) for line in engine.events(job)] for job in jobs]
@@ -442,7 +442,7 @@ def test_too_many_paused_jobs_end_the_one_that_was_paused_for_longest(engines: E
         jobs.append(engine.submit("count", {"steps": 3}, paused=True))
         wait_for(lambda: state(engine, jobs[-1]) is JobState.PAUSED)
     assert [state(engine, job) for job in jobs] == [JobState.CANCELLED, *[JobState.PAUSED] * 3]
-    assert engine.status(jobs[0]).message == local.CROWDED
+    assert engine.status(jobs[0]).message == dispatcher.CROWDED
 
 
 def test_many_threads_at_once(engines: Engines) -> None:
@@ -620,7 +620,7 @@ def test_a_job_that_is_lost_with_its_host_is_run_again_and_tells_nothing_twice(
     taken = [json.loads(line) for line in engine.events(job)]
     assert [each["step"] for each in taken if each["event"] == "step"] == list(range(1, 31))
     killer = engine.submit("host_killer", {})
-    assert (over(engine, killer).state, engine.status(killer).message) == (JobState.FAILED, local.HOST_LOST)
+    assert (over(engine, killer).state, engine.status(killer).message) == (JobState.FAILED, dispatcher.HOST_LOST)
     store = Store(tmp_path / "data")
     wait_for(lambda: store.load(job)[0].state is JobState.FINISHED)
     assert store.load(job)[1] == list(engine.events(job))
@@ -637,7 +637,7 @@ def test_a_lost_job_of_which_more_than_its_spec_says_what_it_tells_has_failed(en
         engine.control(job, Action.PAUSE)
         wait_for(lambda: state(engine, job) is JobState.PAUSED)
     os.kill(host, signal.SIGKILL)
-    assert (over(engine, job).state, engine.status(job).message) == (JobState.FAILED, local.HOST_LOST)
+    assert (over(engine, job).state, engine.status(job).message) == (JobState.FAILED, dispatcher.HOST_LOST)
 
 
 def test_jobs_die_with_their_host(engine: LocalEngine) -> None:
@@ -672,7 +672,7 @@ def test_a_host_that_ends_again_and_again_is_started_anew_and_the_jobs_wait(
     jobs = [engine.submit("count", {"steps": 2}, by=MINE) for _ in range(3)]
     if fault != "is killed":
         assert {(engine.status(job).state, engine.status(job).notice) for job in jobs} == {
-            (JobState.QUEUED, local.HOST_UNWELL)
+            (JobState.QUEUED, dispatcher.HOST_UNWELL)
         }
         with pytest.raises(NoAnswer, match="ended several times in a row"):
             engine.ask({})

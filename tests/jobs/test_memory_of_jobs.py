@@ -13,8 +13,8 @@ from processes import alive, wait_for
 
 from replora.config import RaceOptions
 from replora.jobs.engine import JobState, NoAnswer
-from replora.jobs.job_process import NICENESS
 from replora.jobs.local import LocalEngine
+from replora.jobs.processes.job import NICENESS
 from replora.memory.confine import memory_sentence
 from replora.memory.estimate import MEGABYTE, reserved_bytes
 from replora.studies.spec import DataStudy, study_to_dict

@@ -245,12 +245,49 @@ def test_of_too_many_paused_jobs_those_of_who_has_most_go(clock: Clock) -> None:
     one.enter("last", NOBODY, RACE, 900.0)
     assert one.next() == "last"
     assert list(one.parked) == ["a0", "b1", "b2", "c3", "b4", "a5", "b6"]
-    assert [list(one.surplus(room)) for room in (7, 6, 4, 1)] == [
+    assert [list(one.surplus(room, 0)) for room in (7, 6, 4, 1)] == [
         [],
         ["b1"],
         ["b1", "b2", "a0"],
         ["b1", "b2", "a0", "b4", "c3", "a5"],
     ]
+
+
+def test_jobs_that_run_together_share_a_place_and_one_leaves_its_part(clock: Clock) -> None:
+    one = line(clock, 2, *"abcde")
+    assert [one.next(), one.next()] == ["a", "b"]
+    one.leave("a")
+    assert one.next() == "c"
+    one.join("d", "c")
+    assert one.next() is None
+    assert list(one.order) == ["e"]
+    one.get_off("c")
+    assert one.next() is None  # d holds the place
+    one.wake("c")
+    assert list(one.order) == ["c", "e"]
+    assert set(one.lose()) == {"b", "d"}  # c is in no process
+    assert [one.next(), one.next()] == ["c", "e"]
+
+
+def test_paused_jobs_without_a_process_have_room_of_their_own(clock: Clock) -> None:
+    one = line(clock, 1, *"abcd")
+    one.next()
+    for job in "bcd":
+        one.join(job, "a")
+    for job in "bc":
+        one.get_off(job)
+    assert [list(one.surplus(0, seats)) for seats in (2, 1, 0)] == [[], ["b"], ["b", "c"]]
+
+
+def test_what_ran_together_tells_the_pace_of_its_whole_work(clock: Clock) -> None:
+    one = line(clock, 1, *"abcd")
+    one.next()
+    for job in "bc":
+        one.join(job, "a")
+    clock.now += 30.0
+    for job in "abc":
+        one.leave(job)
+    assert one.expect("d") == pytest.approx(10.0)
 
 
 def test_a_job_that_is_not_to_go_on_any_more_leaves_the_line(clock: Clock) -> None:

@@ -33,9 +33,10 @@ from replora.studies.races.summary import summarize_study
 from replora.studies.spec import DataStudy, RateStudy, study_to_dict
 from replora.studies.study import study
 from replora.tasks import load_task, nested_subset
+from replora.training.batch import VALIDATION_SEED, Batch
 from replora.training.cache import Prefixes
 from replora.training.graphs import Pace
-from replora.training.race import VALIDATION_SEED, _Race, race
+from replora.training.race import race
 
 QUICK: dict[str, Any] = {
     "task": "wordnet_topics",
@@ -57,7 +58,7 @@ def cells(events):
 
 
 def test_validation_examples_are_held_out_of_every_run_and_evaluated():
-    built = _Race(RACE, torch.device("cpu"), Prefixes(), None, Pace())
+    built = Batch(RACE, torch.device("cpu"), Prefixes(), Pace())
     labels = load_task("wordnet_topics").train.labels
     held_out = nested_subset(labels, 12, VALIDATION_SEED)
     for subset in built.subsets:

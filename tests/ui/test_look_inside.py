@@ -22,7 +22,8 @@ from replora.studies.events import CellFinished
 from replora.studies.spec import DataStudy
 from replora.studies.study import study
 from replora.tasks import load_task, nested_subset
-from replora.training.race import TEST_SEED, race
+from replora.training.batch import TEST_SEED
+from replora.training.race import race
 from replora.training.snapshots import Snapshots, SnapshotWriter
 from replora.ui.parts.adapters import adapter_downloads, study_adapters
 

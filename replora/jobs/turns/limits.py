@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from replora.config import MAX_RUNS
 from replora.memory.machine import JobLimits
 from replora.options import option, same_as
 from replora.settings import Settings
@@ -25,6 +26,9 @@ class JobSettings(Settings):
     """How many jobs run side by side and stay paused beside them, and how long they and their orphans run."""
 
     slots: int = same_as(JobLimits, "slots")
+    shared_runs: int = option(
+        8, "Runs together", "How many runs of waiting races train as one batch; 1: none.", low=1, high=MAX_RUNS
+    )
     max_paused: int = option(8, "Paused", "How many paused runs stay while others are on.", low=1, high=1000)
     job_seconds: float = option(900.0, "Time of a run", "Pauses included.", unit="s", low=1, high=1e6)
     orphan_seconds: float = option(20.0, "Time alone", "Of a run nobody watches.", unit="s", low=0, high=1e6)

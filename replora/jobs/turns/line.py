@@ -3,6 +3,7 @@
 A job holds a place from its turn to the end of its process. One that is paused rests: it keeps its place until others
 wait, and gives it up then; its process stays. When it is to go on, it waits in front of all that have not begun, but of
 two places that come free in a row one goes to those, so that nobody who steps through a run holds them up.
+Jobs that run together share a place; one that leaves them gives up its part, and has no process then.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import count
 
 from replora.jobs.engine import Submitter
 from replora.jobs.turns.limits import Waiting
@@ -29,6 +31,8 @@ class _Entry:
     load: Load
     time_limit: float
     visitor: str
+    size: float  # of the work in its place: its own, and that of those that it shares the place with
+    seated: bool = False  # it has begun, and is in no process
     since: float | None = None
     before: float = 0.0
     begun: bool = False
@@ -37,7 +41,7 @@ class _Entry:
         return self.before + (0.0 if self.since is None else now - self.since)
 
     def run(self, now: float) -> None:
-        self.begun = True
+        self.begun, self.seated = True, False
         self.since = now if self.since is None else self.since
 
     def rest(self, now: float) -> None:
@@ -69,7 +73,8 @@ class Line:
         self._paces = Paces() if paces is None else paces
         self._queue = JobQueue(limits)
         self._back: deque[str] = deque()  # jobs that have begun once and are to go on, and wait for a place
-        self._holders: dict[str, None] = {}  # those that have one, in the order in which they got it
+        self._holders: dict[str, int] = {}  # those that have one, in the order in which they got it, and which
+        self._places = count()
         self._resting: dict[str, None] = {}  # holders that are paused, in the order of their pauses
         self._parked: dict[str, None] = {}  # paused without a place, in the order in which they lost it
         self._entries: dict[str, _Entry] = {}
@@ -85,9 +90,28 @@ class Line:
         """The jobs that have a place."""
         return list(self._holders)
 
-    def surplus(self, room: int) -> Sequence[str]:
-        """Which of the parked jobs are too many where so many may stay: the longest parked of who has most of them."""
-        left = list(self._parked)
+    @property
+    def order(self) -> Sequence[str]:
+        """All that wait for a place, the next one first."""
+        return self._order()
+
+    def expect(self, job: str) -> float | None:
+        """In how many seconds a job is expected to be done by itself; None where nothing like it was here."""
+        load = self._entries[job].load
+        return self._paces.expect(load) or self._paces_of_holders(self._clock()).expect(load)
+
+    def surplus(self, room: int, seats: int) -> Sequence[str]:
+        """Which of the parked jobs are too many where so many processes and so many without one may stay.
+
+        The longest parked of who has most of them.
+        """
+        without = [job for job in self._parked if self._entries[job].seated]
+        return [
+            *self._too_many([job for job in self._parked if job not in without], room),
+            *self._too_many(without, seats),
+        ]
+
+    def _too_many(self, left: list[str], room: int) -> Sequence[str]:
         gone = []
         while len(left) > room:
             counts = Counter(self._entries[job].visitor for job in left)
@@ -98,11 +122,11 @@ class Line:
     def enter(self, job: str, by: Submitter, load: Load, time_limit: float) -> None:
         """A new job waits for its turn; `JobRefused` where too many do."""
         self._queue.add(job, by)
-        self._entries[job] = _Entry(load, time_limit, by.visitor)
+        self._entries[job] = _Entry(load, time_limit, by.visitor, load.size)
 
     def again(self, job: str, by: Submitter, load: Load, time_limit: float) -> None:
         """A job that was lost with its host waits for its turn once more, before those that have not begun."""
-        self._entries[job] = _Entry(load, time_limit, by.visitor)
+        self._entries[job] = _Entry(load, time_limit, by.visitor, load.size)
         self._back.append(job)
 
     def next(self) -> str | None:
@@ -110,7 +134,7 @@ class Line:
         order = self._order()
         if not order:
             return None
-        if len(self._holders) >= self._slots:
+        if len(set(self._holders.values())) >= self._slots:
             if not self._resting:
                 return None
             resting = next(iter(self._resting))
@@ -120,9 +144,30 @@ class Line:
         job = self._back.popleft() if self._came_back else self._queue.take()
         if job is None:
             return None
-        self._holders[job] = None
+        self._holders[job] = next(self._places)
+        self._entries[job].size = self._entries[job].load.size
         self._entries[job].run(self._clock())
         return job
+
+    def join(self, job: str, holder: str) -> None:
+        """A job that waits shares the place of one that has just got it."""
+        if job in self._back:
+            self._back.remove(job)
+        else:
+            self._queue.board(job)
+        self._holders[job] = self._holders[holder]
+        self._entries[job].run(self._clock())
+        together = [each for each, place in self._holders.items() if place == self._holders[holder]]
+        size = sum(self._entries[each].load.size for each in together)
+        for each in together:
+            self._entries[each].size = size
+
+    def get_off(self, job: str) -> None:
+        """A job leaves those that it shares its place with, is paused, and has no process."""
+        del self._holders[job]
+        self._entries[job].rest(self._clock())
+        self._entries[job].seated = True
+        self._parked[job] = None
 
     def rest(self, job: str) -> None:
         """A job that has a place is paused: it may lose it."""
@@ -160,15 +205,16 @@ class Line:
             those.pop(job, None)
         entry = self._entries.pop(job, None)
         if entry is not None and left is not None:
-            self._paces.learn(entry.load, entry.ran(self._clock()) + left)
+            self._paces.learn(Load(entry.load.likes, entry.size), entry.ran(self._clock()) + left)
 
     def lose(self) -> Sequence[str]:
         """The host is gone, and all that had begun with it: which jobs those were. Those that wait go on waiting."""
-        lost = [job for job, entry in self._entries.items() if entry.begun]
+        lost = [job for job, entry in self._entries.items() if entry.begun and not entry.seated]
         for job in lost:
             self._entries.pop(job)
         self._back = deque(job for job in self._back if job in self._entries)
-        for those in (self._holders, self._resting, self._parked):
+        self._parked = {job: None for job in self._parked if job in self._entries}
+        for those in (self._holders, self._resting):
             those.clear()
         return lost
 
@@ -182,9 +228,11 @@ class Line:
         if job not in order:
             return 0, 0.0
         now = self._clock()
-        free = [0.0] * max(self._slots - len(self._holders), 0)
-        on = self._paces_of_holders(now)
-        free += [0.0 if holder in self._resting else self._left(holder, now, on) for holder in self._holders]
+        on, busy = self._paces_of_holders(now), dict[int, float]()
+        for holder, place in self._holders.items():
+            left = 0.0 if holder in self._resting else self._left(holder, now, on)
+            busy[place] = max(left, busy.get(place, 0.0))
+        free = [0.0] * max(self._slots - len(busy), 0) + list(busy.values())
         heapq.heapify(free)
         position = order.index(job)
         for ahead in order[:position]:
@@ -201,7 +249,8 @@ class Line:
         ran = entry.ran(now)
         left = self._told(job) if entry.begun else None
         if left is None:
-            expected = self._paces.expect(entry.load) or on.expect(entry.load) or GUESS
+            load = Load(entry.load.likes, entry.size)
+            expected = self._paces.expect(load) or on.expect(load) or GUESS
             left = max(expected - ran, ran - expected, LEFT * expected if entry.begun else 0.0)
         return max(min(left, entry.time_limit - ran), 0.0)
 
@@ -211,7 +260,7 @@ class Line:
         for job in self._holders:
             left, entry = self._told(job), self._entries[job]
             if left is not None:
-                on.learn(entry.load, entry.ran(now) + left)
+                on.learn(Load(entry.load.likes, entry.size), entry.ran(now) + left)
         return on
 
     def _order(self) -> Sequence[str]:

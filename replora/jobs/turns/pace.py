@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from replora.catalog import OWN_PREFIX, TASKS
@@ -36,7 +36,11 @@ class Paces:
         for row in reversed([row for row in rows if row.state is JobState.FINISHED]):
             seconds = _number(row.summary.get("seconds"))
             if seconds:
-                self.learn(load_of(row.kind.partition(" ")[0], row.spec), seconds)
+                load = load_of(row.kind.partition(" ")[0], row.spec)
+                runs, shared = (row.summary.get(name) for name in ("runs", "shared_runs"))
+                if shared and runs:  # whose work took part of that time
+                    load = replace(load, size=load.size * (len(runs) + shared) / len(runs))
+                self.learn(load, seconds)
 
     def learn(self, load: Load, seconds: float) -> None:
         """A job of this load took so many seconds."""

@@ -65,6 +65,10 @@ class JobQueue:
         self._next = {visitor: turn for visitor, turn in self._next.items() if turn > self._clock}
         return taken.job
 
+    def board(self, job: str) -> None:
+        """It goes with one before it, out of its turn, which is spent; nothing where it does not wait."""
+        self._waiting = [each for each in self._waiting if each.job != job]
+
     def remove(self, job: str) -> None:
         """It waits no longer, and its visitor's later ones move up; nothing where it does not wait."""
         gone = next((each for each in self._waiting if each.job == job), None)

@@ -16,9 +16,9 @@ from replora.lens.landscape.plane import Plane, Point
 from replora.lens.questions import MOST_LANDSCAPE_EXAMPLES, MOST_POINTS, REACH, LandscapeQuestion, LensError
 from replora.lens.subject import RunsSnapshot, Subject, logits
 from replora.tasks import Indices, nested_subset
+from replora.training.batch import TEST_SEED
 from replora.training.cache import autocast
 from replora.training.device import choose_dtype
-from replora.training.race import TEST_SEED
 
 SECONDS = 0.4  # for one answer: others ask the same process
 KEPT_PLANES, MOST_KEPT = 4, 4096  # of a race, and losses of a plane

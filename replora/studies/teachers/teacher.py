@@ -17,10 +17,10 @@ from replora.studies.events import TeachersDrawn
 from replora.studies.teachers.recovery import Update, Updates, sketches
 from replora.studies.teachers.spec import TeacherStudy
 from replora.tasks import Indices, Split, load_task, nested_order, nested_subset
+from replora.training.batch import TEST_SEED, held_out
 from replora.training.cache import CHUNK, PrefixCache, autocast
 from replora.training.device import choose_dtype
 from replora.training.graphs import pace_of
-from replora.training.race import TEST_SEED, held_out
 from replora.training.stack import backbone_for, on_device
 
 LEAST_SPREAD = 1e-6

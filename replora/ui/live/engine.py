@@ -69,6 +69,7 @@ def connect() -> WatchedEngine:
     settings, waiting = job_settings()
     return LocalEngine(
         slots=settings.slots,
+        shared_runs=settings.shared_runs,
         max_paused=settings.max_paused,
         waiting=waiting,
         time_limit=settings.job_seconds,

@@ -9,6 +9,7 @@ from statistics import fmean
 from replora.config import Race
 from replora.events import Diverged, Event, Step, started_of
 from replora.methods import METHOD_TITLES, OURS, REFERENCE, has_adapter
+from replora.result_card.card import shared_with
 from replora.statistics.intervals import sampling_half_width
 from replora.summary import RaceSummary, RunSummary, paired_differences, race_verdict, summarize
 from replora.ui.parts.cards import BLANK, card, row_of
@@ -68,7 +69,7 @@ def machine_line(events: Sequence[Event]) -> str:
     parts = [
         started.device,
         started.precision,
-        counted(started.threads, "thread"),
+        counted(started.threads, "thread") + shared_with(started.shared_runs),
         started.backbone,
         f"{' or '.join(count(each) for each in examples)} training examples",
         *versions,

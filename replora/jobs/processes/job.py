@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -23,7 +23,7 @@ from replora.jobs.messages import decode, encode
 from replora.memory.confine import confine, memory_sentence, unconfine
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
-NICENESS = 5  # of a job: where a core is wanted, pages and the host come first
+NICENESS = 5  # of a job
 LOG_FORMAT = "%(asctime)s %(name)s %(levelname)s: %(message)s"
 LONGEST_MESSAGE = 400  # characters of a foreign exception that a user gets to read
 
@@ -110,13 +110,13 @@ class Link:
 class Notices(logging.Handler):
     """What a job warns of while it runs on becomes a notice of the job."""
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, tell: Callable[[str], None]) -> None:
         super().__init__(logging.WARNING)
-        self._link = link
+        self._tell = tell
 
     def emit(self, record: logging.LogRecord) -> None:
         if record.levelno == logging.WARNING:
-            self._link.send(notice=record.getMessage())
+            self._tell(record.getMessage())
 
 
 def end_with(host: int) -> None:
@@ -173,7 +173,7 @@ def run_answerer(
     connection: Connection, function: str, threads: int | None, host: int, inherited: Sequence[Connection] = ()
 ) -> NoReturn:
     """The whole life of the answerer's process: one question after another, until the host ends it."""
-    _begin(host, inherited)
+    begin(host, inherited)
     confine()
     if threads is not None:
         use_threads(threads)
@@ -196,7 +196,7 @@ def run_answerer(
             leave(1)
 
 
-def _begin(host: int, inherited: Sequence[Connection]) -> None:
+def begin(host: int, inherited: Sequence[Connection]) -> None:
     """What each process does first. `inherited` are the host's own connections that a fork copied."""
     for each in inherited:
         each.close()
@@ -206,7 +206,13 @@ def _begin(host: int, inherited: Sequence[Connection]) -> None:
     logging.basicConfig(format=LOG_FORMAT)
 
 
-def _reserved(spec: Mapping[str, Any]) -> int:
+def make_way() -> None:
+    """Where a core is wanted, pages and the host come first."""
+    if sys.platform != "win32":
+        os.nice(NICENESS)
+
+
+def reserved(spec: Mapping[str, Any]) -> int:
     """Addresses beside what a job uses; `UserError` where its task is not here."""
     backbone, task = spec.get("backbone"), spec.get("task")
     if not isinstance(backbone, str) or not isinstance(task, str):
@@ -229,13 +235,12 @@ def run_job(
     inherited: Sequence[Connection] = (),
 ) -> NoReturn:
     """The whole life of a job's process."""
-    _begin(host, inherited)
-    if sys.platform != "win32":
-        os.nice(NICENESS)
+    begin(host, inherited)
+    make_way()
     link = Link(connection, job, control)
-    logging.getLogger("replora").addHandler(Notices(link))
+    logging.getLogger("replora").addHandler(Notices(lambda text: link.send(notice=text)))
     try:
-        confine(_reserved(spec))
+        confine(reserved(spec))
         if threads is not None:
             use_threads(threads)
         for line in link.paced(job_function(kind, kinds)(spec, link.new_rate, Path(folder))):
