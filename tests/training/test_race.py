@@ -15,7 +15,7 @@ import pytest
 import torch
 from present import of_type, present
 
-import replora.training.race as module
+import replora.training.batch as module
 from replora.config import Method, Race, Run
 from replora.events import Diverged, Evaluated, Event, Finished, RateChanged, Started, Step, from_line, to_line
 from replora.options import SpecError
