@@ -1,7 +1,7 @@
 """`python -m benchmarks.class`: a class that presses Play, on the real server and over its own websocket.
 
 Each visitor opens the Race page, presses Play on a race of texts within the first seconds, and looks on until its race
-has ended. The races differ in their number of steps, one apart, so that each visitor knows its own on sight.
+has ended. The races differ in their seed, by which curves are named, so that each visitor knows its own on sight.
 What is counted: how many finish, how many are refused, what was shown of others' races, when the last one ended; of
 each redraw the seconds from the request to the end and the bytes on the wire; memory of all processes.
 `--room` is a class in a room instead, see benchmarks/room.py.
@@ -34,20 +34,21 @@ from benchmarks.streamlit_client import ScriptRun, Visitor, server, visit
 PLAY, SPREAD = "race.play", 10.0  # the button, and the seconds within which all press it
 SAMPLE_SECONDS = 1.0
 MEGABYTE = 2**20
-SHOWN = re.compile(r"(?:step [\d\u202f]+ of|Finished:|after) ([\d\u202f]+)")
+FIRST_SEED = 1000  # of the class; no recorded race has one like it
+SHOWN = re.compile(rb"lora (\d{4})")  # the name of a curve
 REFUSED = re.compile(r"\d+ runs? (of yours |from your network )?waits? already|too many", re.IGNORECASE)
 
 
 @dataclass
 class Pupil:
-    """What one visitor saw of a race of `steps` steps; seconds count from the first Play of the class."""
+    """What one visitor saw of a race of its own `seed`; seconds count from the first Play of the class."""
 
-    steps: int
+    seed: int
     runs: list[ScriptRun] = field(default_factory=list)
     finished: float | None = None
     refused: str = ""
     ended: str = ""  # another end
-    foreign: set[int] = field(default_factory=set)
+    seen: set[int] = field(default_factory=set)  # seeds
 
     @property
     def done(self) -> bool:
@@ -57,23 +58,22 @@ class Pupil:
         """What a message shows of a race, after Play."""
         if message.WhichOneof("type") != "delta":
             return
+        self.seen |= {int(seed) for seed in SHOWN.findall(message.SerializeToString())}
         element = message.delta.new_element
         kind = element.WhichOneof("type")
         text = element.html.body if kind == "html" else element.alert.body
         if kind == "alert" and REFUSED.search(text):
             self.refused = text
         elif 'class="standing' in text:
-            shown = {int(found.replace("\u202f", "")) for found in SHOWN.findall(text)}
-            self.foreign |= shown - {self.steps}
             if "Finished:" in text:
                 self.finished = time.perf_counter() - begun
             elif found := re.search("Cancelled|Failed", text):
                 self.ended = found[0]
 
 
-async def attend(port: int, task: str, pupil: Pupil, wait: float, opened: asyncio.Barrier) -> None:
+async def attend(port: int, link: str, pupil: Pupil, wait: float, opened: asyncio.Barrier) -> None:
     """One visitor: opens the page, waits until all have, then presses Play after `wait` seconds and looks on."""
-    async with visit(port, f"task={task}&steps={pupil.steps}") as visitor:
+    async with visit(port, f"{link}&seeds={pupil.seed}") as visitor:
         messages = visitor.read()
         await _until_idle(visitor, messages)
         await opened.wait()
@@ -126,7 +126,7 @@ def _role(process: psutil.Process, web: psutil.Process) -> str:
     return "host" if process.ppid() == web.pid and "replora.jobs.host" in process.cmdline() else "children"
 
 
-async def hold_class(port: int, web: psutil.Process, task: str, pupils: Sequence[Pupil], seconds: float) -> Memory:
+async def hold_class(port: int, web: psutil.Process, link: str, pupils: Sequence[Pupil], seconds: float) -> Memory:
     """Everybody plays; ends when all have, or after `seconds`."""
     memory, opened = Memory(), asyncio.Barrier(len(pupils))
     watching = asyncio.create_task(memory.watch(web))
@@ -134,7 +134,7 @@ async def hold_class(port: int, web: psutil.Process, task: str, pupils: Sequence
         async with asyncio.timeout(seconds), asyncio.TaskGroup() as group:
             for place, pupil in enumerate(pupils):
                 wait = SPREAD * place / len(pupils)
-                group.create_task(attend(port, task, pupil, wait, opened))
+                group.create_task(attend(port, link, pupil, wait, opened))
     watching.cancel()
     return memory
 
@@ -158,7 +158,8 @@ def report(pupils: Sequence[Pupil], memory: Memory) -> dict[str, Any]:
         "finished": len(ends),
         "refused": sum(bool(pupil.refused) for pupil in pupils),
         "ended_otherwise": sorted(pupil.ended for pupil in pupils if pupil.ended),
-        "saw_others": sum(bool(pupil.foreign) for pupil in pupils),
+        "saw_their_own": sum(pupil.seed in pupil.seen for pupil in pupils),
+        "saw_others": sum(bool(pupil.seen - {pupil.seed}) for pupil in pupils),
         "last_result_seconds": round(max(ends, default=0.0), 1),
         "redraws": len(redraws),
         "redraw_seconds": spread([run.seconds for run in redraws if run.seconds is not None]),
@@ -173,7 +174,7 @@ def report(pupils: Sequence[Pupil], memory: Memory) -> dict[str, Any]:
 
 @click.command()
 @click.option("--users", default=30, show_default=True, type=click.IntRange(1, 60), help="Visitors who press Play.")
-@click.option("--steps", default=100, show_default=True, type=click.IntRange(31), help="Optimizer steps of a race.")
+@click.option("--steps", default=100, show_default=True, type=click.IntRange(1), help="Optimizer steps of a race.")
 @click.option("--task", default="wordnet_topics", show_default=True, help="What they race on.")
 @click.option("--seconds", default=420, show_default=True, type=click.IntRange(10, 900), help="Stop after so many.")
 @click.option("--room", is_flag=True, help="In a room of the Classroom page, see benchmarks/room.py.")
@@ -185,9 +186,10 @@ def main(users: int, steps: int, task: str, seconds: int, room: bool, kill: bool
         with tempfile.TemporaryDirectory() as folder:
             tell(measure(Path(folder), users, steps, task, seconds, kill), as_json)
         return
-    pupils = [Pupil(steps + place - users // 2) for place in range(users)]
+    pupils = [Pupil(FIRST_SEED + place) for place in range(users)]
+    link = f"task={task}&steps={steps}"
     with tempfile.TemporaryDirectory() as folder, server(Path(folder)) as (port, process):
-        memory = asyncio.run(hold_class(port, psutil.Process(process.pid), task, pupils, seconds))
+        memory = asyncio.run(hold_class(port, psutil.Process(process.pid), link, pupils, seconds))
     tell(report(pupils, memory), as_json)
 
 
