@@ -43,7 +43,7 @@ def test_a_broken_file_is_a_sentence_and_a_whole_one_becomes_a_race(
         page.locator(".st-key-race-play button:visible").click()
         expect(page.locator(".standing b")).to_contain_text(re.compile(r"step \d|Finished"), timeout=HOST)
         expect(page.locator(".stVegaLiteChart").first).to_be_visible()
-        expect(page.locator("h2.figure").first).to_contain_text("% of 12 test examples")
+        expect(page.locator("h2.figure", has_text="% of 12 test examples").first).to_be_visible()
         task = parse_qs(urlparse(page.url).query)["task"][0]
         assert task.startswith("own:")
         again = open_page(f"{address}/data_efficiency?task={task}", figures=None)
