@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -402,6 +403,8 @@ def test_jobs_take_what_those_took_that_were_like_them_before_the_server_was_sta
         spec = {"task": task, "steps": steps, "runs": [{}, {}]}
         return RunRow(id=task, kind=kind, state=state, created="", summary={"seconds": seconds}, spec=spec)
 
+    together = replace(row("digits", 100, 200.0), summary={"seconds": 200.0, "shared_runs": 6})  # a quarter is its own
+    assert Paces([together]).expect(load_of("race", together.spec)) == pytest.approx(50.0)
     rows = [row("digits", 100, 50.0), row("emoji", 10, 1.0), row("digits", 1, 99.0, JobState.CANCELLED)]
     paces = Paces([*rows, row("digits", 1, 30.0, kind="study data")])
 

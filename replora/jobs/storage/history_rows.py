@@ -84,6 +84,7 @@ def race_result(lines: Iterable[str]) -> Result:
         "difference": fmean(differences) if differences else None,
         "step": summary.step,
         "seconds": summary.seconds,
+        "shared_runs": summary.shared_runs,
     }
     return Result(summary.device, race_verdict(summary), numbers)
 

@@ -37,8 +37,8 @@ class Paces:
             seconds = _number(row.summary.get("seconds"))
             if seconds:
                 load = load_of(row.kind.partition(" ")[0], row.spec)
-                runs, shared = (row.summary.get(name) for name in ("runs", "shared_runs"))
-                if shared and runs:  # whose work took part of that time
+                runs, shared = row.spec.get("runs"), _number(row.summary.get("shared_runs"))
+                if shared and isinstance(runs, list) and runs:  # whose work took part of that time
                     load = replace(load, size=load.size * (len(runs) + shared) / len(runs))
                 self.learn(load, seconds)
 
