@@ -287,13 +287,12 @@ def answer(question: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def race(spec: Spec, new_rate: NewRate, folder: Path) -> Iterator[str]:
     """A race of nobody that trains by itself, a step at a time; it goes on after the seat that is in its folder."""
-    seat = folder / "seat"
-    first = int(seat.read_text()) if seat.exists() else 0
+    first = seat_in(folder)
     if not first:
         yield pids(alone=True)
     for step in range(first + 1, spec["steps"] + 1):
-        time.sleep(STEP_SECONDS)
-        yield line("step", step=step, alone=True, rate=new_rate())
+        wait_at_gate(step)
+        yield line("step", step=step, alone=True, pid=os.getpid(), rate=new_rate())
     yield line("finished")
 
 
@@ -301,22 +300,29 @@ def races(
     asked: Mapping[str, tuple[Spec, Path]],
     new_rates: Callable[[], Mapping[str, float]],
     leaving: Callable[[], Mapping[str, bool]],
-) -> Iterator[tuple[str, str | int]]:
-    """Such races together; with a warm-up of 0.9 their process ends after three steps."""
+) -> Iterator[tuple[str, str | int | OSError]]:
+    """Such races together; with a warm-up of 0.9 their process ends after three steps.
+
+    Where there is a file JOB_KINDS_FULL nobody can leave a seat.
+    """
     aboard = dict(asked)
     specs = [spec for spec, _ in asked.values()]
-    seats = [int((folder / "seat").read_text()) if (folder / "seat").exists() else 0 for _, folder in asked.values()]
-    if not any(seats):
+    first = {seat_in(folder) for _, folder in asked.values()}.pop()
+    if not first:
         for job in aboard:
             yield job, pids(alone=False, jobs=len(aboard))
-    for step in range(seats[0] + 1, specs[0]["steps"] + 1):
-        time.sleep(STEP_SECONDS)
+    for step in range(first + 1, specs[0]["steps"] + 1):
+        wait_at_gate(step)
         rates = new_rates()
         for job in aboard:
-            yield job, line("step", step=step, alone=False, rate=rates.get(job), jobs=len(aboard))
+            values = {"alone": False, "jobs": len(aboard), "pid": os.getpid(), "rate": rates.get(job)}
+            yield job, line("step", step=step, **values)
         if step == 3 and specs[0]["warmup_fraction"] == 0.9:
             os._exit(3)
         for job, goes_on in leaving().items():
+            if goes_on and os.path.exists(os.environ.get("JOB_KINDS_FULL", "")):
+                yield job, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                continue
             _, folder = aboard.pop(job)
             if goes_on:
                 folder.mkdir(parents=True, exist_ok=True)
@@ -324,3 +330,21 @@ def races(
                 yield job, step
     for job in aboard:
         yield job, line("finished")
+
+
+def seat_in(folder: Path) -> int:
+    """After how many steps a race has left a seat, which is not there any more then; 0 where there is none."""
+    seat = folder / "seat"
+    if not seat.exists():
+        return 0
+    step = int(seat.read_text())
+    seat.unlink()
+    return step
+
+
+def wait_at_gate(step: int) -> None:
+    """Takes its time; a step from the number on that the file JOB_KINDS_GATE holds is not taken as long as it does."""
+    time.sleep(STEP_SECONDS)
+    gate = Path(os.environ.get("JOB_KINDS_GATE", ""))
+    while gate.is_file() and step >= int(gate.read_text() or step):
+        time.sleep(STEP_SECONDS)

@@ -172,7 +172,7 @@ def test_an_engine_takes_a_spec_or_says_in_one_sentence_why_not(case: tuple[str,
     except JobRefused as refusal:
         check_sentence(refusal)
     else:
-        assert decode(record.start(Path("nowhere")))["spec"] == record.spec
+        assert decode(record.start(Path("nowhere"), 900.0))["spec"] == record.spec
 
 
 @settings(seldom, max_examples=300)

@@ -16,16 +16,18 @@ from replora.jobs.job_record import JobRecord
 from replora.jobs.job_writer import JobWriter
 from replora.jobs.known_jobs import KnownJobs
 from replora.jobs.messages import encode, goes
+from replora.jobs.turns.limits import Waiting
 from replora.jobs.turns.line import Line
 from replora.jobs.turns.rides import Rides
 
 HOST_LOST = "The process that runs the jobs ended unexpectedly, and this job with it."
 HOST_UNWELL = "The process that runs the jobs ended several times in a row and is started again in a moment."
-CROWDED = "Too many runs were paused while others waited, and this one had been so for longest."
+CROWDED = "Too many runs were paused, and this one had been so for longest."
 
 
 class Dispatcher:
-    """max_paused, max_seats: how many paused jobs stay with a process and without one; rides: who runs together.
+    """max_paused: how many paused jobs stay in their process; seats: of those in none, as of those that wait.
+    rides: who runs together.
 
     `host` is given before anything is asked.
     """
@@ -33,10 +35,10 @@ class Dispatcher:
     host: HostKeeper
 
     def __init__(
-        self, jobs: KnownJobs, line: Line, rides: Rides, writer: JobWriter, *, max_paused: int, max_seats: int
+        self, jobs: KnownJobs, line: Line, rides: Rides, writer: JobWriter, *, max_paused: int, seats: Waiting
     ) -> None:
         self._jobs, self._line, self._rides, self._writer = jobs, line, rides, writer
-        self._max_paused, self._max_seats = max_paused, max_seats
+        self._max_paused, self._seats = max_paused, seats
         self.closed = False
 
     def enter(self, record: JobRecord) -> None:
@@ -63,7 +65,8 @@ class Dispatcher:
                 self._begin(record)
             else:
                 self._pass_on(record)
-        for job in self._line.surplus(self._max_paused, self._max_seats):
+        seats = self._seats
+        for job in self._line.surplus(self._max_paused, seats.max_waiting, seats.max_waiting_visitor):
             if job in self._jobs.records:  # else it has ended, and its process is about to
                 self.cancel(self._jobs.records[job], CROWDED)
 
@@ -105,9 +108,13 @@ class Dispatcher:
             if record.tell(message["line"]):
                 self._writer.line(record, message["line"])
         elif "off" in message:
-            self._rides.got_off(record, message["off"])
+            self._rides.got_off(record, message["off"], message["rate"])
             record.state = JobState.PAUSED
             self._line.get_off(job)
+            self.steer(record)
+        elif "stays" in message:
+            self._rides.stays(record)
+            record.warned = record.warned or message["stays"]
             self.steer(record)
         elif "paused" in message:
             record.state = JobState.PAUSED if message["paused"] else JobState.RUNNING
@@ -140,10 +147,11 @@ class Dispatcher:
         for companion in together[1:]:
             self._line.join(companion.job, record.job)
         folder = self._jobs.store.files.folder
+        limit = max(self._line.time_left(each.job) for each in together)
         if len(together) > 1:
-            self._rides.start(together, folder)
+            self._rides.start(together, folder, limit)
         else:
-            self.host.send(record.start(folder(record.job)))
+            self.host.send(record.start(folder(record.job), limit))
 
     def _pass_on(self, record: JobRecord) -> None:
         """Passes on what was asked, unless the last control was not yet heard: a hung job's line must not fill up.

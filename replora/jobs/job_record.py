@@ -103,8 +103,11 @@ class JobRecord:
             visitor=self.by.visitor,
         )
 
-    def start(self, folder: Path) -> bytes:
-        """The message that has a host start the job, which leaves in `folder` what it does not tell."""
+    def start(self, folder: Path, time_limit: float) -> bytes:
+        """The message that has a host start the job, which leaves in `folder` what it does not tell.
+
+        time_limit: what is left of its own, in seconds.
+        """
         self.seat = None
         return encode(
             do="start",
@@ -112,7 +115,7 @@ class JobRecord:
             kind=self.kind,
             spec=self.spec,
             folder=str(folder),
-            time_limit=self.time_limit,
+            time_limit=time_limit,
             control=self.take_control(),
         )
 

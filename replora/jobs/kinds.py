@@ -19,7 +19,7 @@ Answerer = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 JobFunction = Callable[[Mapping[str, Any], Callable[[], float | None], Path], Iterator[str]]
 SharedFunction = Callable[
     [Mapping[str, tuple[Mapping[str, Any], Path]], Callable[[], Mapping[str, float]], Callable[[], Mapping[str, bool]]],
-    Iterator[tuple[str, str | int]],
+    Iterator[tuple[str, str | int | OSError]],
 ]
 
 KINDS: dict[str, str] = {

@@ -85,7 +85,7 @@ class LocalEngine:
             Rides(shared_runs, self._tell),
             self._writer,
             max_paused=max_paused,
-            max_seats=limits.max_waiting,
+            seats=limits,
         )
         settings = HostSettings(self._kinds, answerer, tuple(preload), slots, threads, start_method, shared=shared)
         with self._jobs.lock:

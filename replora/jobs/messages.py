@@ -15,7 +15,9 @@ host to web   {"ready": process id}
 job to web    {"job", "line"}                       an event
               {"job", "paused"}                     true: it waits; false: it goes on
               {"job", "heard": true}                it has read the last control
-              {"job", "off": step}                  it has left the process it shared after this step, and its seat
+              {"job", "off": step, "rate"}          it has left the process it shared after this step, and its seat;
+                                                    rate: one it has heard of and not trained at yet, or none
+              {"job", "stays": why}                 it was told to leave and could not: its seat was not written
               {"job", "end", "message"}             "finished", or "failed" and why
 answerer      {"ask", "answer"}                     the answer to a question
  to web       {"ask", "problem"}                    why there is none

@@ -32,7 +32,7 @@ def race_lines(spec: Mapping[str, Any], new_rate: NewRate, folder: Path) -> Iter
     """
     checked = Race.asked(spec)
     seat = Seat.taken_from(folder)
-    snapshots = SnapshotWriter(folder, checked, since=0 if seat is None else seat.step)
+    snapshots = SnapshotWriter(folder, checked, since=None if seat is None else seat.step)
     for event in race(checked, new_rate=new_rate, snapshots=snapshots, seat=seat):
         yield to_line(event)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -30,12 +30,15 @@ class Seat:
         return type(self)(self.step, self.seconds, self.runs[places])
 
     def leave_in(self, folder: Path) -> None:
-        """Writes it into the folder, made where it is not there; OSError or SafetensorError where that fails."""
+        """Writes it into the folder, made where it is not there; OSError where that fails."""
         folder.mkdir(parents=True, exist_ok=True)
         tensors = {f"{run}.{name}": each for run, trained in enumerate(self.runs) for name, each in trained.items()}
         facts = {"step": str(self.step), "seconds": repr(self.seconds), "runs": str(len(self.runs))}
         draft = folder / f"{SEAT_FILE}.part"
-        save_file(tensors, draft, metadata=facts)
+        try:
+            save_file(tensors, draft, metadata=facts)
+        except SafetensorError as error:  # as it calls a disk that is full
+            raise OSError(str(error)) from error
         draft.replace(folder / SEAT_FILE)
 
     @classmethod

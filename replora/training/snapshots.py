@@ -61,7 +61,7 @@ class SnapshotWriter:
         number_type: torch.dtype = torch.float32,
         *,
         only_last: bool = False,
-        since: int = 0,
+        since: int | None = None,
     ) -> None:
         self.folder = folder
         self.spec = spec
@@ -69,7 +69,7 @@ class SnapshotWriter:
         self.only_last = only_last
         self._full = False
         self._every: int | None = None  # not known before the size of a snapshot is
-        self._evaluations = 1 + since // spec.evaluate_every if since else 0
+        self._evaluations = 0 if since is None else 1 + since // spec.evaluate_every
 
     def offer(self, step: int, factors: MixedFactors | None, heads: Heads, places: Sequence[int] | None = None) -> None:
         """Called at step 0 and after each evaluation; writes some of them, the last one always.
@@ -96,7 +96,8 @@ class SnapshotWriter:
         except (OSError, SafetensorError) as error:
             self._full = True
             why = (error.strerror if isinstance(error, OSError) else None) or str(error)
-            log.warning("From step %d on there is nothing of this race to look into: %s.", step, why.rstrip("."))
+            said = "From step %d on there is nothing of this race to look into: %s."
+            log.warning(said, step, why.rstrip("."), extra={"folder": str(self.folder)})
 
     def _thinned(self, size: int) -> int:
         """Every how many evaluations a snapshot of `size` bytes may be kept."""

@@ -7,6 +7,7 @@ without its seat, and the others go on.
 from __future__ import annotations
 
 import dataclasses
+import gc
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -44,25 +45,27 @@ class Rider:
     def named(cls, name: str, race: Race, folder: Path) -> Rider:
         """A race that begins, or goes on where it has left a seat in its folder."""
         seat = Seat.taken_from(folder)
-        return cls(name, race, folder, seat, SnapshotWriter(folder, race, since=0 if seat is None else seat.step))
+        return cls(name, race, folder, seat, SnapshotWriter(folder, race, since=None if seat is None else seat.step))
 
 
 def race_lines_together(
     races: Mapping[str, tuple[Mapping[str, Any], Path]], new_rates: NewRates, leaving: Leaving
-) -> Iterator[tuple[str, str | int]]:
+) -> Iterator[tuple[str, str | int | OSError]]:
     """`train_together` in plain values, as a shared job: specs and folders by name in, lines of events out, by name.
 
-    Instead of a line the step after which a race has left its seat in its folder.
+    Instead of a line the step after which a race has left its seat in its folder, or why it could not and stays.
     """
     riders = [Rider.named(name, Race.asked(spec), folder) for name, (spec, folder) in races.items()]
     for name, told in train_together(riders, new_rates, leaving):
-        yield name, told if isinstance(told, int) else to_line(told)
+        yield name, told if isinstance(told, int | OSError) else to_line(told)
 
 
 def train_together(
     riders: Sequence[Rider], new_rates: NewRates, leaving: Leaving, *, pace: Pace | None = None
-) -> Iterator[tuple[str, Event | int]]:
+) -> Iterator[tuple[str, Event | int | OSError]]:
     """Train the runs of all `riders` side by side: by name the events of each, or the step after which it has left.
+
+    Or why a race could not leave its seat: then it stays.
 
     new_rates: asked before each step; a rate becomes that of all runs of the race. leaving: asked between steps; a race
     that goes on elsewhere leaves its seat in its folder, any other is gone.
@@ -95,7 +98,7 @@ class _Together:
             for rider, seat in zip(riders, seats, strict=True):
                 rider.before = seat.seconds
 
-    def told(self, leaving: Leaving) -> Iterator[tuple[str, Event | int]]:
+    def told(self, leaving: Leaving) -> Iterator[tuple[str, Event | int | OSError]]:
         """What is told by name, until all steps are taken or nobody is left."""
         if self.riders[0].seat is None:
             yield from self._split(self.batch.begin())
@@ -124,20 +127,27 @@ class _Together:
             places = range(rider.places.start, rider.places.stop)
             rider.snapshots.offer(step, self.batch.stack.factors, self.batch.heads, places)
 
-    def _let_go(self, leaving: Mapping[str, bool]) -> Iterator[tuple[str, int]]:
+    def _let_go(self, leaving: Mapping[str, bool]) -> Iterator[tuple[str, int | OSError]]:
         """Those that leave are gone; where that makes the others faster they go on as a smaller batch."""
         gone = [rider for rider in self.riders if rider.name in leaving]
         if not gone:
             return
         seat = self.batch.seat()
+        before = len(self.riders)
         for rider in gone:
-            self.riders.remove(rider)
             if leaving[rider.name]:
                 own = seat.of(rider.places)
-                dataclasses.replace(own, seconds=rider.before + own.seconds).leave_in(rider.folder)
+                try:
+                    dataclasses.replace(own, seconds=rider.before + own.seconds).leave_in(rider.folder)
+                except OSError as error:
+                    yield rider.name, error
+                    continue
                 yield rider.name, seat.step
-        if self.riders and self.device.type == "cpu":  # a GPU takes as long for fewer
+            self.riders.remove(rider)
+        if self.riders and len(self.riders) < before and self.device.type == "cpu":  # a GPU takes as long for fewer
             kept = tuple(run for rider in self.riders for run in seat.runs[rider.places])
+            del self.batch  # two of them would not fit where one does
+            gc.collect()
             self.batch = self._batch()
             self.batch.resume(Seat(seat.step, seat.seconds, kept))
 
@@ -165,28 +175,18 @@ def _own(event: Event, rider: Rider) -> Event | None:
         case Started():
             shared = len(event.spec.runs) - len(rider.race.runs)
             return dataclasses.replace(event, spec=rider.race, facts=event.facts[places], shared_runs=shared)
-        case Step():
-            return Step(
-                event.step,
-                rider.before + event.seconds,
-                event.losses[places],
-                event.delta_norms[places],
-                event.learning_rates[places],
-            )
-        case Evaluated():
-            return Evaluated(
-                event.step,
-                rider.before + event.seconds,
-                event.accuracies[places],
-                event.losses[places],
-                event.validation_accuracies[places],
-                event.answers[places],
-                event.delta_norms[places],
-            )
+        case Step() | Evaluated():
+            return dataclasses.replace(event, seconds=rider.before + event.seconds, **_of_runs(event, places))
         case RateChanged():
-            return RateChanged(event.step, event.learning_rates[places])
+            return dataclasses.replace(event, **_of_runs(event, places))
         case Diverged():
             inside = places.start <= event.run < places.stop
             return dataclasses.replace(event, run=event.run - places.start) if inside else None
         case Finished():
             raise ValueError("A batch does not tell that it is finished.")
+
+
+def _of_runs(event: Step | Evaluated | RateChanged, places: slice) -> dict[str, Any]:
+    """What an event tells a run each, of the runs at these places."""
+    values = {each.name: getattr(event, each.name) for each in dataclasses.fields(event)}
+    return {name: value[places] for name, value in values.items() if isinstance(value, tuple)}

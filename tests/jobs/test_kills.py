@@ -44,7 +44,7 @@ class Killer:
         """Kills one of them, if there is any; others on this machine are let alone."""
         if host is None or host in self.killed:
             return
-        with suppress(psutil.NoSuchProcess):
+        with suppress(psutil.NoSuchProcess, ProcessLookupError):  # one that has just ended by itself
             children = [each.pid for each in psutil.Process(host).children() if each.pid not in self.killed]
             target = host if self.chance.random() < 0.3 or not children else self.chance.choice(children)
             os.kill(target, signal.SIGKILL)

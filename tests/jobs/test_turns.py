@@ -246,7 +246,7 @@ def test_of_too_many_paused_jobs_those_of_who_has_most_go(clock: Clock) -> None:
     one.enter("last", NOBODY, RACE, 900.0)
     assert one.next() == "last"
     assert list(one.parked) == ["a0", "b1", "b2", "c3", "b4", "a5", "b6"]
-    assert [list(one.surplus(room, 0)) for room in (7, 6, 4, 1)] == [
+    assert [list(one.surplus(room, 0, 9)) for room in (7, 6, 4, 1)] == [
         [],
         ["b1"],
         ["b1", "b2", "a0"],
@@ -277,7 +277,30 @@ def test_paused_jobs_without_a_process_have_room_of_their_own(clock: Clock) -> N
         one.join(job, "a")
     for job in "bc":
         one.get_off(job)
-    assert [list(one.surplus(0, seats)) for seats in (2, 1, 0)] == [[], ["b"], ["b", "c"]]
+    assert [list(one.surplus(0, seats, 9)) for seats in (2, 1, 0)] == [[], ["b"], ["b", "c"]]
+
+
+def test_one_visitor_has_few_paused_jobs_without_a_process(clock: Clock) -> None:
+    one = Line(1, WIDE, clock)
+    for job in ("a1", "b1", "a2", "a3", "-1", "-2", "-3"):
+        one.enter(job, Submitter(job[0].strip("-")), RACE, 900.0)
+    first = one.next() or ""
+    for job in list(one.order):
+        one.join(job, first)
+    for job in list(one.holders):
+        one.get_off(job)
+    assert list(one.surplus(0, 9, 2)) == [next(job for job in one.parked if job[0] == "a")]  # nobody's have no such end
+
+
+def test_what_a_job_ran_in_processes_before_is_no_longer_left(clock: Clock) -> None:
+    one = line(clock, 1, *"ab")
+    one.next()
+    one.join("b", "a")
+    clock.now += 890.0
+    one.get_off("b")
+    assert one.time_left("b") == 10.0
+    clock.now += 100.0  # which passes without a process
+    assert one.time_left("b") == 10.0
 
 
 def test_what_ran_together_tells_the_pace_of_its_whole_work(clock: Clock) -> None:

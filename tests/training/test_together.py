@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import weakref
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 
+import replora.training.seats as seats
+import replora.training.together as together
 from replora.config import Method, Race, Run
 from replora.events import Diverged, Evaluated, Event, Finished, RateChanged, Started, Step, from_line
+from replora.training.batch import Batch
 from replora.training.graphs import Pace
 from replora.training.race import race, race_lines
 from replora.training.seats import SEAT_FILE, Seat
@@ -22,6 +27,7 @@ from replora.training.together import Rider, race_lines_together, train_together
 
 FEW = 0.02  # of the data
 LORA, REPLORA = Method(name="lora"), Method(name="replora", mlp_width=8)
+WILD = Run(method=Method(name="lora", alpha=4096), learning_rate=1.0, data_fraction=FEW)
 BASE = Race(
     steps=8,
     batch_size=4,
@@ -61,8 +67,8 @@ def nobody() -> dict[str, Any]:
     return {}
 
 
-def sorted_out(told: Iterator[tuple[str, Event | int]]) -> dict[str, list[Event | int]]:
-    found: dict[str, list[Event | int]] = {}
+def sorted_out(told: Iterator[tuple[str, Event | int | OSError]]) -> dict[str, list[Any]]:
+    found: dict[str, list[Any]] = {}
     for name, event in told:
         found.setdefault(name, []).append(event)
     return found
@@ -149,6 +155,61 @@ def test_who_leaves_goes_on_alone_and_the_others_together(optimizer: str, block:
         assert times == sorted(times)
 
 
+@pytest.mark.parametrize("after", [0, 2])
+def test_who_leaves_has_the_snapshots_of_who_stayed_alone(after: int, tmp_path: Path) -> None:
+    told = sorted_out(train_together(riders(tmp_path, ["plain", "wide"]), nobody, LeaveAfter({after: {"plain": True}})))
+    assert told["plain"].pop() == after
+    told["plain"] += map(from_line, race_lines(of("plain").to_dict(), lambda: None, tmp_path / "plain"))
+    spec = of("plain")
+    agree(told["plain"], list(race(spec, snapshots=SnapshotWriter(tmp_path / "alone", spec))))
+    files = sorted(path.name for path in (tmp_path / "alone").iterdir())
+    assert sorted(path.name for path in (tmp_path / "plain").iterdir()) == files
+    for file in filter(lambda name: name.endswith("safetensors"), files):
+        mine, alone = (load_file(tmp_path / folder / file) for folder in ("plain", "alone"))
+        torch.testing.assert_close(mine, alone, atol=2e-4, rtol=1e-3)
+
+
+def test_who_cannot_leave_a_seat_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(tensors: Any, path: Path, **facts: Any) -> None:
+        if path.parent.name == "wide":
+            raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+        save_file(tensors, path, **facts)
+
+    monkeypatch.setattr(seats, "save_file", full)
+    plan = LeaveAfter({1: {"wide": True}, 2: {"plain": True, "wide": True}})
+    told = sorted_out(train_together(riders(tmp_path, ["plain", "wide"]), nobody, plan))
+    assert told["plain"][-1] == 2
+    problems = [event for event in told["wide"] if isinstance(event, OSError)]
+    assert len(problems) == 2
+    assert "No space left" in str(problems[0])
+    agree([event for event in told["wide"] if not isinstance(event, OSError)], list(race(of("wide"))))
+
+
+def test_a_diverged_run_stays_so_wherever_it_goes_on(tmp_path: Path) -> None:
+    hot = dataclasses.replace(of("plain", optimizer="sgd"), runs=(WILD, RACES["plain"][0]))
+    aboard = [Rider.named("hot", hot, tmp_path / "hot"), *riders(tmp_path, ["wide"], optimizer="sgd")]
+    told = sorted_out(train_together(aboard, nobody, LeaveAfter({5: {"hot": True}})))
+    assert told["hot"].pop() == 5
+    lines = list(race_lines(hot.to_dict(), lambda: None, tmp_path / "hot"))
+    agree([*told["hot"], *map(from_line, lines)], list(race(hot)))
+    assert [event.step < 5 for event in told["hot"] if isinstance(event, Diverged)] == [True]
+
+
+def test_one_batch_at_a_time_is_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[weakref.ref[Batch]] = []
+
+    def counted(*facts: Any) -> Batch:
+        assert not any(batch() for batch in made)
+        batch = Batch(*facts)
+        made.append(weakref.ref(batch))
+        return batch
+
+    monkeypatch.setattr(together, "Batch", counted)
+    plan = LeaveAfter({1: {"wide": True}, 2: {"head": False}})
+    sorted_out(train_together(riders(tmp_path, ["plain", "wide", "head"]), nobody, plan))
+    assert len(made) == 3
+
+
 def test_races_that_have_left_after_the_same_step_go_on_together(tmp_path: Path) -> None:
     everyone = LeaveAfter({4: {"plain": True, "wide": True}})
     told = sorted_out(train_together(riders(tmp_path, ["plain", "wide"]), nobody, everyone))
@@ -162,9 +223,8 @@ def test_races_that_have_left_after_the_same_step_go_on_together(tmp_path: Path)
 
 
 def test_a_race_that_diverges_leaves_the_others_as_they_are(tmp_path: Path) -> None:
-    wild = Run(method=Method(name="lora", alpha=4096), learning_rate=1.0, data_fraction=FEW)
     calm = of("plain", optimizer="sgd")
-    hot = dataclasses.replace(calm, runs=(wild,))
+    hot = dataclasses.replace(calm, runs=(WILD,))
     aboard = [Rider.named("hot", hot, tmp_path / "hot"), Rider.named("calm", calm, tmp_path / "calm")]
     told = sorted_out(train_together(aboard, nobody, nobody))
     assert [event.run for event in told["hot"] if isinstance(event, Diverged)] == [0]

@@ -110,13 +110,13 @@ class Link:
 class Notices(logging.Handler):
     """What a job warns of while it runs on becomes a notice of the job."""
 
-    def __init__(self, tell: Callable[[str], None]) -> None:
+    def __init__(self, tell: Callable[[logging.LogRecord], None]) -> None:
         super().__init__(logging.WARNING)
         self._tell = tell
 
     def emit(self, record: logging.LogRecord) -> None:
         if record.levelno == logging.WARNING:
-            self._tell(record.getMessage())
+            self._tell(record)
 
 
 def end_with(host: int) -> None:
@@ -238,7 +238,7 @@ def run_job(
     begin(host, inherited)
     make_way()
     link = Link(connection, job, control)
-    logging.getLogger("replora").addHandler(Notices(lambda text: link.send(notice=text)))
+    logging.getLogger("replora").addHandler(Notices(lambda record: link.send(notice=record.getMessage())))
     try:
         confine(reserved(spec))
         if threads is not None:

@@ -50,6 +50,10 @@ class SharedLink:
         leaving, self._leaving = self._leaving, {}
         return leaving
 
+    def unused_rate(self, job: str) -> float | None:
+        """The learning rate asked for a job that leaves before a step is taken at it."""
+        return self._rates.pop(job, None)
+
     def _hear(self) -> None:
         try:
             while self._connection.poll():
@@ -82,8 +86,15 @@ def run_shared(
     for facts in jobs:
         if facts["rate"] is not None:
             link.obey(facts["job"], rate=facts["rate"])
-    logging.getLogger("replora").addHandler(Notices(lambda text: _warn(link, jobs, text)))
-    aboard = {facts["job"] for facts in jobs}
+    aboard = {facts["job"]: facts["folder"] for facts in jobs}
+
+    def warn(record: logging.LogRecord) -> None:
+        about = getattr(record, "folder", None)  # of the one job that it concerns, where it is not all of them
+        for job, folder in aboard.items():
+            if about in (None, folder):
+                link.send(job=job, notice=record.getMessage())
+
+    logging.getLogger("replora").addHandler(Notices(warn))
     try:
         confine(reserved(jobs[0]["spec"]))
         if threads is not None:
@@ -91,8 +102,10 @@ def run_shared(
         asked = {facts["job"]: (facts["spec"], Path(facts["folder"])) for facts in jobs}
         for job, told in shared_function(kind, shared)(asked, link.new_rates, link.leaving):
             if isinstance(told, int):
-                aboard.discard(job)
-                link.send(job=job, off=told)
+                del aboard[job]
+                link.send(job=job, off=told, rate=link.unused_rate(job))
+            elif isinstance(told, OSError):
+                link.send(job=job, stays=f"This run could not be paused: {told.strerror or type(told).__name__}.")
             else:
                 link.send(job=job, line=checked(told))
     except BaseException:  # whatever it is, SystemExit included
@@ -102,8 +115,3 @@ def run_shared(
         link.send(job=job, end="finished", message="")
     sys.stdout.flush()
     leave(0)
-
-
-def _warn(link: SharedLink, jobs: Sequence[Mapping[str, Any]], text: str) -> None:
-    for facts in jobs:
-        link.send(job=facts["job"], notice=text)

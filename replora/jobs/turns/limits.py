@@ -30,5 +30,7 @@ class JobSettings(Settings):
         8, "Runs together", "How many runs of waiting races train as one batch; 1: none.", low=1, high=MAX_RUNS
     )
     max_paused: int = option(8, "Paused", "How many paused runs stay while others are on.", low=1, high=1000)
-    job_seconds: float = option(900.0, "Time of a run", "Pauses included.", unit="s", low=1, high=1e6)
+    job_seconds: float = option(
+        900.0, "Time of a run", "Pauses included, but those without a process.", unit="s", low=1, high=1e6
+    )
     orphan_seconds: float = option(20.0, "Time alone", "Of a run nobody watches.", unit="s", low=0, high=1e6)

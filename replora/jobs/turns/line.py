@@ -100,15 +100,26 @@ class Line:
         load = self._entries[job].load
         return self._paces.expect(load) or self._paces_of_holders(self._clock()).expect(load)
 
-    def surplus(self, room: int, seats: int) -> Sequence[str]:
+    def time_left(self, job: str) -> float:
+        """What is left of a job's time limit where a new process of it begins: it has run in others before."""
+        entry = self._entries[job]
+        return max(entry.time_limit - entry.before, 0.0)
+
+    def surplus(self, room: int, seats: int, seats_visitor: int) -> Sequence[str]:
         """Which of the parked jobs are too many where so many processes and so many without one may stay.
 
-        The longest parked of who has most of them.
+        The longest parked of who has most of them. seats_visitor: how many without a process one visitor may have.
         """
+        within = [job for job in self._parked if not self._entries[job].seated]
         without = [job for job in self._parked if self._entries[job].seated]
+        gone = []
+        for visitor in {self._entries[job].visitor for job in without} - {""}:
+            theirs = [job for job in without if self._entries[job].visitor == visitor]
+            gone += theirs[: max(0, len(theirs) - seats_visitor)]
         return [
-            *self._too_many([job for job in self._parked if job not in without], room),
-            *self._too_many(without, seats),
+            *self._too_many(within, room),
+            *gone,
+            *self._too_many([job for job in without if job not in gone], seats),
         ]
 
     def _too_many(self, left: list[str], room: int) -> Sequence[str]:
@@ -165,8 +176,9 @@ class Line:
     def get_off(self, job: str) -> None:
         """A job leaves those that it shares its place with, is paused, and has no process."""
         del self._holders[job]
-        self._entries[job].rest(self._clock())
-        self._entries[job].seated = True
+        entry = self._entries[job]
+        entry.rest(self._clock())
+        entry.seated, entry.size = True, entry.load.size
         self._parked[job] = None
 
     def rest(self, job: str) -> None:

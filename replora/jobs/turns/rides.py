@@ -15,10 +15,12 @@ from replora.config import Race, Run
 from replora.jobs.engine import Action
 from replora.jobs.job_record import JobRecord
 from replora.jobs.messages import encode
-from replora.memory.estimate import race_bytes
+from replora.memory.estimate import batch_bytes, race_bytes
 from replora.memory.machine import job_bytes
+from replora.options import UserError
 
 SHARED_KIND = "race"
+UNEQUAL = 2.0  # times what a run of the lightest race needs: at each step it would wait for those of a heavier one
 SHARE_OF_LIMIT = 0.5  # of its time limit that a job is expected to spend in a batch, at most
 
 Send = Callable[[bytes], None]
@@ -45,28 +47,33 @@ class Rides:
         alone = expect(first.job)
         if self._most_runs == 1 or fit is None or alone is None:
             return []
-        runs, seconds, visitors = _runs(first), alone, {first.by.visitor}
+        runs, seconds, visitors = len(_race(first).runs), alone, {first.by.visitor}
         for record in waiting:
             if _fit(record) != fit:
                 passed = True
                 continue
-            seconds += expect(record.job) or alone
             limit = min(each.time_limit for each in (*taken, record))
-            if seconds > SHARE_OF_LIMIT * limit or len(runs) + len(_runs(record)) > self._most_runs:
+            longer = seconds + (expect(record.job) or alone)
+            if longer > SHARE_OF_LIMIT * limit or runs + len(_race(record).runs) > self._most_runs:
                 break
             if passed and record.by.visitor and record.by.visitor in visitors:
                 continue
-            runs += _runs(record)
-            if race_bytes(dataclasses.replace(_race(first), runs=tuple(runs))) > job_bytes():
-                break
+            if not _go_well([*map(_race, taken), _race(record)]):
+                passed = True
+                continue
+            runs += len(_race(record).runs)
             taken.append(record)
+            seconds = longer
             visitors.add(record.by.visitor)
         return taken[1:]
 
-    def start(self, records: Sequence[JobRecord], folder: Callable[[str], Any]) -> None:
+    def start(self, records: Sequence[JobRecord], folder: Callable[[str], Any], time_limit: float) -> None:
         """Has the host run these jobs together."""
         ride = f"ride {next(self._numbers)}"
         self._aboard[ride] = list(records)
+        for record in records:
+            record.ride, record.seat = ride, None
+            record.control.mode = ""  # all go, and tell nothing else for it: each can be repeated
         jobs = [
             {
                 "job": record.job,
@@ -76,17 +83,7 @@ class Rides:
             }
             for record in records
         ]
-        for record in records:
-            record.ride = ride
-        self._send(
-            encode(
-                do="start",
-                job=ride,
-                kind=SHARED_KIND,
-                jobs=jobs,
-                time_limit=max(each.time_limit for each in records),
-            )
-        )
+        self._send(encode(do="start", job=ride, kind=SHARED_KIND, jobs=jobs, time_limit=time_limit))
 
     def steer(self, record: JobRecord) -> None:
         """Passes on what is asked of a job that is aboard: for a pause or single steps it leaves with its seat."""
@@ -115,12 +112,17 @@ class Rides:
         self._send(encode(do="end", job=ride))
         return False
 
-    def got_off(self, record: JobRecord, step: int) -> None:
-        """The job has left its seat, after so many steps, and is in no process now."""
+    def got_off(self, record: JobRecord, step: int, rate: float | None) -> None:
+        """The job has left its seat, after so many steps, and is in no process now; rate: not yet trained at."""
+        record.control.rate = rate if record.control.rate is None else record.control.rate
         self._aboard[record.ride].remove(record)
         record.ride, record.leaving, record.seat = "", False, step
         if record.control.mode == Action.PAUSE:
             record.control.mode = ""
+
+    def stays(self, record: JobRecord) -> None:
+        """The job could not leave its seat, and goes on where it is."""
+        record.leaving, record.control.mode, record.control.steps = False, "", 0
 
     def over(self, ride: str) -> Sequence[JobRecord] | None:
         """The process of this ride is gone: who was aboard to the end; None where there is no such ride."""
@@ -139,15 +141,25 @@ class Rides:
 
 
 def _fit(record: JobRecord) -> tuple[Race, int | None] | None:
-    """What jobs that run together have in common; None for one that runs by itself."""
-    if record.kind != SHARED_KIND or record.alone or record.control.mode not in ("", Action.RESUME):
+    """What jobs that run together have in common; None for one that runs by itself.
+
+    So does what is repeated: it may be what ended the host, and those with it could not be repeated once more.
+    """
+    apart = record.kind != SHARED_KIND or record.alone or record.passed is not None
+    if apart or record.control.mode not in ("", Action.RESUME):
         return None
     return dataclasses.replace(_race(record), runs=(Run(),)), record.seat
 
 
+def _go_well(races: Sequence[Race]) -> bool:
+    """Whether one batch is good for all: it fits into a job's memory, and no race is much heavier than another."""
+    together = dataclasses.replace(races[0], runs=tuple(run for race in races for run in race.runs))
+    try:
+        weights = [batch_bytes(race, [run.method for run in race.runs]) / len(race.runs) for race in races]
+        return max(weights) <= UNEQUAL * min(weights) and race_bytes(together) <= job_bytes()
+    except UserError:
+        return False  # their task is not here any more, which each race says by itself
+
+
 def _race(record: JobRecord) -> Race:
     return Race.from_dict(record.spec)
-
-
-def _runs(record: JobRecord) -> list[Run]:
-    return list(_race(record).runs)
