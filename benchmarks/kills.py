@@ -14,13 +14,15 @@ import sqlite3
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
+import numpy.typing as npt
 import psutil
 from websockets.exceptions import ConnectionClosed
 
@@ -31,6 +33,8 @@ from replora.jobs.storage.database import FILE
 from replora.jobs.storage.store import Store
 
 PLAY = "race.play"
+ROUNDING = 0.03  # in a loss of some units, of bfloat16 products in batches of another size
+FloatArray = npt.NDArray[np.float64]
 LINK = "task=wordnet_topics&steps=10"
 SHARES = {"race": 0.6, "host": 0.3, "web": 0.1}
 LAST_SECONDS = 20.0  # for what is on to end after the last kill
@@ -109,9 +113,16 @@ async def live(port: int, web: psutil.Process, kills: Kills, users: int) -> None
     await asyncio.gather(*playing, return_exceptions=True)
 
 
-def losses_of(lines: Iterable[str]) -> list[Any]:
-    """The losses of each step of a race, to be compared digit by digit."""
-    return [[event.step, event.losses] for event in map(from_line, lines) if isinstance(event, Step)]
+def losses_of(lines: Iterable[str]) -> FloatArray:
+    """The losses of each step of a race, (steps, runs)."""
+    return np.array([event.losses for event in map(from_line, lines) if isinstance(event, Step)], dtype=float)
+
+
+def unlike(losses: Sequence[FloatArray]) -> int:
+    """How many races are not as the first: those that trained in another batch differ by rounding."""
+    return sum(
+        each.shape != losses[0].shape or not np.allclose(each, losses[0], atol=ROUNDING, rtol=0) for each in losses
+    )
 
 
 def report(data: Path, kills: Kills) -> dict[str, Any]:
@@ -120,14 +131,14 @@ def report(data: Path, kills: Kills) -> dict[str, Any]:
     store.settle()
     rows = store.history.list(limit=100_000)
     finished = [row.id for row in rows if row.state is JobState.FINISHED]
-    losses = Counter(json.dumps(losses_of(store.load(job)[1])) for job in finished)
+    losses = [losses_of(store.load(job)[1]) for job in finished]
     with closing(sqlite3.connect(data / FILE)) as database:
         sound = database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     return {
         "kills": dict(kills.done),
         "races": len(rows),
         "finished": len(finished),
-        "unlike_the_others": len(finished) - max(losses.values(), default=0),
+        "unlike_the_others": unlike(losses),
         "ended": dict(Counter(row.message for row in rows if row.state is not JobState.FINISHED)),
         "still_on": sum(not row.state.final for row in rows),
         "orphans": kills.orphans,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import stat
 import tomllib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -82,7 +83,7 @@ def read_presets(
                 raise SpecError("name must be another one, since there is a station of this name already.")
             found.append(_read(path, pages, runs, made))
         except SpecError as error:
-            problems.append(f"{path.name}: {error}")
+            problems.append(f"{path.name.encode(errors='replace').decode()}: {error}")
     return Presets(sorted(found, key=lambda each: (each.station.order, each.name)), problems)
 
 
@@ -103,15 +104,24 @@ def _read(path: Path, pages: Mapping[str, type[Linked]], runs: Collection[str], 
 
 def _values(path: Path) -> dict[str, Any]:
     try:
-        if path.stat().st_size > MOST_BYTES:
-            raise SpecError(f"the file must have at most {MOST_BYTES:,} bytes, got {path.stat().st_size:,}.")
+        told = path.stat()
+        if not stat.S_ISREG(told.st_mode):  # a pipe would never end, a device neither
+            raise SpecError("it must be a file, got a folder, pipe or device.")
+        if told.st_size > MOST_BYTES:
+            raise SpecError(f"the file must have at most {MOST_BYTES:,} bytes, got {told.st_size:,}.")
         return tomllib.loads(path.read_text(encoding="utf-8"))
+    except SpecError:
+        raise
     except OSError as error:
         raise SpecError(f"the file cannot be read: {error.strerror}.") from None
     except UnicodeDecodeError:
         raise SpecError("the file must be text in UTF-8.") from None
     except tomllib.TOMLDecodeError as error:
         raise SpecError(f"the file must be TOML: {str(error).rstrip('.')}.") from None
+    except RecursionError:
+        raise SpecError("the file must be TOML that is not nested as deep as this.") from None
+    except ValueError:  # Python reads no whole number of thousands of digits
+        raise SpecError("the file must have no number of thousands of digits.") from None
 
 
 def _check(station: Station, pages: Mapping[str, type[Linked]], made: Collection[str]) -> None:
@@ -123,6 +133,8 @@ def _check(station: Station, pages: Mapping[str, type[Linked]], made: Collection
     for name, text in {**texts, **{f"steps, {at}": text for at, text in enumerate(station.steps, 1)}}.items():
         if not text.strip():
             raise SpecError(f"{name} must be a text, got ''.")
+        if name in ("title", "question") and MADE.search(text):
+            raise SpecError(f"{name} must have no figure of the records, which stand in steps and answer.")
         for used in MADE.findall(text):
             if used not in made:
                 raise SpecError(f"{name} must have one of {', '.join(made)} in double braces, got {used[:40]!r}.")
@@ -140,7 +152,10 @@ def _query(settings: Mapping[str, Any], spec: type[Linked], has_run: bool) -> di
         if name not in facts:
             allowed = [*facts, *(["run"] if has_run else [])]
             raise SpecError(f"settings must be among {', '.join(allowed) or 'none for this page'}, got {name[:40]!r}.")
-        text = format_value(tuple(value) if isinstance(value, list) else value)
+        try:
+            text = format_value(tuple(value) if isinstance(value, list) else value)
+        except ValueError:  # hexadecimal, which is read at any length
+            raise SpecError(f"settings: {name} must have no number of thousands of digits.") from None
         try:
             chosen[name] = parse_value(name, text, kind_of(spec, name), facts[name])
         except SpecError as error:

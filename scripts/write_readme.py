@@ -171,7 +171,8 @@ def _controls() -> list[str]:
         shares = [f"{100 * found.fraction:g} %" for found in _tuned(summary)]
     text = (
         f"On {TASKS[CHECKED_TASK].title}, rates tuned for each: against LoRA whose B has {LORA_PLUS:g} times the rate "
-        f"of A (LoRA+), against LoRA of rank {EQUAL_RANK}, which trains as many parameters, and with the latent as a "
+        f"of A (LoRA+), against LoRA of rank {EQUAL_RANK}, which trains as many parameters and keeps "
+        f"{EQUAL_RANK / studies[1].spec.rank:.0f} times as many, and with the latent as a "
         "trainable diagonal and MLPs of two hidden layers, as a public "
         f"reproduction of the paper reads it ({_taken({CHECKED_TASK: studies[0].spec})}); "
         f"{_looked_at('differences', _ps(studies))}; {_ends_of(studies)}:"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -98,7 +99,7 @@ def test_what_is_no_text_too_large_or_badly_named_is_said(tmp_path: Path) -> Non
     assert found.problems == [
         "My station.toml: name must be 1 to 40 of a-z, 0-9 and _ before .toml, got 'My station'.",
         "bytes.toml: the file must be text in UTF-8.",
-        "folder.toml: the file cannot be read: Is a directory.",
+        "folder.toml: it must be a file, got a folder, pipe or device.",
         "large.toml: the file must have at most 50,000 bytes, got 60,000.",
     ]
 
@@ -117,3 +118,22 @@ def test_the_stations_of_the_app_use_few_words() -> None:
         text = path.read_text(encoding="utf-8")
         assert "\u2014" not in text
         assert max(len(line) for line in text.splitlines()) < 240
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x = " + "[" * 5000 + "]" * 5000,
+        "order = " + "9" * 5000,
+        "order = 1" + GOOD + "\n[settings]\nrank = 0x" + "f" * 8000,
+    ],
+)
+def test_what_python_itself_refuses_is_a_sentence(tmp_path: Path, text: str) -> None:
+    assert len(write(tmp_path, text).problems) == 1
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.toml")
+    assert write(tmp_path, "order = 1" + GOOD).problems == [
+        "pipe.toml: it must be a file, got a folder, pipe or device."
+    ]

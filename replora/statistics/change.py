@@ -20,7 +20,8 @@ def change_verdict(title: str, now: Scores, before: Scores) -> str:
     pairs = paired(*map(_known, (now, before)))
     found = t_interval(list(pairs.values()))
     if found is None:
-        return f"{_ends(title, now, before)}."
+        both = _known(now) and _known(before)
+        return f"{_ends(title, now, before)}{', of no seed that ended in both: nothing can be told' if both else ''}."
     lead = _ends(title, *({seed: each[seed] for seed in pairs} for each in (now, before)))
     lost = len(now.keys() & before.keys()) - len(pairs)
     note = f" {lost} of {lost + len(pairs)} pairs diverged and {'is' if lost == 1 else 'are'} not counted."

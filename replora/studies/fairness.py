@@ -152,7 +152,16 @@ def _equal_size(spec: Study, sizes: Sequence[MethodSizes]) -> FairnessItem:
         many = f"{text}{more} ({METHOD_TITLES[REFERENCE]} of rank {rank} would train as many)."
         return FairnessItem(name, True, many, offer={"lora_rank": rank})
     if len(trained) > 1 and max(trained.values()) <= (1 + ALIKE) * min(trained.values()):
-        return FairnessItem(name, True, f"{reference} has rank {lora_rank} to train as many parameters: {named}.")
+        kept = " and ".join(
+            f"{spec.titles.get(size.method, size.method)} {size.deployed_parameters:,}"
+            for size in sizes
+            if size.method in trained
+        )
+        return FairnessItem(
+            name,
+            True,
+            f"{reference} has rank {lora_rank} to train as many parameters: {named}; deployed they have {kept}.",
+        )
     what = f": {named}" if len(trained) > 1 else ""
     text = f"{reference} has rank {lora_rank}, the others {spec.rank}, and the parameters they train differ too{what}."
     return FairnessItem(name, False, text, {"lora_rank": 0})

@@ -13,7 +13,8 @@ from fake_engine import FakeEngine
 from open_pages import html, open_framed, query
 from streamlit.testing.v1 import AppTest
 
-from replora.events import Evaluated, Step, read_events, started_of
+import replora.ui.home.page as page
+from replora.events import Evaluated, EventError, Step, read_events, started_of
 from replora.methods import METHOD_TITLES, OURS, REFERENCE
 from replora.ui.home.picture import moving_picture, said
 from replora.ui.home.record import read_race
@@ -56,7 +57,7 @@ def test_what_is_measured_are_the_counts_of_the_readme() -> None:
     behind, ahead_least, ahead_most = counts.groups()
     assert f"ahead on {ahead_most} of 5 tasks" in measured()
     assert f"of the data on {many(ahead_least)}, behind on {many(behind)}." in measured()
-    assert f"RepLoRA is ahead on {many(tuned[2])} and LoRA on {many(tuned[1])}." in measured()
+    assert f"RepLoRA is ahead on {many(tuned[2])} and LoRA on {many(tuned[1])};" in measured()
 
 
 def test_the_picture_is_the_record_and_its_text_says_the_same() -> None:
@@ -79,6 +80,19 @@ def test_the_picture_is_the_record_and_its_text_says_the_same() -> None:
         assert f"{METHOD_TITLES[name]}: test accuracy from" in said(race)
         assert f"to {100 * final:.1f} %; norm" in said(race)
     assert said(race) in moving_picture(race, moving=True)
+
+
+def test_a_record_that_cannot_be_read_is_a_sentence_and_the_doors_stay(
+    engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreadable() -> None:
+        raise EventError("the first line is no event of a race.")
+
+    monkeypatch.setattr(page, "recorded_race", unreadable)
+    test = open_framed("home")
+    assert not test.exception
+    assert [each.value for each in test.caption] == ["The recorded race cannot be shown: EventError."]
+    assert test.code[0].value == "\n".join(commands())
 
 
 def test_the_picture_stands_still_for_whom_motion_disturbs(home: AppTest) -> None:

@@ -5,20 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from open_pages import html, open_page, press, query, said, standing
 from streamlit.testing.v1 import AppTest
 from synthetic_runs import synthetic_race
 
+from replora.catalog import PRIVATE_TASK
 from replora.config import Race, RaceOptions
 from replora.events import Evaluated, Event, Finished, Started, Step
-from replora.jobs.engine import JobState, Submitter
+from replora.jobs.engine import Engine, JobState, Submitter
+from replora.statistics.change import change_verdict
 from replora.ui.forms.knobs import KNOBS
 from replora.ui.live.session import LOST
 from replora.ui.race.change import LAST, LATER, MOVED, change_told, unlike_recorded
-from replora.ui.race.session import GONE
+from replora.ui.race.session import GONE, RaceSession
 
 Open = Callable[..., AppTest]
 
@@ -233,6 +235,26 @@ def test_a_rate_moved_by_hand_and_diverged_runs_are_said() -> None:
     alone = RaceOptions(sharing="tied")
     made = change_told(told(alone, diverge={1: 30}), told(RaceOptions()), alone.race())[1]
     assert made == "RepLoRA diverged instead of 80.0 %."
+
+
+def test_another_device_or_precision_is_said_beside_what_the_change_made() -> None:
+    now = [replace(each, precision="bfloat16") if isinstance(each, Started) else each for each in told(TIED)]
+    assert (
+        "It ran on CPU (test) in bfloat16, the one before on CPU (test) in float32: that moves accuracies too."
+        in change_told(now, told(TRUNK), TIED.race())[1]
+    )
+
+
+def test_runs_that_ended_with_no_seed_in_common_are_no_comparison() -> None:
+    said = change_verdict("RepLoRA", {0: 0.7, 1: None}, {0: None, 1: 0.8})
+    assert said == "RepLoRA 70.0 instead of 80.0 %, of no seed that ended in both: nothing can be told."
+
+
+def test_races_on_private_data_of_others_are_never_set_against_each_other() -> None:
+    session = RaceSession()
+    session.spec = replace(RaceOptions().race(), task=PRIVATE_TASK)
+    session.recall(cast(Engine, None), ["job0"], lambda task: [])  # the engine is not even asked
+    assert (session.problem, session.earlier) == (GONE, [])
 
 
 def test_what_a_knob_makes_idle_is_no_change() -> None:

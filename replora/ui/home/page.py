@@ -5,14 +5,17 @@ from __future__ import annotations
 from html import escape
 
 import streamlit as st
+from safetensors import SafetensorError
 
 from replora.config import RaceOptions
+from replora.events import EventError
 from replora.options import options
 from replora.result_card.commands import race_command
 from replora.ui.home.picture import moving_picture
-from replora.ui.home.record import recorded_race
+from replora.ui.home.record import RecordedRace, recorded_race
 from replora.ui.live.page import RUN
 from replora.ui.live.recorded_claims import commands, measured
+from replora.ui.parts.once import Once
 from replora.ui.shell.frame import page_of
 from replora.ui.shell.style import STYLE
 from replora.ui.tour.progress import first_open, link_of, list_link
@@ -20,6 +23,7 @@ from replora.ui.tour.stations import presets
 from replora.wording import counted
 
 PAGE = "home"
+PICTURES: Once[str] = Once(2)  # by whether they move
 PAPER = "https://arxiv.org/abs/2502.03044"
 HEADER = (
     "<header class='page'><h1>RepLoRA against LoRA</h1>"
@@ -62,9 +66,16 @@ def home_page() -> None:
     st.html(HEADER)
     st.html(_lines())
     _doors()
-    _picture()
+    try:
+        race = recorded_race()
+    except (EventError, OSError, SafetensorError) as error:
+        st.caption(f"The recorded race cannot be shown: {type(error).__name__}.")
+        shown = commands()
+    else:
+        _picture(race)
+        shown = [*commands(), race_command(race.spec)]
     with st.expander("The commands of what is measured", key=f"{PAGE}.commands"):
-        st.code("\n".join([*commands(), race_command(recorded_race().spec)]), language="bash", wrap_lines=True)
+        st.code("\n".join(shown), language="bash", wrap_lines=True)
 
 
 def _lines() -> str:
@@ -93,9 +104,8 @@ def _see_it() -> str:
     )
 
 
-def _picture() -> None:
+def _picture(race: RecordedRace) -> None:
     """A recorded race; whoever does not want it to move stops it."""
-    race = recorded_race()
     with st.container(horizontal=True, vertical_alignment="bottom"):
         rate = f"{race.spec.runs[0].learning_rate:g}"
         st.html(
@@ -103,4 +113,4 @@ def _picture() -> None:
             "positive, on one scale</span></h2>"
         )
         moving = st.toggle("Moving", True, key=f"{PAGE}.moving", persist_state="session")
-    st.html(moving_picture(race, moving=moving))
+    st.html(PICTURES(moving, lambda: moving_picture(race, moving=moving)))

@@ -6,6 +6,7 @@ from replora.catalog import TASKS
 from replora.config import Run
 from replora.events import EventError
 from replora.methods import METHOD_TITLES, OURS, REFERENCE
+from replora.statistics.intervals import named_by
 from replora.studies.races.leads import Leads
 from replora.studies.races.summary import StudySummary, summarize_study
 from replora.studies.selection import one_rate, spec_of
@@ -36,11 +37,15 @@ def measured() -> str:
         return MISSING
     ours, theirs = METHOD_TITLES[OURS], METHOD_TITLES[REFERENCE]
     least, most = shared.fractions[0], shared.fractions[-1]
+    p_values = [found.p for task in TASKS for found in _summary(f"study_{task}", None).main_comparisons[-1:]]
+    _, corrected = named_by([p for p in p_values if p is not None])
     return (
-        f"At one small rate for both, {rate:g}, and with all data {ours} is ahead on {shared.ahead[most]} of "
-        f"{shared.tasks} tasks; with {100 * least:g} % of the data on {shared.ahead[least] or 'none'}, behind on "
+        f"With equal steps, each task by itself: at one small rate for both, {rate:g}, and with all data {ours} is "
+        f"ahead on {shared.ahead[most]} of {shared.tasks} tasks; with {100 * least:g} % of the data on "
+        f"{shared.ahead[least] or 'none'}, behind on "
         f"{shared.behind[least] or 'none'}. Once each has its own tuned rate, with all data {ours} is ahead on "
-        f"{chosen.ahead[most] or 'none'} and {theirs} on {chosen.behind[most] or 'none'}."
+        f"{chosen.ahead[most] or 'none'} and {theirs} on {chosen.behind[most] or 'none'}; corrected for "
+        f"{chosen.tasks} tasks (Holm), {corrected or 'none'} of these {'is' if corrected == 1 else 'are'} left."
     )
 
 

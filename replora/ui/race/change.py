@@ -45,6 +45,10 @@ def change_told(now: Sequence[Event], before: Sequence[Event], spec: Race) -> tu
         said.append(unpaired_verdict(both, apart))
     else:
         said += [change_verdict(title, *pair) for title, pair in both.items()]
+    if (ours := (started.device, started.precision)) != (others_on := (earlier.device, earlier.precision)):
+        said.append(
+            f"It ran on {' in '.join(ours)}, the one before on {' in '.join(others_on)}: that moves accuracies too."
+        )
     if moved:
         said.append(MOVED)
     elif not apart:

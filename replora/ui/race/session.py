@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from replora.catalog import PRIVATE_TASK
 from replora.config import Race
 from replora.events import Event, EventError, RateChanged, Step, from_line, started_of
 from replora.jobs.engine import Action, Engine, JobState, UnknownJob
@@ -66,8 +67,14 @@ class RaceSession(JobSession[Race, Event]):
             self.earlier = [last]
 
     def recall(self, engine: Engine, jobs: Sequence[str], recorded: Recorded) -> None:
-        """Take up the races behind the one at hand, as after a reload; a sentence where one cannot be had."""
+        """Take up the races behind the one at hand, as after a reload; a sentence where one cannot be had.
+
+        None behind one on private data of somebody else: which data another one is on, nobody may know.
+        """
         if self.spec is None:
+            return
+        if jobs and self.spec.task == PRIVATE_TASK:
+            self.problem = GONE
             return
         for job in jobs[:EARLIER]:
             try:

@@ -6,12 +6,14 @@ from collections.abc import Callable, Sequence
 
 from replora.config import Run
 from replora.events import EventError, started_of
-from replora.methods import HEADLINES, METHOD_TITLES, OURS, REFERENCE
+from replora.methods import ABLATION, METHOD_TITLES, OURS, REFERENCE
 from replora.simulation.specs import Split
 from replora.simulation.splits import moment
+from replora.statistics.verdict import lost_count
 from replora.studies.events import StudyEvent
 from replora.studies.races.cells import Comparison
 from replora.studies.races.summary import StudySummary, summarize_study
+from replora.studies.races.tuning import same_target
 from replora.studies.selection import one_rate, sweep
 from replora.studies.teachers.summary import summarize_teacher
 from replora.summary import race_verdict, summarize
@@ -59,7 +61,10 @@ def _rates(task: str) -> str:
         leads[winner(found) or ""].append(f"{shared_rate(found):g}")
     parts = [f"{METHOD_TITLES[name]} is ahead at {listing(rates)}" for name, rates in leads.items() if name and rates]
     parts += [f"it cannot be told at {listing(leads[''])}"] if leads[""] else []
-    return f"{'; '.join(parts)}." if parts else MISSING
+    cells = [cell for cell in summary.cells if cell.method in (OURS, REFERENCE)] if summary else []
+    lost, runs = sum(cell.diverged for cell in cells), sum(cell.n + cell.diverged for cell in cells)
+    more = f"; {lost_count(lost, runs)}" if lost else ""
+    return f"{'; '.join(parts)} (each rate by itself{more})." if parts else MISSING
 
 
 def _tuned() -> str:
@@ -88,6 +93,16 @@ def _short(found: Comparison) -> str:
     return found.verdict.split(" over ")[0]
 
 
+def _data_at_one_rate() -> str:
+    """The data that RepLoRA needs to reach LoRA with all, one rate for both, and what tuning LoRA's alone saves."""
+    rate: float = Run().learning_rate
+    single = _summary(STUDY, "one rate", lambda events: one_rate(events, rate))
+    target = same_target(STUDIES.events(STUDY), rate)
+    if not single or not single.data_needed or target is None:
+        return MISSING
+    return f"{single.data_needed[0].sentence()} {target.sentence()}"
+
+
 def _data_needed() -> str:
     """The data that each needs with rates tuned for each."""
     summary = _summary(STUDY, "all", lambda events: events)
@@ -95,12 +110,12 @@ def _data_needed() -> str:
 
 
 def _teacher(world: str) -> str:
-    """The student that the page is about, with the fewest examples and with the most."""
+    """Tying alone, without the MLPs, with the fewest examples and with the most."""
     name = f"teacher_{world}"
     summary = made_once(name, "tour", lambda: summarize_teacher(STUDIES.events(name)))
     if summary is None:
         return MISSING
-    own = sorted((each for each in summary.ratios if each.student == HEADLINES[0]), key=lambda each: each.examples)
+    own = sorted((each for each in summary.ratios if each.student == ABLATION[1]), key=lambda each: each.examples)
     return " ".join(f"With {each.examples} images: {each.verdict}" for each in (own[0], own[-1]))
 
 
@@ -109,7 +124,10 @@ def _split() -> str:
     at = Split()
     now = moment(at)
     plain, shared = (f"{loss:.2g}" if loss > ROUNDING else "0" for loss in (now.loss[PLAIN], now.loss[SHARED]))
-    return f"At δ = {at.delta:g} the excess loss is {plain} for plain and {shared} for shared."
+    return (
+        f"At δ = {at.delta:g} the excess loss is {plain} for plain and {shared} for shared, which "
+        f"{now.samples[SHARED]:.0f} observations notice."
+    )
 
 
 def _at_rate(rate: float) -> Comparison | None:
@@ -149,6 +167,7 @@ MADE: dict[str, Callable[[], str]] = {
         "each_rate_topics": lambda: _rates("wordnet_topics"),
         "tuned": _tuned,
         "epochs": _epochs,
+        "data_at_one_rate": _data_at_one_rate,
         "data_needed": _data_needed,
         "teacher_tied": lambda: _teacher("tied"),
         "teacher_untied": lambda: _teacher("untied"),

@@ -47,5 +47,12 @@ def presets() -> Presets:
     """All stations, read anew once a file has changed."""
     folders = [FOLDER, *([Path(named)] if (named := os.environ.get(VARIABLE)) else [])]
     files = [path for folder in folders for path in sorted(folder.glob("*.toml"))]
-    key = tuple((path, path.stat().st_mtime_ns) for path in files if path.is_file())
-    return READ(key, lambda: read_presets(folders, PAGES, RUNS, MADE))
+    return READ(tuple((path, _changed(path)) for path in files), lambda: read_presets(folders, PAGES, RUNS, MADE))
+
+
+def _changed(path: Path) -> int:
+    """When; 0 where nobody may look, which `read_presets` says."""
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
