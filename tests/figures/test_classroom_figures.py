@@ -13,6 +13,7 @@ from replora.figures.classroom.expected import Expected, expected_figure
 from replora.figures.classroom.histogram import BINS, differences_figure
 from replora.figures.enlarged import LEAST_TEXT, enlarged
 from replora.figures.figure import Figure
+from replora.figures.marks import CROSS
 from replora.statistics.intervals import t_interval
 
 CLASSES: dict[str, Mapping[int, float]] = {
@@ -83,6 +84,24 @@ def test_expectations_are_drawn_held_or_missed() -> None:
     figure = expected_figure(found)
     assert [(row["role"], row["x"]) for row in figure.data["points"]] == [("dot", 2.0), ("cross", 4.0)]
     assert figure.spec == expected_figure([]).spec
+
+
+@pytest.mark.parametrize("large", [False, True], ids=["page", "projector"])
+def test_the_legend_of_expectations_is_what_is_drawn(large: bool) -> None:
+    """A hit is a filled circle, a miss an open cross: what the legend has in front of each."""
+    figure = expected_figure([Expected(1, -1, 3, 2.0), Expected(2, -1, 3, 4.0)])
+    layers = {
+        each["transform"][0]["filter"].split("'")[1]: each
+        for each in (enlarged(figure) if large else figure).spec["layer"]
+        if each["data"]["name"] == "points"
+    }
+    shapes = layers["dot"]["encoding"]["shape"]["scale"]
+    (series,) = {row["series"] for row in figure.data["points"]}
+    assert dict(zip(shapes["domain"], shapes["range"], strict=True))[series] == "circle"
+    assert layers["dot"]["mark"]["filled"]
+    assert layers["cross"]["encoding"]["shape"] == CROSS
+    assert not layers["cross"]["mark"]["filled"]
+    assert "\u25cf held what came, \u2715 missed it" in figure.unit
 
 
 def sizes(value: Any) -> list[float]:

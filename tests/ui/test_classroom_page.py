@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from replora.classroom.setup import Setup
 from replora.jobs.engine import JobState, Submitter
 from replora.ui.classroom.address import own_hosts, qr_html
 from replora.ui.classroom.server import conductor, rooms
+from replora.ui.classroom.words import STATES
+from replora.ui.shell.style import STYLE
 from replora.ui.visitor import lasting
 from replora.ui.visitor.who import SECRET
 
@@ -157,6 +160,49 @@ def test_a_seat_says_what_it_expects_then_plays_then_sees_all(desk: AppTest, eng
     assert "with one seed: an anecdote" in html(seat)
     assert "intervals held what came" in html(seat)
     assert "classroom.play" not in keys(seat)
+
+
+def test_a_race_that_waits_for_what_its_seat_expects_says_so(desk: AppTest, engine: FakeEngine) -> None:
+    set_up(desk, EXPECTING)
+    seats = [seated(desk, who) for who in PUPILS[:2]]
+    assert "Commit, then look" in html(seats[0])
+    press(seats[0], "classroom.commit")
+    press(desk, "classroom.start")
+    room = taught(desk)
+    told = "Started: each seat races once it has said what it expects"
+    counts = "2 seats, 1 said what they expect, 1 not committed yet, 1 began, 0 finished"
+    projector = visit(PUPILS[2], room=room.code, view="projector")
+    for shown in (desk.run(), projector):
+        assert f"{told}. {counts}." in html(shown)
+    late = seats[1].run()
+    assert told in html(late)
+    assert "Your race begins when you commit" in html(late)
+    assert "all race" not in html(late)
+    press(late, "classroom.commit")
+    taught(desk)
+    assert len(engine.jobs) == 2
+    assert "Your race begins" not in html(late.run())
+    assert "2 said what they expect, 2 began" in html(desk.run())
+
+
+@pytest.mark.parametrize("seen_by", [TEACHER, PUPILS[0]])
+def test_a_view_that_there_is_not_is_said_and_leaves_the_address(desk: AppTest, seen_by: str) -> None:
+    code = query(desk)["room"]
+    for link in ({}, {"room": code}):
+        test = visit(seen_by, view="zzz", **link)
+        assert "view must be one of projector, seat, got 'zzz'." in said(test)
+        assert query(test) == link
+    assert ("You teach this room." in html(test)) == (seen_by == TEACHER)
+
+
+def test_each_state_of_a_seat_has_a_sign_of_its_own_in_tile_and_legend() -> None:
+    css = (STYLE / "classroom.css").read_text(encoding="utf-8")
+    for place in (".seats", ".legend"):
+        looks = [
+            tuple(re.findall(rf"^(?!.*--stripes:).*{re.escape(place)} \.{state}\b[^{{]*{{(.+?)}}", css, re.M))
+            for state in STATES
+        ]
+        assert len(set(looks)) == len(STATES), place
 
 
 def test_all_are_started_at_once_and_the_desk_counts_them(tiny: AppTest, engine: FakeEngine) -> None:

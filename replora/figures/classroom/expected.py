@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from replora.figures.figure import Figure
 from replora.figures.plot import Axis, Plot
-from replora.figures.style import INK_SERIES, NEUTRAL_SERIES, OTHER_SERIES, title_of
+from replora.figures.style import INK_SERIES, NEUTRAL_SERIES, OTHER_SERIES, SERIES_STYLES, title_of
 from replora.methods import OURS, REFERENCE
 from replora.wording import signed
 
 ROLES = ("change", "reach", "dot", "cross", "message")
+LOOKS = {
+    **{name: SERIES_STYLES[name] for name in (NEUTRAL_SERIES, OTHER_SERIES)},
+    INK_SERIES: replace(SERIES_STYLES[INK_SERIES], shape="circle"),  # its own is a cross, which here says missed
+}
 LEAST_ROWS = 4
 LEAST = 5.0
 
@@ -37,6 +41,7 @@ def expected_figure(found: Sequence[Expected]) -> Figure:
         ROLES,
         Axis(f"{title_of(OURS)} minus {title_of(REFERENCE)}, points", format="+~f", grid=False, ticks=9),
         Axis(labels=False, grid=False),
+        looks=LOOKS,
     )
     if found:
         plot.rule("change", 0.0)
@@ -52,7 +57,7 @@ def expected_figure(found: Sequence[Expected]) -> Figure:
     return plot.figure(
         "expected",
         "What was expected",
-        f"{number} interval{'' if number == 1 else 's'}; dot: what came, cross: missed",
+        f"{number} interval{'' if number == 1 else 's'}; \u25cf held what came, \u2715 missed it",
         "Intervals that the seats expected, one below the other, each with a dot where it held what came and a cross "
         "where it did not; a line at zero.",
     )

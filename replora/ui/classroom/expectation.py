@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from replora.classroom.room import Expectation, Room
+from replora.classroom.room import Expectation, Phase, Room
 from replora.methods import METHOD_TITLES, OURS, REFERENCE
 from replora.ui.classroom.pulse import PAGE
 from replora.ui.classroom.words import expectation_told
@@ -18,7 +18,8 @@ LEVEL = "level"
 
 def expectation_form(room: Room, commit: Callable[[Expectation], None]) -> None:
     """Who will be ahead, by how much, give or take; a press commits."""
-    st.html('<h2 class="figure">What do you expect?<span>Commit, then look</span></h2>')
+    how = "Your race begins when you commit" if room.phase is Phase.RUNNING else "Commit, then look"
+    st.html(f'<h2 class="figure">What do you expect?<span>{how}</span></h2>')
     names = {REFERENCE: METHOD_TITLES[REFERENCE], LEVEL: "Nobody", OURS: METHOD_TITLES[OURS]}
     key = f"{PAGE}.expect.{room.round}"
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):

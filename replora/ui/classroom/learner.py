@@ -20,7 +20,7 @@ from replora.ui.classroom.pooled import show_pool
 from replora.ui.classroom.pulse import PAGE, SECONDS, pulse
 from replora.ui.classroom.seat_session import SeatSession
 from replora.ui.classroom.server import conductor, me, rooms, seat_engine
-from replora.ui.classroom.words import PHASES, changes_told, expectation_told, settings_told, turn_told
+from replora.ui.classroom.words import changes_told, expectation_told, phase_told, settings_told, turn_told
 from replora.ui.forms.controls import control
 from replora.ui.live.page import Part
 from replora.ui.parts.run_kinds import link_to
@@ -215,7 +215,7 @@ class SeatPage:
 
 
 def _head_html(room: Room, seat: Seat, change: str) -> str:
-    told: list[str] = [f"<p><b>{escape(settings_told(room.setup))}</b><span>{PHASES[room.phase]}</span></p>"]
+    told: list[str] = [f"<p><b>{escape(settings_told(room.setup))}</b><span>{phase_told(room)}</span></p>"]
     if change:
         told.insert(0, f'<p class="push"><b>Now everyone: {escape(change)}</b></p>')
     told.append(f"<p><span>{escape(turn_told(room.setup, seat.number))}</span></p>")

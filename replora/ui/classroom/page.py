@@ -17,18 +17,19 @@ from replora.ui.shell.style import STYLE
 
 HEADER = "<header class='page'><h1>Classroom</h1><p>{}</p></header>"
 ABOUT = "Each seat trains a race of its own; what all find together is the result."
+VIEWS = (PROJECTOR, SEAT)
 FOUND = f"{PAGE}.found"  # the room of this session, by its code
 
 
 def classroom_page() -> None:
     """A room's desk, a seat in it or its projector; else the ways to one."""
     st.html(STYLE / "classroom.css")
+    view = _view()
     room = _room()
     if room is None:
         st.html(HEADER.format(ABOUT))
         entrance()
         return
-    view = st.query_params.get(VIEW, "")
     if view == PROJECTOR:
         projector_view(room)
     elif view != SEAT and rooms().instructs(room, me()):
@@ -37,6 +38,16 @@ def classroom_page() -> None:
     else:
         st.html(HEADER.format(ABOUT))
         learner_view(room)
+
+
+def _view() -> str:
+    """The view of the link, '' without one; what is none is said and leaves the address."""
+    view = st.query_params.get(VIEW, "")
+    if not view or view in VIEWS:
+        return view
+    st.warning(plain(f"{VIEW} must be one of {', '.join(VIEWS)}, got {view[:40]!r}."))
+    del st.query_params[VIEW]
+    return ""
 
 
 def _room() -> Room | None:

@@ -20,6 +20,12 @@ PHASES = {
     Phase.PAUSED: "Paused: all races are held",
     Phase.CLOSED: "Closed",
 }
+AFTER_COMMIT = "Started: each seat races once it has said what it expects"
+
+
+def phase_told(room: Room) -> str:
+    """What a room does; where it asks what is expected, that no race begins before."""
+    return AFTER_COMMIT if room.phase is Phase.RUNNING and room.setup.expect else PHASES[room.phase]
 
 
 def settings_told(setup: Setup) -> str:
@@ -109,12 +115,14 @@ STATES = {
 
 
 def standing_told(room: Room, seats: Sequence[Seat]) -> str:
-    """'Started: all race. 12 seats, 9 began, 4 finished.'"""
+    """'Started: all race. 12 seats, 9 began, 4 finished.' Where a room asks, also who has not said what it expects."""
     counts = Counts.of(seats)
     told = [counted(counts.joined, "seat")]
     if room.setup.expect:
         told.append(f"{counts.expected} said what they expect")
+        if counts.expected < counts.joined:
+            told.append(f"{counts.joined - counts.expected} not committed yet")
     told += [f"{counts.begun} began", f"{counts.finished} finished"]
     if counts.failed:
         told.append(f"{counts.failed} could not race")
-    return f"{PHASES[room.phase]}. {', '.join(told)}."
+    return f"{phase_told(room)}. {', '.join(told)}."
