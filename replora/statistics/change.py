@@ -30,7 +30,7 @@ def change_verdict(title: str, now: Scores, before: Scores) -> str:
         return f"{lead}, with {seeds_in_words(found.n)}: an anecdote, not a finding.{note}"
     assert found.half_width is not None  # two values or more
     over = f"over {found.n} paired seeds"
-    if found.half_width < COARSE:
+    if found.is_coarse:
         what = "level" if abs(found.mean) < COARSE else "the same on every seed, too coarse a measure for an interval"
         return f"{lead} {over}: {what}.{note}"
     what = ("higher" if found.mean > 0 else "lower") if found.excludes_zero else "not distinguishable"

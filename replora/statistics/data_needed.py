@@ -93,7 +93,8 @@ class DataNeeded:
         smallest, largest = (f"{percent(share)} %" for share in self.fractions)
         if self.effect is None or self.effect.half_width is None:
             return f"With {seeds_in_words(self.seeds)} an effect of data cannot be told from luck."
-        size = f"{points(self.effect.mean)} \u00b1 {100 * self.effect.half_width:.1f} points"
+        half = "" if self.effect.is_coarse else f" \u00b1 {100 * self.effect.half_width:.1f}"
+        size = f"{points(self.effect.mean)}{half} points"
         return (
             f"{theirs} with {largest} of the data is not clearly above {theirs} with {smallest} ({size}): these runs "
             "are too short, or too few, to show an effect of data."

@@ -31,13 +31,18 @@ class Interval:
         return None if self.low is None or self.high is None else (self.high - self.low) / 2
 
     @property
+    def is_coarse(self) -> bool:
+        """Whether all values are equal: the measure is too coarse for an interval, and the mean is all there is."""
+        return self.half_width is not None and 2 * self.half_width < COARSE
+
+    @property
     def excludes_zero(self) -> bool:
         """Whether all of the interval lies on one side of zero."""
         return self.excludes(0.0)
 
     def excludes(self, value: float) -> bool:
         """Whether all of the interval lies on one side of a value; never of equal values, which say nothing."""
-        if self.low is None or self.high is None or self.high - self.low < COARSE:
+        if self.low is None or self.high is None or self.is_coarse:
             return False
         return not self.low <= value <= self.high
 

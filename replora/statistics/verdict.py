@@ -33,7 +33,7 @@ def verdict(
         return f"{lead}{when}, with {seeds_in_words(found.n)}: an anecdote, not a finding.{note}"
     assert found.half_width is not None  # two values or more
     lead, over = f"{ours} minus {theirs}: {points(found.mean)}", f"points over {found.n} paired seeds{when}"
-    if found.half_width < COARSE:
+    if found.is_coarse:
         what = "level" if abs(found.mean) < COARSE else "the same on every seed, too coarse a measure for an interval"
         return f"{lead} {over}: {what}.{note}"
     ahead = ours if found.mean > 0 else theirs
@@ -54,7 +54,7 @@ def ratio_verdict(ratios: Sequence[float], ours: str, theirs: str) -> str:
     assert found.low is not None  # two values or more
     assert found.high is not None
     interval = f"{ratio_ends(found.low, found.high)} over {found.n} paired seeds"
-    if found.high - found.low < COARSE:
+    if found.is_coarse:
         return f"{lead} on each of {found.n} paired seeds."
     what = f"{ours if found.mean < 1 else theirs} is ahead" if found.excludes(1.0) else "not distinguishable"
     return f"{lead} {interval}: {what}."
@@ -64,7 +64,7 @@ def in_times(found: Interval | None) -> str:
     """'0.61 [0.57, 0.65]', a ratio; without an interval the mean."""
     if found is None:
         return "no pair"
-    ends = "" if found.low is None or found.high is None else f" {ratio_ends(found.low, found.high)}"
+    ends = "" if found.low is None or found.high is None or found.is_coarse else f" {ratio_ends(found.low, found.high)}"
     return f"{found.mean:.2f}{ends}"
 
 
@@ -105,11 +105,14 @@ def points(share: float, decimals: int = 1) -> str:
 
 
 def in_points(found: Interval | None) -> str:
-    """'\u22123.3 \u00b1 4.1 points', with a sign and as many decimals as its interval needs; without one the mean."""
+    """'\u22123.3 \u00b1 4.1 points', with a sign and as many decimals as its interval needs; without one the mean.
+
+    Equal values have none that says anything.
+    """
     if found is None:
         return "no pair"
     decimals, half = 1, ""
-    if found.half_width is not None:
+    if found.half_width is not None and not found.is_coarse:
         decimals = _decimals(abs(100 * found.mean), 100 * found.half_width, least=1)
         half = f" \u00b1 {100 * found.half_width:.{decimals}f}"
     return f"{signed(100 * found.mean, decimals)}{half} points"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from replora.statistics.intervals import LEVEL, Interval
+from replora.statistics.intervals import COARSE, LEVEL, Interval
 from replora.statistics.student import critical
 
 NARROW = 0.02  # half an interval of a difference of accuracy
@@ -30,6 +30,11 @@ class Width:
     half: float | None
     excludes: bool
     seeds: int
+
+    @property
+    def is_coarse(self) -> bool:
+        """Whether all seeds have the same: the measure is too coarse for an interval (`Interval.is_coarse`)."""
+        return self.half is not None and self.half < COARSE
 
     @property
     def decides(self) -> bool:

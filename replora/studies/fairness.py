@@ -198,7 +198,7 @@ def _narrow(spec: Study, widths: Sequence[Width]) -> FairnessItem:
             name, True, f"Each excludes that both are equal, or lies within {_narrow_in_words(spec)} of it."
         )
     said = "; ".join(f"{each.place} {each.text}" for each in wide)
-    what = "Too wide, or the same on all seeds," if any(each.half == 0 for each in wide) else "Too wide"
+    what = "Too wide, or the same on all seeds," if any(each.is_coarse for each in wide) else "Too wide"
     text = f"{what} to tell who is ahead, or that neither is by more than {_narrow_in_words(spec)}: {said}."
     needed = [each.seeds_needed() for each in wide if each.half is not None]
     most = max((count for count in needed if count is not None), default=None)

@@ -13,6 +13,8 @@ from replora.studies.events import CellFinished, StudyEvent
 from replora.studies.races.summary import StudySummary, summarize_study
 from replora.studies.spec import DataStudy
 from replora.ui.studies.beside import races_beside
+from replora.ui.studies.cards import PAIRED, data_cards
+from replora.ui.studies.pictures import difference
 from replora.ui.studies.state import SelectedStudy
 
 SHORT = DataStudy(steps=40, fractions=(0.01, 1.0), seeds=(0, 1, 2))
@@ -58,3 +60,13 @@ def test_nothing_is_said_before_the_end_or_of_shares_that_only_one_of_them_has(s
     unfinished = of(study_events(SHORT)[:-1], {0.01: [0.0] * 3, 1.0: [0.0] * 3})
     assert races_beside(unfinished, recorded) == ""
     assert races_beside(None, recorded) == ""
+
+
+def test_equal_seeds_are_too_coarse_to_tell_and_have_no_interval_anywhere(study_events, recorded) -> None:
+    own = of(study_events(SHORT), {0.01: [-0.01] * 3, 1.0: [0.0] * 3})
+    said = races_beside(own, recorded)
+    assert said.endswith("yours, 40 steps, 3 seeds: \u22121.0 points: too coarse to tell, 0.0 points: level.")
+    assert "\u00b1" not in data_cards(SHORT, own).replace(PAIRED, "")
+    assert "too coarse a measure for an interval" in own.main_comparisons[0].verdict
+    drawn = [difference(each.fraction, each) for each in own.main_comparisons]
+    assert [(each.low, each.high) for each in drawn] == [(None, None), (None, None)]

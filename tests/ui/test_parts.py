@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from replora.config import RaceOptions
+from replora.options import options
 from replora.statistics.verdict import lost_sentence
 from replora.ui.live.engine import Watch
 from replora.ui.parts.cards import card
-from replora.ui.parts.settings import unlike
+from replora.ui.parts.settings import named, unlike
 from replora.ui.parts.text import plain
 from replora.ui.race.session import EARLIER, RaceSession
 from replora.ui.studies.page import verdict_html
@@ -79,6 +80,23 @@ def test_settings_are_the_form_that_made_the_race() -> None:
         "rank 4",
         "seeds 0",
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("lora_rank", 0, "LoRA's rank that of the others"),
+        ("lora_rank", 102, "LoRA's rank 102"),
+        ("clip_norm", 0.0, "clip gradient off"),
+        ("mlp_depth", 0, "MLP depth 0"),
+        ("weight_decay", 0.0, "weight decay 0"),
+        ("b_rate_ratio", 4.0, "rate of B over A 4"),
+    ],
+)
+def test_a_setting_keeps_its_capitals_and_a_zero_that_stands_for_something_says_it(
+    name: str, value: float, said: str
+) -> None:
+    assert named(name, options(RaceOptions)[name], value) == said
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(4.21, "4.2 s"), (47.6, "48 s"), (185, "3 min 05 s")])

@@ -11,6 +11,8 @@ from replora.options import Option, format_value, options
 from replora.tasks import TaskError, task_card
 from replora.wording import listing, task_title
 
+ZEROS = {"lora_rank": "that of the others", "clip_norm": "off"}  # what a zero stands for that is no amount
+
 
 def kept_task_title(name: str) -> str:
     """The title of a task, of own data the one they were given; they may be gone while a run on them is still shown."""
@@ -34,6 +36,8 @@ def value_text(name: str, value: Any) -> str:
         return f"{100 * value:g} %"
     if name == "fractions":
         return ", ".join(f"{100 * each:g}" for each in value) + " %"
+    if name in ZEROS and not value:
+        return ZEROS[name]
     if isinstance(value, bool):
         return "on" if value else "off"
     return format_value(value).replace(",", ", ")
@@ -62,6 +66,10 @@ def instead_of(now: Race, before: Race, *, without: Sequence[str] = ()) -> list[
 
 def named(name: str, facts: Option, value: Any) -> str:
     """'rank 4': an option and its value within a sentence."""
-    label = facts.label if facts.label.isupper() else facts.label[:1].lower() + facts.label[1:]
-    label = facts.label if facts.label.startswith("MLP") else label
+    label = facts.label if _is_proper(facts.label) else facts.label[:1].lower() + facts.label[1:]
     return f"{label} {value_text(name, value)}"
+
+
+def _is_proper(label: str) -> bool:
+    """Whether a label begins with a name or an abbreviation, which keeps its capitals: 'LoRA's rank', 'MLP width'."""
+    return any(letter.isupper() for letter in label.split()[0][1:])

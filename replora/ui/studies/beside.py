@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from replora.methods import METHOD_TITLES, STUDENT_TITLES
+from replora.statistics.intervals import COARSE
 from replora.statistics.verdict import SEEDS_FOR_A_VERDICT, in_points, in_times
 from replora.statistics.width import Width, width_of_difference, width_of_ratio
 from replora.studies.races.summary import StudySummary
@@ -79,6 +80,8 @@ def _size(spec: Study) -> str:
 def _word(row: Beside) -> str:
     if row.own.seeds < SEEDS_FOR_A_VERDICT:
         return "an anecdote"
+    if row.own.is_coarse:
+        return "level" if abs(row.own.middle) < COARSE else "too coarse to tell"
     if row.own.excludes:
         return f"{row.ahead} is ahead"
     return "not distinguishable" if row.own.decides else "too wide to tell"

@@ -183,9 +183,9 @@ def _difference(comparison: Comparison | None) -> str:
 
 
 def _half(found: Interval) -> str:
-    """' ± 1.7' from three seeds on."""
+    """' ± 1.7' from three seeds on; nothing where they are all equal, which is no interval."""
     half = found.half_width
-    return "" if half is None or found.n < SEEDS_FOR_A_VERDICT else f" \u00b1 {100 * half:.1f}"
+    return "" if half is None or found.is_coarse or found.n < SEEDS_FOR_A_VERDICT else f" \u00b1 {100 * half:.1f}"
 
 
 def _names(pair: tuple[str, str]) -> str:

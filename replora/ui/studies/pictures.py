@@ -10,7 +10,7 @@ from replora.figures.studies.data import PlottedDataStudy
 from replora.figures.studies.estimates import Curves, Estimate
 from replora.figures.studies.rate import PlottedSweep
 from replora.methods import HEAD, METHOD_TITLES, has_adapter
-from replora.statistics.intervals import Interval
+from replora.statistics.intervals import COARSE, Interval
 from replora.statistics.verdict import SEEDS_FOR_A_VERDICT
 from replora.studies.base import of_kind
 from replora.studies.races.by_norm import by_norm
@@ -177,7 +177,7 @@ def _estimate(
     diverged: int,
     seeds: dict[int, float] | None = None,
 ) -> Estimate:
-    whole = n >= SEEDS_FOR_A_VERDICT
+    whole = n >= SEEDS_FOR_A_VERDICT and not (low is not None and high is not None and high - low < COARSE)
     low, high = (None if each is None or not whole else 100 * each for each in (low, high))
     return Estimate(x, None if mean is None else 100 * mean, low, high, n, diverged, seeds or {})
 

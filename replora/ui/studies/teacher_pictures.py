@@ -81,9 +81,12 @@ def _percent(share: float) -> str:
 def _times(found: Interval) -> str:
     """'0.61 × LoRA's [0.57, 0.65]', the interval from three seeds on."""
     lead = f"{found.mean:.2f} \u00d7 LoRA's"
-    if found.low is None or found.high is None or found.n < SEEDS_FOR_A_VERDICT:
-        return lead
-    return f"{lead} [{found.low:.2f}, {found.high:.2f}]"
+    return f"{lead} [{found.low:.2f}, {found.high:.2f}]" if _has_interval(found) else lead
+
+
+def _has_interval(found: Interval) -> bool:
+    """Whether there is one to show: from three seeds on, that are not all equal."""
+    return found.half_width is not None and not found.is_coarse and found.n >= SEEDS_FOR_A_VERDICT
 
 
 def _by_projection(values: Sequence[float], times: float, unit: str) -> str:
@@ -145,7 +148,7 @@ def _estimate(cell: StudentCell, by_rate: bool) -> Estimate:
     x, found = cell.rate if by_rate else float(cell.examples), cell.error
     if found is None:
         return Estimate(x, diverged=cell.diverged)
-    low, high = (found.low, found.high) if found.n >= SEEDS_FOR_A_VERDICT else (None, None)
+    low, high = (found.low, found.high) if _has_interval(found) else (None, None)
     return Estimate(x, found.mean, low, high, found.n, cell.diverged)
 
 
@@ -154,7 +157,7 @@ def _ratio(found: ErrorRatio) -> Estimate:
     x, interval = float(found.examples), found.interval
     if interval is None:
         return Estimate(x)
-    low, high = (interval.low, interval.high) if interval.n >= SEEDS_FOR_A_VERDICT else (None, None)
+    low, high = (interval.low, interval.high) if _has_interval(interval) else (None, None)
     return Estimate(x, interval.mean, low, high, interval.n, seeds=found.ratios)
 
 
