@@ -20,7 +20,7 @@ PLACES = """() => {
 }"""
 BESIDE = PLACES.replace("WHERE", "panel.left > title.right")
 ABOVE = PLACES.replace("WHERE", "panel.bottom <= title.top")
-TUNED = "data_fraction=1&station=03_tuned"
+TUNED = "task=wordnet_topics&data_fraction=1&station=03_tuned"
 
 
 class Newcomer:
@@ -60,9 +60,10 @@ def test_a_newcomer_sees_lora_catch_up_when_the_rate_is_tuned(server: str, open_
     newcomer.key(slider, "ArrowLeft")
     expect(page.locator(VERDICT)).to_have_text(re.compile(r"^At 0\.0003 RepLoRA is ahead by 6\.\d ± \d\.\d points"))
     newcomer.press(page.get_by_role("link", name="Next station: Each at its own rate"))
-    expect(page.locator(VERDICT)).to_have_text(re.compile("^Each at its tuned rate: .+ LoRA is ahead"))
+    expect(page.locator(VERDICT)).to_have_text(re.compile("^Each at its tuned rate: .+ not distinguishable"))
+    expect(page.get_by_text(re.compile(r"At the race's rate, 0\.0003: .+ RepLoRA is ahead"))).to_be_visible()
     newcomer.press(page.locator(".st-key-tour-panel").get_by_text("Show the answer"))
-    expect(page.locator(".st-key-tour-panel")).to_contain_text("RepLoRA is ahead at 1e-05, 3e-05, 0.0001 and 0.0003")
+    expect(page.locator(".st-key-tour-panel")).to_contain_text("RepLoRA is ahead at 0.0001, 0.0003 and 0.001")
     assert newcomer.presses <= MOST_PRESSES
     written = (ROOT / "docs" / "newcomer.md").read_text(encoding="utf-8")
     assert len(re.findall(r"^\d+\. ", written, re.MULTILINE)) == newcomer.presses
@@ -73,12 +74,13 @@ def test_a_station_survives_a_reload_and_is_left_by_a_press(server: str, open_pa
     panel = page.locator(".st-key-tour-panel")
     expect(panel).to_contain_text("3 of 11")
     panel.get_by_text("Show the answer").click()
-    expect(panel).to_contain_text("Nothing here.")
+    expect(panel).to_contain_text("LoRA at 0.003 and RepLoRA at 0.001")
     page.wait_for_url(re.compile("done=01_first_race(,|%2C)03_tuned"))
     page.reload()
     settle(page)
     expect(panel).to_contain_text("3 of 11")
     assert query(page) == {
+        "task": ["wordnet_topics"],
         "data_fraction": ["1"],
         "station": ["03_tuned"],
         "done": ["01_first_race,03_tuned"],

@@ -13,13 +13,20 @@ from fake_engine import FakeEngine
 from open_pages import go_framed, html, open_framed, query, said
 from streamlit.testing.v1 import AppTest
 
+from replora.config import Run
 from replora.lens.service import answer
+from replora.methods import OURS, REFERENCE
 from replora.presets import Preset, with_made
+from replora.studies.races.summary import summarize_study
+from replora.studies.selection import sweep
 from replora.ui.live.recorded_claims import MISSING
+from replora.ui.live.recordings import STUDIES
 from replora.ui.shell.frame import FRAMED
 from replora.ui.shell.link import DONE
 from replora.ui.shell.menu import PAGES
 from replora.ui.shell.style import STYLE
+from replora.ui.studies.make_it_lie import winner
+from replora.ui.studies.pictures import at_shared_rates, shared_rate
 from replora.ui.tour.progress import STATION
 from replora.ui.tour.records import MADE
 from replora.ui.tour.stations import VARIABLE, presets
@@ -29,6 +36,7 @@ KINDS = (
     "button", "download_button", "toggle", "checkbox", "slider", "select_slider", "selectbox", "text_input",
     "number_input", "button_group", "multiselect", "file_uploader", "expandable",
 )  # fmt: skip
+ROOT = Path(__file__).resolve().parents[2]
 WRITES_NO_LINK = {"your_data"}
 
 
@@ -106,6 +114,28 @@ def test_what_texts_have_computed_is_in_the_records(name: str) -> None:
     )
 
 
+def test_the_station_of_tuned_rates_stands_where_they_differ_and_the_lead_goes() -> None:
+    preset, small = KNOWN.presets[2], Run().learning_rate
+    events = STUDIES.events(f"study_{preset.query['task']}")
+    summary = summarize_study(sweep(events, float(preset.query["data_fraction"])))
+    assert summary is not None
+    (tuned,) = summary.main_comparisons
+    assert tuned.rates[REFERENCE] != tuned.rates[OURS]
+    assert winner(tuned) is None
+    from_small = {shared_rate(each): each for each in at_shared_rates(summary) if shared_rate(each) >= small}
+    assert winner(from_small[small]) == OURS
+    leads = [each.interval.mean for _, each in sorted(from_small.items()) if each.interval]
+    assert leads == sorted(leads, reverse=True), "LoRA catches up as the rate grows"
+    assert f"LoRA, behind at {small:g}, catches up" in preset.station.steps[2]
+    told = with_made(preset.station.answer, MADE)
+    assert f"LoRA at {tuned.rates[REFERENCE]:g} and RepLoRA at {tuned.rates[OURS]:g}: {tuned.verdict}" in told
+    written = " ".join((ROOT / "docs" / "newcomer.md").read_text(encoding="utf-8").split())
+    assert f"its own rate, {tuned.rates[REFERENCE]:g}, where RepLoRA's is {tuned.rates[OURS]:g}" in written
+    for found in (tuned, from_small[small]):
+        (points,) = re.findall(r"[\u2212\d.]+ ± [\d.]+", found.verdict)
+        assert points in written
+
+
 def test_the_answer_is_hidden_until_it_is_asked_for_and_then_the_station_is_done(engine: FakeEngine) -> None:
     test = opened(KNOWN.presets[2])
     asked = with_made(KNOWN.presets[2].station.answer, MADE)
@@ -121,7 +151,8 @@ def test_progress_is_in_the_link_of_the_next_station_and_a_reload_keeps_it(engin
     test = open_framed("learning_rate", task="digits", station="02_same_rate", done="01_first_race,no_such_one")
     following = urlsplit(links(test)["Next station: Each at its own rate"])
     asked = dict(parse_qsl(following.query))
-    assert asked == {"data_fraction": "1", STATION: "03_tuned", DONE: "01_first_race,02_same_rate"}
+    task = {"task": "wordnet_topics"}
+    assert asked == {**task, "data_fraction": "1", STATION: "03_tuned", DONE: "01_first_race,02_same_rate"}
     test = open_framed(following.path, **asked)  # a new session, as after a reload
     assert query(test) == asked
     test = go_framed(test, "tour")

@@ -24,6 +24,7 @@ from replora.ui.studies.pictures import at_shared_rates, shared_rate
 from replora.wording import count, listing
 
 TASK, STUDY, ALL = "digits", "study_digits", 1.0
+TOPICS = "wordnet_topics"  # where validation has chosen another rate for each
 PLAIN, SHARED = "plain", "shared"
 ROUNDING = 1e-12
 
@@ -67,9 +68,9 @@ def _rates(task: str) -> str:
     return f"{'; '.join(parts)} (each rate by itself{more})." if parts else MISSING
 
 
-def _tuned() -> str:
+def _tuned(task: str) -> str:
     """With all data, each at the rate that validation has chosen."""
-    summary = _sweep()
+    summary = _sweep(task)
     if not summary or not summary.main_comparisons:
         return MISSING
     found = summary.main_comparisons[0]
@@ -163,9 +164,8 @@ MADE: dict[str, Callable[[], str]] = {
         "first_race": _first_race,
         "parameters": _parameters,
         "same_rate": _same_rate,
-        "each_rate": lambda: _rates(TASK),
-        "each_rate_topics": lambda: _rates("wordnet_topics"),
-        "tuned": _tuned,
+        "each_rate_topics": lambda: _rates(TOPICS),
+        "tuned_topics": lambda: _tuned(TOPICS),
         "epochs": _epochs,
         "data_at_one_rate": _data_at_one_rate,
         "data_needed": _data_needed,
