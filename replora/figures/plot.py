@@ -12,10 +12,12 @@ from math import log10
 
 from replora.figures.figure import AXIS_ROOM, HEIGHT, NOTHING_YET, SCHEMA, SMALL, Figure, Row, Spec
 from replora.figures.marks import Marks, hover_layer, layer
+from replora.figures.room import free_share, taken_at_the_edge
 from replora.figures.scales import apart, decades
 from replora.figures.style import NEUTRAL_SERIES, SERIES_STYLES, MethodStyle
 from replora.wording import NARROW_SPACE, power_of_ten
 
+LABEL_SHARE = 0.2  # of the width; what a name at the end of a curve may cover
 DEEPEST, HIGHEST = -40, 20  # powers of ten that an axis can name
 
 Point = tuple[float, float]
@@ -135,6 +137,25 @@ class Plot:
         low, high = self.y
         return log10(value / low) / log10(high / low) if self.y_axis.log else (value - low) / (high - low)
 
+    def share_of_x(self, value: float) -> float:
+        """How far to the right a value stands, from 0 to 1."""
+        left, right = self.x
+        return log10(value / left) / log10(right / left) if self.x_axis.log else (value - left) / (right - left)
+
+    def name_ends(self, ends: Sequence[tuple[str, str, Point]], gap: float = 0.1) -> None:
+        """Names (series, text, end) at the ends of curves, moved apart where they would overlap."""
+        columns: list[list[tuple[str, str, Point]]] = []
+        for end in sorted(ends, key=lambda end: end[2][0]):
+            if columns and self.share_of_x(end[2][0]) - self.share_of_x(columns[-1][-1][2][0]) < LABEL_SHARE:
+                columns[-1].append(end)
+            else:
+                columns.append([end])
+        for column in columns:
+            shares = {place: self.share_of_y(y) for place, (_, _, (_, y)) in enumerate(column)}
+            for place, share in apart(shares, gap).items():
+                series, text, (x, _) = column[place]
+                self.text("label", text, x, self.share(0, share)[1], series)
+
     def labels(self, wanted: Sequence[tuple[str, str, float]], x: float, gap: float = 0.1) -> None:
         """Names (series, text, y) at the right end, moved apart where they would overlap."""
         shares = {place: self.share_of_y(y) for place, (_, _, y) in enumerate(wanted)}
@@ -142,13 +163,31 @@ class Plot:
             series, text, _ = wanted[place]
             self.text("label", text, x, self.share(0, share)[1], series)
 
+    @property
+    def has_earlier(self) -> bool:
+        """Whether grey curves are drawn."""
+        return any(row["role"] == "earlier" for row in self.lines)
+
     def message(self, text: str, share: float) -> None:
-        """A sentence in the middle, `share` of the height up; what there is to say while nothing is measured, if ''."""
-        self.text("message", text or NOTHING_YET, *self.share(0.5, share))
+        """A sentence in the middle, `share` of the height up; what there is to say while nothing is measured, if ''.
+
+        None over grey curves, which would run through it.
+        """
+        if not self.has_earlier:
+            self.text("message", text or NOTHING_YET, *self.share(0.5, share))
 
     def stamp(self, share: float) -> None:
-        """Says that what is seen is recorded, `share` of the height up."""
-        self.text("stamp", "recorded", *self.share(1, share))
+        """Says that what is seen is recorded, `share` of the height up, or where nothing lies below the word.
+
+        The last to be drawn, since it goes out of the way of all else; not where the width is not known (`equal`).
+        """
+        if self.equal:
+            self.text("stamp", "recorded", *self.share(1, share))
+            return
+        taken = taken_at_the_edge(
+            self.lines, self.points, self.spans, self.rules, self.texts, self.share_of_x, self.share_of_y
+        )
+        self.text("stamp", "recorded", *self.share(1, free_share(taken, share)))
 
     def keep_room(self, text: str) -> None:
         """Keeps a margin for labels up to this long: unseen, so that nothing shifts when names come."""

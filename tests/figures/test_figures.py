@@ -47,6 +47,17 @@ def test_the_empty_case_is_drawn_with_axes_and_a_sentence() -> None:
         assert texts(figure, "message") == ["Press Play"]
 
 
+def test_no_sentence_lies_over_grey_curves_and_what_will_never_come_is_said_beside_the_title(told: Any) -> None:
+    before, alone = told(DEFAULT), RaceOptions(methods=("lora",)).race()
+    waiting = figures([], earlier=[before], message="First evaluation after step 10")
+    assert [figure for figure in waiting.values() if texts(figure, "message")] == []
+    assert waiting["difference"].unit == "percentage points of test accuracy"
+    never = figures(told(alone, 1), alone, earlier=[before])["difference"]
+    assert texts(never, "message") == []
+    assert never.unit == "percentage points of test accuracy; needs both methods"
+    assert texts(figures(told(alone, 1), alone)["difference"], "message") == ["Needs both methods"]
+
+
 def test_a_spec_does_not_change_while_a_race_runs(told: Any) -> None:
     events = told(DEFAULT, rates={40: 3e-3}, diverge={1: 60})
     early = figures(events[:1])

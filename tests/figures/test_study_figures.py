@@ -13,11 +13,14 @@ from valid_figures import assert_drawn
 
 from replora.figures.export import COLORS, png_bytes, standalone, svg_text
 from replora.figures.figure import Figure
+from replora.figures.plot import Plot
 from replora.figures.plot_table import plot_rows
-from replora.figures.studies.by_norm import norm_figure
+from replora.figures.room import free_share
+from replora.figures.studies.by_norm import PlottedNorms, norm_figure
 from replora.figures.studies.data import data_figures
 from replora.figures.studies.rate import rate_figures
 from replora.studies.events import StudyEvent
+from replora.studies.races.by_norm import AtNorm
 from replora.studies.races.summary import StudySummary, summarize_study
 from replora.studies.spec import DataStudy, RaceStudy, RateStudy
 from replora.ui.live.standing import Standing
@@ -140,7 +143,8 @@ def test_the_sweep_shows_good_regions_the_head_and_where_the_race_stands(study_e
     assert any(each.startswith("Head only") for each in texts(accuracy, "aside"))
     tuned = [row for row in figures["difference"].data["rules"] if row["role"] == "y"]
     assert len(tuned) == 1
-    assert any(each.startswith("each at its tuned rate") for each in texts(figures["difference"]))
+    assert [each for each in texts(figures["difference"], "label") if each.endswith(" tuned")]
+    assert "dashed: each tuned" in figures["difference"].unit
 
 
 def test_hidden_means_hidden(study_events: Build) -> None:
@@ -186,3 +190,54 @@ def test_exported_shades_are_those_of_the_light_theme() -> None:
 def test_words_in_the_data_keep_their_colours_names(study_events: Build) -> None:
     figure = rate(study_events(SWEEP))["accuracy"]
     assert standalone(figure)["datasets"] == dict(figure.data)
+
+
+def test_no_sentence_lies_over_the_grey_curves_of_a_recorded_study(study_events: Build) -> None:
+    behind = shown(study_events(DATA), DATA, select_data).selected
+    begun = study_events(ONE)[:1]
+    grey = data(begun, ONE, message="On their way", beside=behind)
+    assert {name for name, each in grey.items() if any(row["role"] == "earlier" for row in each.data["lines"])} == {
+        "accuracy", "difference",
+    }  # fmt: skip
+    assert [name for name, each in grey.items() if texts(each, "message")] == ["loss", "by_norm"]
+
+
+def shares(figure: Figure, ys: Sequence[float]) -> list[float]:
+    low, high = (row["y"] for row in figure.data["frame"])
+    return [(y - low) / (high - low) for y in ys]
+
+
+def test_all_that_a_difference_has_lies_between_the_words_above_and_below(study_events: Build) -> None:
+    found = [data(study_events(ONE), ONE, recorded=True)["difference"], rate(study_events(SWEEP))["difference"]]
+    for figure in found:
+        ends = [row[name] for row in figure.data["spans"] for name in ("y", "y2")]
+        drawn = shares(figure, [*ends, *(row["y"] for row in figure.data["points"])])
+        assert 0.11 < min(drawn) <= max(drawn) < 0.89
+        said = [row["y"] for row in figure.data["texts"] if "ahead" in row["text"]]
+        assert all(share > 0.94 or share < 0.07 for share in shares(figure, said))
+
+
+def test_the_word_recorded_goes_out_of_the_way(study_events: Build) -> None:
+    sweep = rate(study_events(SWEEP), marks={"the race": 3e-4}, recorded=True)
+    for figure in [*data(study_events(DATA), ONE, recorded=True).values(), *sweep.values()]:
+        stamps = [row["y"] for row in figure.data["texts"] if row["role"] == "stamp"]
+        names = [row["y"] for row in figure.data["texts"] if row["role"] in ("label", "aside")]
+        assert stamps
+        assert all(abs(stamp - name) >= 0.1 for stamp in shares(figure, stamps) for name in shares(figure, names))
+    assert free_share([(0.04, 0.06), (0.8, 1.0)], 0.05) not in (0.05, 0.95)
+    assert free_share([(0.5, 0.6)], 0.05) == 0.05
+    assert free_share([(0.0, 1.0)], 0.05) == 0.05  # no room anywhere
+
+
+def test_a_line_that_passes_below_the_edge_is_in_the_way() -> None:
+    plot = Plot((0.0, 1.0), (0.0, 1.0), ("main", "stamp"))
+    plot.line("main", "lora", [(0.0, 0.9), (1.0, 0.1)])
+    plot.stamp(0.1)
+    assert plot.texts[-1]["y"] == pytest.approx(0.9)
+
+
+def test_names_over_the_norm_are_moved_apart() -> None:
+    cells = [AtNorm(method, 1.0, 1e-3, 1.0 + 0.01 * place, 0.7, 3) for place, method in enumerate(("lora", "replora"))]
+    figure = norm_figure(PlottedNorms(cells))
+    first, second = shares(figure, [row["y"] for row in figure.data["texts"] if row["role"] == "label"])
+    assert abs(first - second) >= 0.099

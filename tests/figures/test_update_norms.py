@@ -31,7 +31,7 @@ def test_the_ratio_is_replora_over_lora_seed_by_seed(three_seeds: Race, told: An
     assert len({row["line"] for row in drawn(figure, "lines", "faint")}) == 3
     assert drawn(figure, "lines", "main")
     assert [row["text"] for row in drawn(figure, "texts", "label")] == ["\u00d7 1.0"]  # all have come to an end
-    assert {row["y"] for row in drawn(figure, "lines", "earlier")} == {1.0}
+    assert [row["y"] for row in drawn(figure, "rules", "zero")] == [1.0]
 
 
 def test_the_last_line_says_how_far_both_have_gone_and_what_they_got_right(three_seeds: Race, told: Any) -> None:

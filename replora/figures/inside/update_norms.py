@@ -9,7 +9,6 @@ from replora.figures.figure import Figure
 from replora.figures.plot import Plot
 from replora.figures.race.curves import Curve, Point, accuracies, curves, delta_norms, mean_points, thinned
 from replora.figures.race.drawing import (
-    draw_earlier,
     draw_mean,
     draw_rate_changes,
     name_ends,
@@ -37,8 +36,9 @@ def norm_ratio_figure(picture: PlottedRace) -> Figure:
     found = norm_ratios(curves(picture.events, delta_norms))
     mean = mean_points(found)
     roof = nice_ceiling(max([LEAST_RATIO, *(1.1 * value for _, value in mean)]), RATIO_STEPS)
-    plot = step_plot(picture.spec.steps, 0.0, roof, {"ratio": f"{title_of(OURS)} / {title_of(REFERENCE)}"}, ".2f")
-    draw_earlier(plot, OURS, [(0, 1.0), (picture.spec.steps, 1.0)], "equal")
+    hover = {"ratio": f"{title_of(OURS)} / {title_of(REFERENCE)}"}
+    plot = step_plot(picture.spec.steps, 0.0, roof, hover, ".2f", roles=("zero",))
+    plot.rule("zero", 1.0)
     if len(found) > 1:
         for curve in found:
             plot.line("faint", OURS, thinned(curve.points), f"seed {curve.seed}")

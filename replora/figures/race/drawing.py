@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from replora.events import Event, RateChanged
 from replora.figures.plot import Axis, Hover, Plot
 from replora.figures.race.curves import Point
-from replora.figures.scales import apart, format_rate
+from replora.figures.scales import format_rate
 from replora.figures.style import RACE_STYLES, STYLES, title_of
 
 STEP_AXIS = Axis(format="d", zero="step 0", flush=True, tick_marks=False, grid=False, ticks=6)
@@ -16,7 +16,6 @@ ROLES = (
     "low aside", "corner", "stamp", "message",
 )  # fmt: skip
 Ends = dict[str, tuple[Point, str]]  # by series, where a curve ends and what it is called
-LABEL_SHARE = 0.2  # of the steps; what a name at the end of a curve may cover
 
 
 def step_plot(
@@ -58,15 +57,7 @@ def draw_earlier(plot: Plot, method: str, points: Sequence[Point], name: str) ->
 
 def name_ends(plot: Plot, ends: Mapping[str, tuple[Point, str]]) -> None:
     """Names at the ends of curves, by series, moved apart where they would overlap."""
-    columns: list[list[str]] = []
-    for series in sorted(ends, key=lambda name: ends[name][0][0]):
-        near = columns and ends[series][0][0] - ends[columns[-1][-1]][0][0] < LABEL_SHARE * plot.x[1]
-        columns[-1].append(series) if near else columns.append([series])
-    for column in columns:
-        wanted = {series: plot.share_of_y(ends[series][0][1]) for series in column}
-        for series, share in apart(wanted, gap=0.1).items():
-            (step, _), text = ends[series]
-            plot.text("label", text, step, plot.share(0, share)[1], series)
+    plot.name_ends([(series, text, end) for series, (end, text) in ends.items()])
 
 
 def draw_rule(plot: Plot, role: str, step: float, text: str, top: float) -> None:

@@ -127,10 +127,11 @@ def difference_figure(picture: PlottedRace) -> Figure:
         ends[PAIR_SERIES] = (mean[-1], signed(mean[-1][1]))
     name_ends(plot, ends)
     _annotate(plot, picture, found, paired=True, stamp=LOW)
+    never = _no_pair(picture) if plot.has_earlier and not mean else ""
     return plot.figure(
         "difference",
         f"{title_of(OURS)} {MINUS} {title_of(REFERENCE)}",
-        "percentage points of test accuracy",
+        "percentage points of test accuracy" + (f"; {never[:1].lower()}{never[1:]}" if never else ""),
         "Line chart of the test accuracy of RepLoRA minus that of LoRA in percentage points against the training step, "
         "with a line at zero: above it RepLoRA is ahead, below it LoRA.",
     )
@@ -260,13 +261,13 @@ def _annotate(
     if picture.recorded:
         plot.stamp(stamp)
     if not any(curve.points for curve in found):
-        plot.message(_missing(picture, paired, bool(lost)), MESSAGE)
+        plot.message((_no_pair(picture) if paired else "") or picture.message, MESSAGE)
 
 
-def _missing(picture: PlottedRace, paired: bool, lost: bool) -> str:
+def _no_pair(picture: PlottedRace) -> str:
+    """Why there is no difference and will be none; '' where there may be one."""
     raced = {run.method.name for run in picture.spec.runs}
-    if paired and not {OURS, REFERENCE} <= raced:
+    if not {OURS, REFERENCE} <= raced:
         return "Needs both methods"
-    if paired and lost:
-        return "No pair of runs is left"
-    return picture.message
+    lost = any(curve.diverged is not None for curve in curves(picture.events, delta_norms))
+    return "No pair of runs is left" if lost else ""

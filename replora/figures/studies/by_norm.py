@@ -49,8 +49,7 @@ def norm_figure(picture: PlottedNorms) -> Figure:
             said = f"{title_of(method)}, {where}: {fixed(accuracy)}, norm {norm:.3g}"
             plot.point("dot", method, norm, accuracy, said)
         labels.append((method, title_of(method), points[-1]))
-    for method, name, (norm, accuracy) in labels:
-        plot.text("label", name, norm, accuracy, method)
+    plot.name_ends(labels)
     plot.keep_room(title_of(HEAD))
     finish(plot, empty=not cells, recorded=picture.recorded, message=picture.message)
     what = f"{picture.amount}, a point a rate" if picture.amount else "a point a share of the data"

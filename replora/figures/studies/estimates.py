@@ -18,6 +18,7 @@ DIFFERENCE_ROLES = (
     "message",
 )  # fmt: skip
 LEAST_DIFFERENCE = 5.0  # points either side of zero, so that noise is not blown up to fill the picture
+ROOM_FOR_WORDS = 1.35  # of the most that is drawn
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def mean_only(curves: Curves) -> list[Estimate]:
 
 def draw_curves(plot: Plot, curves: Curves, decimals: int = 1) -> None:
     """A line with band and points for each method, its name at its end."""
-    ends: dict[float, list[tuple[str, str, float]]] = {}
+    ends = []
     for method, curve in curves.items():
         points = [(each.x, each.mean) for each in curve if each.mean is not None]
         band = [(each.x, each.low, each.high) for each in curve if each.low is not None and each.high is not None]
@@ -76,10 +77,8 @@ def draw_curves(plot: Plot, curves: Curves, decimals: int = 1) -> None:
             if estimate.mean is not None:
                 plot.point("dot", method, estimate.x, estimate.mean, tip(method, estimate, decimals))
         if points:
-            x, y = points[-1]
-            ends.setdefault(x, []).append((method, title_of(method), y))
-    for x, names in ends.items():
-        plot.labels(names, x, gap=0.11)
+            ends.append((method, title_of(method), points[-1]))
+    plot.name_ends(ends, gap=0.11)
 
 
 def draw_grey(plot: Plot, curves: Curves) -> None:
@@ -153,11 +152,11 @@ def draw_difference(
                 plot.text("label", f"{signed(estimate.mean)} points", estimate.x, estimate.mean, INK_SERIES)
     role, x = ("aside", 1) if right else ("corner", 0)
     plot.text(role, f"\u2191 {title_of(ours)} ahead", *plot.share(x, 0.95), ours)
-    plot.text(role, f"\u2193 {title_of(theirs)} ahead", *plot.share(x, 0.15 if right else 0.06), theirs)
+    plot.text(role, f"\u2193 {title_of(theirs)} ahead", *plot.share(x, 0.06), theirs)
 
 
 def difference_ends(estimates: Iterable[Estimate]) -> tuple[float, float]:
-    """An axis with zero in the middle that holds all intervals and seeds."""
+    """An axis with zero in the middle that holds all intervals and seeds between the words above and below them."""
     values = [
         value
         for estimate in estimates
@@ -165,7 +164,7 @@ def difference_ends(estimates: Iterable[Estimate]) -> tuple[float, float]:
         if value is not None
     ]
     most = max([LEAST_DIFFERENCE, *(abs(value) for value in values)])
-    roof = 5.0 * ceil(1.12 * most / 5)
+    roof = 5.0 * ceil(ROOM_FOR_WORDS * most / 5)
     return -roof, roof
 
 

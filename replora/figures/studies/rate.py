@@ -140,25 +140,25 @@ def difference_figure(picture: PlottedSweep) -> Figure:
         Axis(format="+~f"),
     )
     _marks(plot, picture, named=False)
+    told = ["points, one rate for both; bars: 95 %"]
     if picture.pair:
         if picture.only is None:
             draw_grey(plot, picture.grey_difference)
         shown = [each for each in picture.difference if picture.only in (None, each.x)]
-        left, right = plot.x
-        crossed = any(left <= rate and rate**2 < left * right for rate in picture.marks.values())
+        shares = [plot.share_of_x(rate) for rate in picture.marks.values()]
+        crossed = any(0 <= share < 0.5 for share in shares)
         draw_difference(plot, shown, picture.pair, alone=picture.only is not None, right=crossed)
         if picture.tuned is not None and picture.only is None:
             plot.rule("y", picture.tuned, INK_SERIES)
-            lift = plot.share(0, plot.share_of_y(picture.tuned) + (0.065 if picture.tuned > 0 else -0.065))[1]
-            plot.text("aside", f"each at its tuned rate: {signed(picture.tuned)}", plot.x[1], lift, INK_SERIES)
+            plot.text("label", f"{signed(picture.tuned)} tuned", plot.x[1], picture.tuned, INK_SERIES)
+            told.append("dashed: each tuned")
     empty = not any(each.mean is not None for each in picture.difference)
     message = no_pair(picture.pair, picture.message)
     finish(plot, empty=empty, recorded=picture.recorded, message=message, low=True)
     return plot.figure(
         "difference",
         difference_title(picture.pair),
-        "points, one rate for both; bars: 95 %"
-        + (grey_note(picture.grey_difference) if picture.only is None else f"; {HIDDEN}"),
+        "; ".join(told) + (grey_note(picture.grey_difference) if picture.only is None else f"; {HIDDEN}"),
         "Points with 95 % intervals of the paired difference of test accuracy when both methods have one learning "
         "rate, against that rate on a logarithmic axis, single seeds as small points, with a line at zero and one at "
         "the difference with each method at its own tuned rate.",

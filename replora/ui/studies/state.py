@@ -201,7 +201,7 @@ def _live(
         session.done / runs if status.state.final else share,
         f"Live study: {count(runs)} runs in {duration(seconds)}",
         progress.seconds_left if progress else None,
-        "The first results come with the first batch",
+        "The first results are on their way",
         noun="study",
     )
     hint = _hint(spec, form, selected.selection)
