@@ -3,7 +3,7 @@
 Each visitor opens the Race page, presses Play on a race of texts within the first seconds, and looks on until its race
 has ended. The races differ in their seed, by which curves are named, so that each visitor knows its own on sight.
 What is counted: how many finish, how many are refused, what was shown of others' races, when the last one ended; of
-each redraw the seconds from the request to the end and the bytes on the wire; memory of all processes.
+each redraw the seconds from the request to the end and the bytes on the wire; memory and processor of all processes.
 `--room` is a class in a room instead, see benchmarks/room.py.
 Stops by itself after `--seconds`. What processes share counts once in a sum of PSS, each time in one of RSS.
 """
@@ -96,21 +96,30 @@ async def _until_idle(visitor: Visitor, messages: Any) -> None:
 
 
 @dataclass
-class Memory:
-    """The most that was seen, in bytes."""
+class Use:
+    """What the web process and those below it took: the most memory seen, in bytes, and the processors' seconds."""
 
     peaks: dict[str, int] = field(default_factory=dict)
+    processor: dict[tuple[str, int], float] = field(default_factory=dict)  # by role and process, as last seen
 
     def sample(self, web: psutil.Process) -> None:
         """Look at the web process and all below it."""
         sums = {"web": 0, "host": 0, "children": 0, "sum": 0, "sum_pss": 0}
         for process in (web, *web.children(recursive=True)):
             with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
-                held, name = process.memory_full_info(), _role(process, web)
+                held, name, times = process.memory_full_info(), _role(process, web), process.cpu_times()
                 sums[name] += held.rss
                 sums["sum"] += held.rss
                 sums["sum_pss"] += held.pss
+                self.processor[name, process.pid] = times.user + times.system
         self.peaks = {name: max(value, self.peaks.get(name, 0)) for name, value in sums.items()}
+
+    def processor_seconds(self) -> dict[str, float]:
+        """By role; of a process that ended, up to the last look at it."""
+        sums: dict[str, float] = {}
+        for (name, _), seconds in self.processor.items():
+            sums[name] = sums.get(name, 0.0) + seconds
+        return {name: round(seconds, 1) for name, seconds in sums.items()}
 
     async def watch(self, web: psutil.Process) -> None:
         """Look again and again."""
@@ -126,17 +135,17 @@ def _role(process: psutil.Process, web: psutil.Process) -> str:
     return "host" if process.ppid() == web.pid and "replora.jobs.host" in process.cmdline() else "children"
 
 
-async def hold_class(port: int, web: psutil.Process, link: str, pupils: Sequence[Pupil], seconds: float) -> Memory:
+async def hold_class(port: int, web: psutil.Process, link: str, pupils: Sequence[Pupil], seconds: float) -> Use:
     """Everybody plays; ends when all have, or after `seconds`."""
-    memory, opened = Memory(), asyncio.Barrier(len(pupils))
-    watching = asyncio.create_task(memory.watch(web))
+    use, opened = Use(), asyncio.Barrier(len(pupils))
+    watching = asyncio.create_task(use.watch(web))
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds), asyncio.TaskGroup() as group:
             for place, pupil in enumerate(pupils):
                 wait = SPREAD * place / len(pupils)
                 group.create_task(attend(port, link, pupil, wait, opened))
     watching.cancel()
-    return memory
+    return use
 
 
 def spread(values: Sequence[float], digits: int = 3) -> dict[str, float]:
@@ -147,7 +156,7 @@ def spread(values: Sequence[float], digits: int = 3) -> dict[str, float]:
     return {"p50": round(statistics.median(values), digits), "p95": round(high, digits)}
 
 
-def report(pupils: Sequence[Pupil], memory: Memory) -> dict[str, Any]:
+def report(pupils: Sequence[Pupil], use: Use) -> dict[str, Any]:
     """The figures of a class, in seconds, bytes and MB."""
     ticks = [run for pupil in pupils for run in pupil.runs if run.fragment]
     redraws = [run for run in ticks if run.drawn]
@@ -166,8 +175,8 @@ def report(pupils: Sequence[Pupil], memory: Memory) -> dict[str, Any]:
         "redraw_bytes": spread([run.sent for run in redraws], 0),
         "idle_ticks": len(idle),
         "idle_bytes": spread([run.sent for run in idle], 0),
-        "memory_mb": {name: round(value / MEGABYTE) for name, value in memory.peaks.items()},
-        "machine": {"processor": platform.processor() or platform.machine(), "cores": psutil.cpu_count()},
+        "memory_mb": {name: round(value / MEGABYTE) for name, value in use.peaks.items()},
+        "processor_seconds": use.processor_seconds(),
         "versions": {name: version(name) for name in ("streamlit", "torch", "websockets", "uvicorn")},
     }
 
@@ -177,20 +186,44 @@ def report(pupils: Sequence[Pupil], memory: Memory) -> dict[str, Any]:
 @click.option("--steps", default=100, show_default=True, type=click.IntRange(1), help="Optimizer steps of a race.")
 @click.option("--task", default="wordnet_topics", show_default=True, help="What they race on.")
 @click.option("--seconds", default=420, show_default=True, type=click.IntRange(10, 900), help="Stop after so many.")
+@click.option("--cores", default=0, show_default=True, type=click.IntRange(0), help="That the server has to itself.")
 @click.option("--room", is_flag=True, help="In a room of the Classroom page, see benchmarks/room.py.")
 @click.option("--kill", is_flag=True, help="Kill the web process in the middle, in a room.")
 @click.option("--json", "as_json", is_flag=True, help="Print one object as the last line.")
-def main(users: int, steps: int, task: str, seconds: int, room: bool, kill: bool, as_json: bool) -> None:
+def main(users: int, steps: int, task: str, seconds: int, cores: int, room: bool, kill: bool, as_json: bool) -> None:
     """Let a class race on a server of its own, and measure what it takes."""
+    processors = apart(cores)
     if room:
         with tempfile.TemporaryDirectory() as folder:
-            tell(measure(Path(folder), users, steps, task, seconds, kill), as_json)
+            tell(measure(Path(folder), users, steps, task, seconds, kill, processors), as_json)
         return
     pupils = [Pupil(FIRST_SEED + place) for place in range(users)]
     link = f"task={task}&steps={steps}"
-    with tempfile.TemporaryDirectory() as folder, server(Path(folder)) as (port, process):
-        memory = asyncio.run(hold_class(port, psutil.Process(process.pid), link, pupils, seconds))
-    tell(report(pupils, memory), as_json)
+    with tempfile.TemporaryDirectory() as folder, server(Path(folder), processors=processors) as (port, process):
+        use = asyncio.run(hold_class(port, psutil.Process(process.pid), link, pupils, seconds))
+    tell({**report(pupils, use), "machine": machine(processors)}, as_json)
+
+
+def apart(cores: int) -> list[int]:
+    """The first `cores` processors of this machine, for the server: the visitors keep to the others. 0: all share."""
+    there = sorted(psutil.Process().cpu_affinity())
+    if not cores:
+        return there
+    if cores >= len(there):
+        raise click.UsageError(f"--cores must leave one to the visitors: below {len(there)} here, not {cores}.")
+    psutil.Process().cpu_affinity(there[cores:])
+    return there[:cores]
+
+
+def machine(processors: Sequence[int]) -> dict[str, Any]:
+    """What the server ran on, and the processors' seconds of the visitors."""
+    own = psutil.Process()
+    return {
+        "processor": platform.processor() or platform.machine(),
+        "server_cores": len(processors),
+        "visitors_apart": not set(processors) & set(own.cpu_affinity()),
+        "visitors_processor_seconds": round(own.cpu_times().user + own.cpu_times().system, 1),
+    }
 
 
 def tell(found: dict[str, Any], as_json: bool) -> None:

@@ -12,9 +12,10 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import subprocess
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,7 @@ class Class:
     """A room on a server of its own, and all who are in it.
 
     seconds: how long each thing that is waited for may take. kill: whether the web process is, in the middle.
+    processors: of the server.
     """
 
     folder: Path
@@ -100,6 +102,7 @@ class Class:
     setup: Setup
     seconds: float
     kill: bool
+    processors: Sequence[int] = ()
     script: Path = ROOT / "app.py"
     environment: Mapping[str, str] = field(default_factory=dict)
     teacher: Submitter = field(default_factory=lambda: Submitter(hashlib.sha256(new_secret().encode()).hexdigest()))
@@ -109,7 +112,7 @@ class Class:
         learners = [Learner() for _ in range(self.users)]
         rooms = Rooms(self.folder)
         with ExitStack() as stack:
-            number, process = stack.enter_context(server(self.folder, self._environment(), self.script))
+            number, process = stack.enter_context(self._server())
             port = [number]
             room, _ = rooms.open(self.setup, self.teacher)
             desk = Desk(rooms, room.id, self.teacher)
@@ -128,9 +131,7 @@ class Class:
                     killed = time.perf_counter()
                     process.kill()
                     await asyncio.to_thread(process.wait)
-                    number, process = await asyncio.to_thread(
-                        lambda: stack.enter_context(server(self.folder, self._environment(), self.script, port[0]))
-                    )
+                    number, process = await asyncio.to_thread(lambda: stack.enter_context(self._server(port[0])))
                     back = time.perf_counter() - killed
                 memory = psutil.Process(process.pid).memory_info().rss
                 await self._until(lambda: self._pooled(rooms, room) == self.users)
@@ -142,6 +143,9 @@ class Class:
                     task.cancel()
         rooms.close()
         return self._report(learners, pushed, begun, pooled, pooled_seconds, back, memory)
+
+    def _server(self, port: int = 0) -> AbstractContextManager[tuple[int, subprocess.Popen[bytes]]]:
+        return server(self.folder, self._environment(), self.script, port, self.processors)
 
     def _environment(self) -> dict[str, str]:
         places = {"REPLORA_MAX_WAITING_ADDRESS": str(self.users), "REPLORA_MAX_WAITING": str(max(60, self.users))}
@@ -175,7 +179,7 @@ class Class:
             "web_mb": round(memory / 2**20),
             "begun_anew_seconds": None if back is None else round(back, 1),
             "load": [round(each, 1) for each in os.getloadavg()],
-            "cores": psutil.cpu_count(),
+            "server_cores": len(self.processors),
         }
 
 
@@ -184,7 +188,9 @@ def at(values: Sequence[float], share: float) -> float | None:
     return round(values[min(len(values) - 1, int(share * len(values)))], 3) if values else None
 
 
-def measure(folder: Path, users: int, steps: int, task: str, seconds: float, kill: bool) -> dict[str, Any]:
+def measure(
+    folder: Path, users: int, steps: int, task: str, seconds: float, kill: bool, processors: Sequence[int]
+) -> dict[str, Any]:
     """The figures of a class in a room, on a server of its own."""
     setup = Setup(race=RaceOptions(task=task, steps=steps), expect=False)
-    return asyncio.run(Class(folder, users, setup, seconds, kill).hold())
+    return asyncio.run(Class(folder, users, setup, seconds, kill, processors).hold())

@@ -15,12 +15,13 @@ import sys
 import time
 import urllib.request
 from collections import deque
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import psutil
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.Delta_pb2 import Delta
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
@@ -41,11 +42,15 @@ LATE_RUNS = 10  # how much longer they are kept: the answer to an earlier reques
 
 @contextmanager
 def server(
-    data: Path, environment: Mapping[str, str] | None = None, script: Path = ROOT / "app.py", port: int = 0
+    data: Path,
+    environment: Mapping[str, str] | None = None,
+    script: Path = ROOT / "app.py",
+    port: int = 0,
+    processors: Sequence[int] = (),
 ) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
     """The port and the process of a fresh server of the app, what it keeps under `data`, its log among it.
 
-    port: 0 takes one that is free.
+    port: 0 takes one that is free. processors: which it may use, by number; none: those that this process may.
     """
     if not port:
         with socket.socket() as probe:
@@ -58,6 +63,8 @@ def server(
     with log.open("wb") as sink:
         values = {**os.environ, "REPLORA_DATA": str(data), **(environment or {})}
         process = subprocess.Popen(command, cwd=ROOT, stdout=sink, stderr=sink, env=values)
+        if processors:
+            psutil.Process(process.pid).cpu_affinity(list(processors))
         try:
             _wait_for(port, process, log)
             yield port, process

@@ -24,7 +24,7 @@ def test_a_class_finishes_whatever_becomes_of_the_web_process(tmp_path: Path, ki
     script = tmp_path / "light_app.py"
     script.write_text(APP, encoding="utf-8")
     path = {"PYTHONPATH": os.pathsep.join(map(str, (ROOT, ROOT / "tests")))}
-    held = Class(tmp_path / "data", USERS, TINY, SECONDS / 3, kill, script, path)
+    held = Class(tmp_path / "data", USERS, TINY, SECONDS / 3, kill, script=script, environment=path)
     found = finished(held.hold(), SECONDS)
     assert (found["seated"], found["saw_the_push"], found["pooled"]) == (USERS, USERS, USERS)
     assert found["own_result_seen"] == USERS
