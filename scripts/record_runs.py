@@ -14,7 +14,7 @@ from pathlib import Path
 import click
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from replora.catalog import ASSETS, TASKS
 from replora.config import Method, RaceOptions
@@ -65,10 +65,14 @@ def thin(folder: Path) -> None:
         if found and (int(found[1]) not in LENS_STEPS or not found[2]):
             path.unlink()
     methods = list(method_groups(Snapshots(folder).spec.runs))
-    with safe_open(folder / PARAMETERS_FILE, "pt") as file:
+    plain = folder / PARAMETERS_FILE
+    if not plain.is_file():
+        return
+    with safe_open(plain, "pt") as file:
         metadata = file.metadata()
         read = {name: file.get_tensor(name) for name in sorted(file.keys()) if _generates(methods, name)}
-    save_file(read, folder / PARAMETERS_FILE, metadata=metadata)
+    plain.with_name(f"{plain.name}.gz").write_bytes(gzip.compress(save(read, metadata=metadata), 9, mtime=0))
+    plain.unlink()
 
 
 def _generates(methods: list[Method], name: str) -> bool:

@@ -6,11 +6,13 @@ step_000010.safetensors   a_query (runs, layers, rank, in_features), b_query (ru
                           width), head_bias (runs, 1, classes); runs that do not adapt it have zeros for factors
 parameters.safetensors    what the factors of each method arise from (latents and MLPs) after the latest of these
                           steps, `<group>.<parameter>`, groups as `method_groups` numbers them
+Of recordings that are shipped both are gzipped.
 """
 
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import logging
 import re
@@ -37,6 +39,7 @@ STEP_FILE = re.compile(r"step_(\d{6,})\.safetensors(\.gz)?")  # recordings that 
 MOST_SNAPSHOTS = 25
 MOST_BYTES = 1 << 25  # of all snapshots of a race together; a race of many runs keeps fewer of them
 
+UNREADABLE = (OSError, EOFError, KeyError, ValueError, zlib.error, SafetensorError)
 GONE = "This run has no snapshots of its factors: of older runs they are not kept."
 
 log = logging.getLogger(__name__)
@@ -195,25 +198,42 @@ class Snapshots:
     def parameters_step(self) -> int:
         """The step after which `parameters` were kept."""
         try:
+            packed = self.folder / f"{PARAMETERS_FILE}.gz"
+            if packed.is_file():
+                with gzip.open(packed) as stream:
+                    return _step_in(stream)
             with safe_open(self.folder / PARAMETERS_FILE, "pt") as file:
                 return int((file.metadata() or {})["step"])
-        except (OSError, KeyError, ValueError, SafetensorError) as error:
+        except UNREADABLE as error:
             raise SnapshotError(f"The parameters of this run cannot be read ({type(error).__name__}).") from error
 
     def parameters(self) -> tuple[int, dict[str, Tensor]]:
         """What the factors arise from, in float32, and after which step; of one moment, though the race goes on."""
         try:
+            packed = self._packed(PARAMETERS_FILE)
+            if packed is not None:
+                return _step_in(io.BytesIO(packed)), {name: value.float() for name, value in load(packed).items()}
             with safe_open(self.folder / PARAMETERS_FILE, "pt") as file:
                 step = int((file.metadata() or {})["step"])
                 return step, {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
-        except (OSError, KeyError, ValueError, SafetensorError) as error:
+        except UNREADABLE as error:
             raise SnapshotError(f"The parameters of this run cannot be read ({type(error).__name__}).") from error
 
+    def _packed(self, name: str) -> bytes | None:
+        """The bytes of a file that is shipped gzipped; None where it is not."""
+        path = self.folder / f"{name}.gz"
+        return gzip.decompress(path.read_bytes()) if path.is_file() else None
+
     def _load(self, name: str) -> dict[str, Tensor]:
-        path = self.folder / name
-        packed = path.with_name(f"{name}.gz")
         try:
-            tensors = load(gzip.decompress(packed.read_bytes())) if packed.is_file() else load_file(path)
+            packed = self._packed(name)
+            tensors = load_file(self.folder / name) if packed is None else load(packed)
             return {key: value.float() for key, value in tensors.items()}
-        except (OSError, EOFError, zlib.error, SafetensorError) as error:
+        except UNREADABLE as error:
             raise SnapshotError(f"The snapshot {name} cannot be read ({type(error).__name__}).") from error
+
+
+def _step_in(file: gzip.GzipFile | io.BytesIO) -> int:
+    """The step in the header of a safetensors file: its length in eight bytes, then JSON."""
+    length = int.from_bytes(file.read(8), "little")
+    return int(json.loads(file.read(length))["__metadata__"]["step"])

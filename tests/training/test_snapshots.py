@@ -181,3 +181,19 @@ def test_what_is_missing_or_broken_is_a_sentence(tmp_path):
     (tmp_path / "run" / "race.json").write_text("{", encoding="utf-8")
     with pytest.raises(SnapshotError, match="cannot be read"):
         Snapshots(tmp_path / "run")
+
+
+def test_parameters_that_are_shipped_gzipped_are_the_same(tmp_path: Path) -> None:
+    factors, heads = small_stack()
+    writer(tmp_path / "run").offer(0, factors, heads)
+    plain = Snapshots(tmp_path / "run").parameters()
+    file = tmp_path / "run" / "parameters.safetensors"
+    file.with_name(f"{file.name}.gz").write_bytes(gzip.compress(file.read_bytes()))
+    file.unlink()
+    step, packed = Snapshots(tmp_path / "run").parameters()
+    assert (step, Snapshots(tmp_path / "run").parameters_step()) == (plain[0], plain[0])
+    assert packed.keys() == plain[1].keys()
+    assert all(torch.equal(packed[name], plain[1][name]) for name in packed)
+    file.with_name(f"{file.name}.gz").write_bytes(gzip.compress(b"not tensors"))
+    with pytest.raises(SnapshotError, match="parameters of this run cannot be read"):
+        Snapshots(tmp_path / "run").parameters()
