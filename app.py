@@ -2,11 +2,12 @@
 
 import streamlit as st
 
+from replora.ui.links import drop_unknown, say_unknown
 from replora.ui.server import MIDDLEWARE, serving
 from replora.ui.shell.frame import frame
 from replora.ui.tour.panel import tour
 
 if __name__ == "__main__":
-    frame(tour)
+    frame(say_unknown, tour, drop_unknown)
 else:
     app = st.App(__file__, middleware=MIDDLEWARE, lifespan=serving)

@@ -76,6 +76,7 @@ UI_ROOMS: dict[str, str] = {
     "classroom": "components forms live parts race shell visitor",
     "tour": "inside live parts shell studies",
     "home": "live parts shell tour",
+    "links": "classroom inside live parts race shell tour visitor",
 }
 TABLES = {"replora": ROOMS, "replora.ui": UI_ROOMS}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import streamlit as st
 
-from replora.catalog import ASSETS, OWN_PREFIX, PRIVATE_TASK, TASKS
+from replora.catalog import ASSETS, OWN_PREFIX, OWN_TASK, PRIVATE_TASK, TASKS
 from replora.config import METHOD_TITLES, Race, Run
 from replora.events import Event, EventError, from_line, read_events
 from replora.jobs.engine import Engine, NoAnswer, UnknownJob
@@ -66,7 +67,7 @@ def pick_race(engine: Engine, *, key: str) -> PickedRace | None:
     the Race page, else the first recorded one.
     """
     choices = _choices(engine)
-    present(st.query_params.get(TASK, ""))
+    _take_data(st.query_params.get(TASK, ""))
     asked, last = st.query_params.get(RUN, ""), str(st.session_state.get(LAST, ""))
     for name in (last, asked):
         if name and name not in choices:
@@ -99,6 +100,13 @@ def pick_race(engine: Engine, *, key: str) -> PickedRace | None:
     except (UnknownJob, UserError) as error:
         st.warning(plain(str(error)))
     return None
+
+
+def _take_data(name: str) -> None:
+    """Own data of the link open the runs on them; whatever else stands there is said."""
+    if name and not re.fullmatch(OWN_TASK, name):
+        st.warning(plain(f"task must be own data by their name, which open a run on them, got {name[:40]!r}."))
+    present(name)
 
 
 def ask(engine: Engine, question: Question) -> Mapping[str, Any] | str:

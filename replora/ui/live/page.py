@@ -39,14 +39,22 @@ def page_session(page: str, make: Callable[[], SessionOf]) -> SessionOf:
     return session
 
 
-def follow(page: str, session: JobSession[Any, Any], form: Form[Any], problems: list[str]) -> None:
+def follow(
+    page: str,
+    session: JobSession[Any, Any],
+    form: Form[Any],
+    problems: list[str],
+    view: Mapping[str, str] = MappingProxyType({}),
+) -> None:
     """Take in the job's news, keep the URL a link to what is on the screen, and say what could not be had.
 
-    problems: what the link asked for in vain; they go once the form says otherwise, or another run is shown.
+    problems: what the link asked for in vain; they go once the form says otherwise, or another run is shown. view: what
+    the link carries beside.
     """
     session.poll(engine())
     if form.chosen is not None:
-        write_query({**form.chosen.to_query(), **({RUN: session.job, **session.beside()} if session.job else {})})
+        run = {RUN: session.job, **session.beside()} if session.job else {}
+        write_query({**form.chosen.to_query(), **run, **view})
     if session.job != st.session_state[_linked(page)] or form.chosen != form.opened:
         problems.clear()
     for problem in (*problems, session.problem, form.problem):

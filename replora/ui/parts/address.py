@@ -28,11 +28,6 @@ def keep_beside(kept: Mapping[str, str]) -> None:
             st.query_params[name] = value
 
 
-def asked(query: Mapping[str, str]) -> set[str]:
-    """The names of a link that are the page's own."""
-    return set(query) - set(st.session_state.get(KEPT, {}))
-
-
 def absolute(link: str) -> str:
     """A link from one page to another as an address of this server; itself where nobody knows the server's."""
     here = urlsplit(st.context.url or "")

@@ -17,7 +17,7 @@ from replora.catalog import PRIVATE_TASK
 from replora.config import Race, RaceOptions
 from replora.memory.admission import check_race
 from replora.methods import HEAD, METHOD_TITLES, OURS, REFERENCE, has_adapter, idle_knobs
-from replora.options import SpecError, UserError
+from replora.options import SpecError, UserError, options
 from replora.own_data.private import CHOOSE
 from replora.ui.forms.backbone import backbone_control
 from replora.ui.forms.controls import control
@@ -26,9 +26,7 @@ from replora.ui.forms.links import servable, task_names
 from replora.ui.forms.spec_form import open_spec
 from replora.ui.live.form import Form
 from replora.ui.live.page import RUN
-from replora.ui.parts.address import asked
 from replora.ui.parts.settings import value_text
-from replora.ui.race.session import BEFORE
 
 PAGE = "race"
 WISH = f"{PAGE}.task.wish"  # the task another page has chosen
@@ -50,9 +48,9 @@ MORE = (
 def open_race(query: Mapping[str, str], shown: Race | None) -> tuple[RaceOptions, list[str]]:
     """What this session's first link asked for, and the sentences about what it could not have.
 
-    Where it names a run and nothing else, the options of that race, `shown`.
+    Where it names a run and no option, the options of that race, `shown`.
     """
-    named = RUN in query and asked(query) <= {RUN, BEFORE}
+    named = RUN in query and not set(query) & set(options(RaceOptions))
     instead = RaceOptions.of(shown) if shown is not None and named else None
     return open_spec(RaceOptions, query, PAGE, check=servable, instead=instead)
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import streamlit as st
 
+from replora.ui.forms.spec_form import open_spec
 from replora.ui.live.engine import engine
 from replora.ui.live.page import follow, live_parts, page_session
+from replora.ui.parts.text import plain
 from replora.ui.race.buttons import offer, transport
 from replora.ui.race.form import PAGE, open_race, race_form, rate_asked
 from replora.ui.race.session import BEFORE, RaceSession
 from replora.ui.race.state import last_race, recorded_race, shown_race
-from replora.ui.race.view import axis_switch, race_parts
+from replora.ui.race.view import RaceView, axis_switch, race_parts
 
 RECALLED = f"{PAGE}.recalled"
 
@@ -25,12 +27,13 @@ ARISE = ARISE_SHORT.replace("</h2>", "<span>RepLoRA\u2019s MLPs; projections of 
 def race_page() -> None:
     """Controls, buttons, view; the URL follows them."""
     session, jobs = _session(), engine()
+    looked, unlooked = open_spec(RaceView, st.query_params, f"{PAGE}.view")
     opened, problems = open_race(st.query_params, session.spec)
     with st.container(
         horizontal=True, key="race.title", vertical_alignment="center", horizontal_alignment="distribute"
     ):
         st.html(HEADER, width="content")
-        axis_switch()
+        view = axis_switch(looked)
     with st.container(key="race.top"):
         result, knobs = st.columns([3, 2], gap="medium")
     with knobs, st.container(key="race.arise"):
@@ -38,7 +41,9 @@ def race_page() -> None:
         group = st.container()
     form = race_form(opened, lambda: session.set_rate(jobs, rate_asked()), group)
     with result:
-        follow(PAGE, session, form, problems)
+        follow(PAGE, session, form, problems, view.to_query())
+        for each in unlooked:
+            st.warning(plain(each))
         race = form.chosen.race() if form.chosen else None
         last = last_race(session, race, shown_race(session, jobs.ready, race).race)
         transport(session, jobs, race, last is not None)

@@ -17,6 +17,8 @@ BEFORE = "before"  # the key of their jobs in a query string
 RECORDED = "recorded"  # in a link, in the place of a job
 GONE = "A race before this one is not known here any more; its grey curves are not drawn."
 
+ALONE = f"{BEFORE} must stand beside run in a link: it names the races behind that one."
+
 Recorded = Callable[[str], Sequence[Event]]  # the recorded race of a task
 
 
@@ -72,6 +74,7 @@ class RaceSession(JobSession[Race, Event]):
         None behind one on private data of somebody else: which data another one is on, nobody may know.
         """
         if self.spec is None:
+            self.problem = self.problem or (ALONE if jobs else "")
             return
         if jobs and self.spec.task == PRIVATE_TASK:
             self.problem = GONE

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from html import escape
 
 import streamlit as st
@@ -22,6 +23,7 @@ from replora.figures.race.figures import (
     norm_figure,
 )
 from replora.figures.race.table import number_rows
+from replora.options import Linked, option
 from replora.own_data.private import PRIVATE, nameless_line, own_task
 from replora.ui.live.engine import WatchedEngine
 from replora.ui.live.page import Part, news
@@ -75,12 +77,19 @@ def _standing(session: RaceSession, shown: ShownRace) -> None:
         st.html(change_line(*change_told(race.events, race.earlier[0], race.spec)))
 
 
-def axis_switch() -> None:
+@dataclass(frozen=True, kw_only=True)
+class RaceView(Linked):
+    """How a race is looked at: what a link to it carries beside its options."""
+
+    axis: str = option("steps", "Horizontal axis", "Of the first two pictures.", choices=tuple(AXES))
+
+
+def axis_switch(opened: RaceView) -> RaceView:
     """What stands along the horizontal axis of the first two pictures."""
-    st.segmented_control(
+    chosen = st.segmented_control(
         "Horizontal axis",
         list(AXES),
-        default="steps",
+        default=opened.axis,
         required=True,
         format_func=AXES.__getitem__,
         key=AXIS,
@@ -88,6 +97,7 @@ def axis_switch() -> None:
         help="Over the norm of delta_weight one sees whether a method is only further along the same road.",
         persist_state="session",
     )
+    return RaceView(axis=chosen or opened.axis)
 
 
 def _tests(session: RaceSession, race: PlottedRace) -> None:

@@ -23,10 +23,18 @@ FRAMED = "frame.framed"
 ALONE = ("room", "view")  # of a link: a learner's seat and the projector, from which nothing leads away
 
 
-def frame(before: Callable[[str], None] = lambda name: None) -> None:
+Around = Callable[[str], None]  # draws something around a page, by the page's name
+
+
+def _nothing(name: str) -> None:
+    """Where there is nothing around a page."""
+
+
+def frame(begin: Around = _nothing, before: Around = _nothing, end: Around = _nothing) -> None:
     """Draw what all pages share, then the page that is asked for.
 
-    before: draws, by the page's name, what stands in front of it.
+    begin: what comes before all else. before: what stands in front of a page, unless it stands alone. end: what comes
+    after all else.
     """
     st.session_state[FRAMED] = True
     page = _navigation()
@@ -46,12 +54,14 @@ def frame(before: Callable[[str], None] = lambda name: None) -> None:
         st.html(f"<p class='where'>{heading}</p>")  # for screens on which the menu folds away
     hold_own()
     take_key()
+    begin(name)
     if not alone:
         before(name)
     page.run()
     if not alone:
         _next(name)
     link_to_here()
+    end(name)
 
 
 def guard() -> None:

@@ -9,6 +9,8 @@ import streamlit as st
 from replora.own_data.private import own_task
 
 DONE = "done"  # of the query string: how far a visitor is in the tour
+PROJECTOR = "projector"  # large, for a class to look at
+EVERYWHERE = (DONE, PROJECTOR)  # what a link to any page may say
 
 
 def link_to_here() -> None:

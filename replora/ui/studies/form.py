@@ -19,7 +19,6 @@ from replora.ui.forms.links import servable, task_names
 from replora.ui.forms.spec_form import open_spec, place_controls
 from replora.ui.live.form import Form
 from replora.ui.live.page import RUN
-from replora.ui.parts.address import asked
 from replora.ui.parts.settings import value_text
 
 SWITCHES = ("teacher", "equal")
@@ -49,9 +48,10 @@ class StudyForm:
 def open_study(form: StudyForm, query: Mapping[str, str], shown: Study | None) -> tuple[Study, list[str]]:
     """What this session's first link asked for, and the sentences about what it could not have.
 
-    Where it names a run and nothing else, the options of that study, `shown`.
+    Where it names a run and no option, the options of that study, `shown`.
     """
-    return open_spec(form.spec_type, query, form.page, check=servable, instead=shown if asked(query) == {RUN} else None)
+    named = RUN in query and not set(query) & set(options(form.spec_type))
+    return open_spec(form.spec_type, query, form.page, check=servable, instead=shown if named else None)
 
 
 def study_form(form: StudyForm, opened: Study) -> Form[Study]:

@@ -8,7 +8,6 @@ import streamlit as st
 
 from replora.presets import Preset, Presets
 from replora.ui.parts.address import keep_beside
-from replora.ui.parts.text import plain
 from replora.ui.shell.link import DONE
 
 STATION = "station"  # of the query string
@@ -17,7 +16,7 @@ MOST_NAMES = 200  # of a link
 
 
 def take_link(known: Presets) -> None:
-    """Note what the link says of the tour, and say which station of it there is not."""
+    """Note what the link says of the tour; a station of it that there is not leaves the address."""
     told = st.query_params.get(DONE, "").split(",")[:MOST_NAMES]
     names = [each.name for each in known.presets]
     st.session_state[SEEN] = {*st.session_state.get(SEEN, ()), *(name for name in told if name in names)}
@@ -25,10 +24,19 @@ def take_link(known: Presets) -> None:
     if asked is None:
         return
     if known.named(asked) is None:
-        st.warning(plain(f"station must be one of {', '.join(names)}, got {asked[:40]!r}."))
         del st.query_params[STATION]
     else:
         st.session_state[AT] = asked
+
+
+def unknown_stations(known: Presets) -> list[str]:
+    """A sentence for each name of the link whose stations there are not."""
+    names, said = [each.name for each in known.presets], []
+    for name, verb in ((STATION, "be one of"), (DONE, "list some of")):
+        told = [each for each in st.query_params.get(name, "").split(",")[:MOST_NAMES] if each and each not in names]
+        if told:
+            said.append(f"{name} must {verb} {', '.join(names)}, got {told[0][:40]!r}.")
+    return said
 
 
 def current(known: Presets, page: str) -> Preset | None:

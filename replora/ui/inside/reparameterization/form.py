@@ -31,6 +31,12 @@ STRUCTURE: dict[str, tuple[str, ...]] = {
 NO_RUN = "This race has no RepLoRA run; choose another one."
 
 
+def _structure(name: str) -> Any:
+    """A field: an option of the structure that the run is read under."""
+    facts = options(Method)[name]
+    return option(AS_TRAINED, facts.label, facts.help, choices=(AS_TRAINED, *STRUCTURE[name]))
+
+
 @dataclass(frozen=True, kw_only=True)
 class InsideOptions(Linked):
     """What a link carries beside the race; counted from 1, as people do."""
@@ -41,6 +47,11 @@ class InsideOptions(Linked):
     example: int = option(
         0, "Example", "Of the test examples, counted from 0: the one whose gates are shown.", low=0, high=1_000_000
     )
+    activation: str = _structure("activation")
+    sharing: str = _structure("sharing")
+    residual: str = _structure("residual")
+    layer_sharing: str = _structure("layer_sharing")
+    latent: str = _structure("latent")
 
 
 @dataclass(frozen=True)
@@ -76,7 +87,13 @@ class Chosen:
     def link(self) -> dict[str, str]:
         """The query string."""
         place = self.source.runs(OURS).index(self.run) + 1
-        options_now = InsideOptions(place=place, layer=self.layer + 1, head=self.head + 1, example=self.example)
+        options_now = InsideOptions(
+            place=place,
+            layer=self.layer + 1,
+            head=self.head + 1,
+            example=self.example,
+            **{name: _word(value) for name, value in structure_of(self.graft).items()},
+        )
         return {**self.source.link, **options_now.to_query()}
 
 
@@ -97,7 +114,9 @@ def inside_form(
     layer = _counted("layer", source.spec.adapted_blocks, opened.layer)
     rest = st.container()
     if st.session_state.get(GRAFTED) != source.key:  # a structure was tried on one race, not on the next
-        st.session_state.update({GRAFTED: source.key, **{f"{PAGE}.{name}": AS_TRAINED for name in STRUCTURE}})
+        first = GRAFTED not in st.session_state
+        structure = {f"{PAGE}.{name}": getattr(opened, name) if first else AS_TRAINED for name in STRUCTURE}
+        st.session_state.update({GRAFTED: source.key, **structure})
     st.html('<p class="group">Read under another structure</p>')
     graft = _graft(source.spec.runs[run].method)
     st.link_button(
@@ -146,6 +165,11 @@ def structure_of(graft: Graft) -> dict[str, Any]:
     return {name: value for name, value in dataclasses.asdict(graft).items() if value is not None}
 
 
+def _word(value: Any) -> str:
+    """A value of the structure as controls and links have it."""
+    return ("on" if value else "off") if isinstance(value, bool) else str(value)
+
+
 def race_link(source: PickedRace, run: int, graft: Graft) -> str:
     """The address of the Race page with this race's settings and the structure of `graft`."""
     own = source.spec.runs[run]
@@ -192,13 +216,15 @@ def _graft(method: Method) -> Graft:
 
 def _toggle(method: Method, name: str, values: Sequence[str]) -> Any:
     """One option of another structure; None for the run's own."""
-    facts, own = options(Method)[name], getattr(method, name)
-    trained = ("on" if own else "off") if name == "residual" else str(own)
+    facts, trained = options(Method)[name], _word(getattr(method, name))
+    key, choices = f"{PAGE}.{name}", [AS_TRAINED, *(each for each in values if each != trained)]
+    if st.session_state.get(key) == trained:  # a link may say so
+        st.session_state[key] = AS_TRAINED
     choice = st.selectbox(
         facts.label,
-        [AS_TRAINED, *(each for each in values if each != trained)],
+        choices,
         format_func=lambda each: f"{AS_TRAINED}: {trained}" if each == AS_TRAINED else each,
-        key=f"{PAGE}.{name}",
+        key=key,
         help=facts.help,
         persist_state="session",
     )
