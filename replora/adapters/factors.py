@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
@@ -77,6 +77,12 @@ class Factors(nn.Module):
         self.runs, self.rank, self.shape, self.projections = runs, rank, shape, tuple(projections)
         self.register_buffer("scaling", torch.tensor(scaling), persistent=False)
         self._held: LowRankPairs | None = None
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        scaling = self.scaling
+        super()._apply(fn, recurse)
+        self.scaling = scaling.to(self.scaling.device)  # half precision would make 13.97 of an alpha of 14
+        return self
 
     def generate(self, layer: int | None = None) -> LowRankPairs:
         """Factors of one layer, or of all layers (None), with their graph to the trained parameters."""

@@ -77,21 +77,26 @@ class LowRankLinear(nn.Module):
         return low_rank_add(self.base_layer(x), x, a, factors.scaling[:, None, None] * b)
 
     def delta_weight(self, run: int) -> Tensor:
-        """scaling * B A of one run, (out_features, in_features)."""
+        """scaling * B A of one run, (out_features, in_features), in single precision or better."""
         factors = self.source[0]
-        a, b = self.update(factors.at(self.layer))
-        return factors.scaling[run] * b[run] @ a[run]
+        a, b = (exact(each[run]) for each in self.update(factors.at(self.layer)))
+        return factors.scaling[run] * b @ a
 
     @torch.no_grad()
     def merged(self, run: int) -> nn.Linear:
-        """A plain linear layer whose weight is the base's plus delta_weight of `run`."""
+        """A plain linear layer whose weight is the base's plus delta_weight of `run`, rounded once."""
         base = self.base_layer
         plain = nn.Linear(self.in_features, self.out_features, base.bias is not None, device="meta")
-        weight = base.weight + self.delta_weight(run).to(base.weight.dtype)
-        plain.weight = nn.Parameter(weight)
+        weight = exact(base.weight) + self.delta_weight(run)
+        plain.weight = nn.Parameter(weight.to(base.weight.dtype))
         if base.bias is not None:
             plain.bias = nn.Parameter(base.bias.clone())
         return plain.train(base.training)
+
+
+def exact(values: Tensor) -> Tensor:
+    """Half precision as single precision, in which sums and products lose nothing that half precision could hold."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
 def base_of(layer: nn.Module) -> nn.Linear:

@@ -35,6 +35,7 @@ def test_another_rate_for_b_is_the_loraplus_of_peft(bert_example, tmp_path):
     oracle = peft.PeftModel.from_pretrained(
         copy.deepcopy(bert_example.model), save_peft(adapted, tmp_path), is_trainable=True
     ).eval()
+    oracle.base_model.model.classifier.requires_grad_(False)  # which PEFT trains with every classifier
     optimizer = create_loraplus_optimizer(oracle, torch.optim.AdamW, lr=RATE, loraplus_lr_ratio=RATIO, weight_decay=0.0)
     for _ in range(4):
         optimizer.zero_grad()

@@ -20,6 +20,7 @@ from replora.options import UserError
 CONFIG_FILE = "adapter_config.json"
 WEIGHTS_FILE = "adapter_model.safetensors"
 PREFIX = "base_model.model."
+COMPILED = "_orig_mod"  # under which torch.compile keeps the module that it wraps
 MAX_RANK = 256
 MAX_CONFIG_BYTES = 1 << 20
 MAX_WEIGHT_BYTES = 1 << 30
@@ -47,6 +48,7 @@ class FolderConfig:
     alpha: float
     beside: tuple[str, ...]
     alpha_over: AlphaOver = "rank"
+    task_type: str | None = None
 
     @property
     def scaling(self) -> float:
@@ -79,7 +81,15 @@ def read_config(folder: Path) -> FolderConfig:
     root = config.get("use_rslora") or False
     if not isinstance(root, bool):
         raise AdapterFileError(f"use_rslora must be true or false, got {str(root)[:40]!r}.")
-    return FolderConfig(rank, float(alpha), tuple(beside), "root" if root else "rank")
+    task = config.get("task_type")
+    if task is not None and not isinstance(task, str):
+        raise AdapterFileError(f"task_type must be a name, got {str(task)[:40]}.")
+    return FolderConfig(rank, float(alpha), tuple(beside), "root" if root else "rank", task)
+
+
+def plain_name(path: str) -> str:
+    """The name of a module or parameter as it is without torch.compile."""
+    return ".".join(part for part in path.split(".") if part != COMPILED)
 
 
 def inside(folder: Path, name: str) -> Path:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from replora.adapters.attach import AttentionSite, attach_factors, find_attention
 from replora.adapters.direct import DirectFactors
 from replora.adapters.factors import Factors, LowRankPair, LowRankPairs
+from replora.adapters.peft.beside import wanted_beside
 from replora.adapters.peft.folder import (
     MAX_RANK,
     PREFIX,
@@ -38,9 +39,10 @@ def load_peft(model: Model, folder: str | Path) -> Model:
     folder = Path(folder)
     config = read_config(folder)
     with open_weights(folder / WEIGHTS_FILE) as weights:
-        plan = _plan(find_attention(model), config, shapes_of(weights))
+        beside = wanted_beside(model, config.beside, config.task_type)
+        plan = _plan(find_attention(model), config, beside, shapes_of(weights))
         adapted = attach_factors(model, _direct(plan, plan.pairs(weights)), plan.places)
-        for name in config.beside:
+        for name in beside:
             _load_module(adapted, name, weights)
     return adapted
 
@@ -79,7 +81,9 @@ class _Plan:
         ]
 
 
-def _plan(sites: Sequence[AttentionSite], config: FolderConfig, shapes: Mapping[str, tuple[int, ...]]) -> _Plan:
+def _plan(
+    sites: Sequence[AttentionSite], config: FolderConfig, beside: Sequence[str], shapes: Mapping[str, tuple[int, ...]]
+) -> _Plan:
     """Check every matrix of the file against the model, by its header alone."""
     rank = config.rank
     wanted: dict[str, tuple[int, ...]] = {}
@@ -101,11 +105,11 @@ def _plan(sites: Sequence[AttentionSite], config: FolderConfig, shapes: Mapping[
                 found.append(name)
         if found:
             chosen.append((place, tuple(found)))
-    beside = tuple(f"{PREFIX}{name}." for name in config.beside)
+    starts = tuple(f"{PREFIX}{name}." for name in beside)
     for key, shape in shapes.items():
         if key in wanted and shape != wanted[key]:
             raise AdapterFileError(f"{key} must have the shape {wanted[key]} of the model, got {shape}.")
-        if key not in wanted and not (beside and key.startswith(beside)):
+        if key not in wanted and not key.startswith(starts):
             raise AdapterFileError(f"{key} is no query or value projection of this model.")
     if not chosen:
         raise AdapterFileError(f"{WEIGHTS_FILE} adapts no attention layer of this model.")
@@ -175,10 +179,7 @@ def _direct(plan: _Plan, found: Sequence[LowRankPairs]) -> Factors:
 
 def _load_module(adapted: nn.Module, name: str, weights: Any) -> None:
     """Put a module of modules_to_save into the adapted copy."""
-    try:
-        module = adapted.get_submodule(name)
-    except AttributeError as error:
-        raise AdapterFileError(f"The model has no module {name!r}, which the adapter brings along.") from error
+    module = adapted.get_submodule(name)
     start = f"{PREFIX}{name}."
     expected = {key: tuple(value.shape) for key, value in module.state_dict().items()}
     found = {key.removeprefix(start): shape for key, shape in shapes_of(weights).items() if key.startswith(start)}
