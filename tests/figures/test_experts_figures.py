@@ -9,7 +9,7 @@ from valid_figures import assert_drawn
 
 from replora.csv_text import rows_csv
 from replora.figures.export import svg_text
-from replora.figures.inside.experts import NOTHING, PlottedExperts, RunParts, experts_figures
+from replora.figures.inside.experts import NOTHING, PlottedExperts, RunParts, experts_figures, experts_sentence
 from replora.figures.plot_table import plot_rows
 
 LORA = RunParts("lora", "LoRA", (0.1, 0.2, 0.05), (0.3, 0.1, 0.2), (0.0, 0.5, 0.02, 0.3))
@@ -69,3 +69,22 @@ def test_two_runs_of_one_method_have_a_line_each() -> None:
     parts, kl = experts_figures(FOUR)
     assert len({each["line"] for each in parts.data["lines"]}) == 8
     assert len({each["line"] for each in kl.data["lines"]}) == 4
+
+
+def test_the_last_line_says_what_is_seen_on_both_pictures():
+    assert experts_sentence(PICTURE) == (
+        "In this example, in layers 4, 5 and 6, LoRA moves outputs by 20 % through experts and by 11.7 % through gates "
+        "and RepLoRA moves outputs by 40 % through experts and by 23.3 % through gates, mean over heads of the output "
+        "without the update. In layer 6, head 2, LoRA's gates have moved most for token 2, \u201c$a_\u201d, by 0.5 nats "
+        "and RepLoRA's gates have moved most for token 2, \u201c$a_\u201d, by 0.9 nats. Another example may be moved "
+        "otherwise."
+    )
+
+
+def test_the_last_line_knows_updates_that_move_nothing_experts_alone_or_only_one_run():
+    assert experts_sentence(STILL) == "In this example, in layers 4, 5 and 6, LoRA's update is still zero."
+    assert experts_sentence(EMPTY) == experts_sentence(NOWHERE) == ""
+    alone = dataclasses.replace(LORA, routing=(0.0,) * 3, kl=(0.0,) * 4)  # the value alone is adapted
+    assert "gates have moved" not in experts_sentence(dataclasses.replace(PICTURE, runs=[alone]))
+    beside = experts_sentence(dataclasses.replace(PICTURE, runs=[alone, REPLORA]))
+    assert "LoRA's gates have not moved and RepLoRA's gates have moved most for token 2" in beside

@@ -215,6 +215,16 @@ def test_the_model_as_it_was_can_stand_beside(visit, engine):
     assert engine.asked[-1]["runs"] == [-1, 2, 0, 1]
 
 
+def test_the_page_ends_with_what_was_seen_at_the_chosen_runs(visit, engine):
+    test = visit()
+    seen = [each for each in (html.proto.body for html in test.get("html")) if "In this example" in each]
+    assert len(seen) == 1
+    assert "LoRA moves outputs by" in seen[0]
+    assert "RepLoRA moves outputs by" in seen[0]
+    test.multiselect[0].set_value([2]).run()
+    assert said(test).count("moves outputs by") == 1
+
+
 def test_the_first_race_that_is_picked_is_shown_and_known_again(visit, engine):
     test = visit()
     test.selectbox[0].set_value("recorded:emoji").run()

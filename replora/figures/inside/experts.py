@@ -1,12 +1,15 @@
-"""The pictures below an attention head read as experts: its parts layer by layer, and the KL of its gates by token."""
+"""The pictures below an attention head read as experts, and what is seen on them: its parts layer by layer, and the KL
+of its gates by token."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 from replora.figures.figure import Figure
 from replora.figures.plot import Axis, Plot
+from replora.wording import listing
 
 Numbers = Sequence[float]
 NOTHING = "None of these runs has an update."
@@ -41,6 +44,46 @@ class PlottedExperts:
 def experts_figures(picture: PlottedExperts) -> list[Figure]:
     """Both."""
     return [parts_figure(picture), kl_figure(picture)]
+
+
+def experts_sentence(picture: PlottedExperts) -> str:
+    """What each run's update moves in this example, and how far the chosen head's gates; '' without an update."""
+    if not picture.runs or not picture.layers:
+        return ""
+    moving = [run for run in picture.runs if any(run.routing) or any(run.expert)]
+    still = [f"{run.title}'s update is still zero" for run in picture.runs if run not in moving]
+    moved = [
+        f"{run.title} moves outputs by {_percent(run.expert)} through experts and by {_percent(run.routing)} through "
+        "gates"
+        for run in moving
+    ]
+    of_what = ", mean over heads of the output without the update" if moved else ""
+    said = [f"In this example, in {_layers(picture.layers)}, {listing([*moved, *still])}{of_what}."]
+    if any(max(run.kl, default=0.0) > 0 for run in moving):
+        told = [_largest(run, picture.tokens) for run in moving]
+        said.append(f"In layer {picture.layer + 1}, head {picture.head + 1}, {listing(told)}.")
+    return " ".join([*said, *(["Another example may be moved otherwise."] if moved else [])])
+
+
+def _layers(layers: Sequence[int]) -> str:
+    """'layers 4, 5 and 6', counted from 1."""
+    return f"layer{'s' if len(layers) > 1 else ''} {listing([str(layer + 1) for layer in layers])}"
+
+
+def _percent(shares: Numbers) -> str:
+    """The mean of shares: '4.2 %'."""
+    return f"{100 * fmean(shares):.3g} %"
+
+
+def _largest(run: RunParts, tokens: Sequence[str]) -> str:
+    """How far a run's gates moved at most on the chosen head, and for which token."""
+    place = max(range(len(run.kl)), key=run.kl.__getitem__)
+    if not run.kl[place] > 0:
+        return f"{run.title}'s gates have not moved"
+    return (
+        f"{run.title}'s gates have moved most for token {place + 1}, \u201c{tokens[place]}\u201d, by "
+        f"{run.kl[place]:.2g} nats"
+    )
 
 
 def parts_figure(picture: PlottedExperts) -> Figure:

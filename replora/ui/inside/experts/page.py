@@ -10,7 +10,7 @@ from typing import Any
 
 import streamlit as st
 
-from replora.figures.inside.experts import experts_figures
+from replora.figures.inside.experts import experts_figures, experts_sentence
 from replora.lens.answers import HeadAnswer
 from replora.lens.questions import LATEST, HeadQuestion
 from replora.methods import METHODS
@@ -101,10 +101,13 @@ def _looking(chosen: Chosen, opened: ExpertsOptions, following: bool) -> None:
     picked = experts_view(shown, titles, given.picture, query, key=_view_key(chosen))
     write_query(_link(chosen, answer, given, picked.query, None if at_end else step))
     _formulas(chosen, shown, picked.query)
-    figures = experts_figures(plotted_experts(shown, titles, picked.query))
+    picture = plotted_experts(shown, titles, picked.query)
+    figures = experts_figures(picture)
     for column, figure in zip(st.columns(2, gap="medium"), figures, strict=True):
         with column:
             show_figure(figure, PAGE)
+    if said := experts_sentence(picture):
+        st.html(f'<p class="figure-note" dir="auto">{escape(said)}</p>')
     plot_numbers(figures, PAGE)
 
 
