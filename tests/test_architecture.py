@@ -40,7 +40,7 @@ ROOMS: dict[str, str] = {
     "simulation": "event_lines options theory",
     "statistics": "methods wording",
     "summary": "config events methods statistics",
-    "memory": "catalog config options settings tasks",
+    "memory": "catalog config methods options settings tasks",
     "backbones": "adapters catalog hub options",
     "training": "__init__ adapters backbones catalog config events methods options seeding tasks",
     "lens": "adapters backbones config methods options pictures tasks training",

@@ -6,16 +6,15 @@ trained, with its optimizer, and what backward keeps of its batch.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Protocol
 
 import pyarrow.parquet as pq
 
 from replora.catalog import ASSETS, BACKBONES, MAX_TOKENS
 from replora.config import AUTO, Method, Race
+from replora.memory.parameters import trained_parameters
+from replora.memory.sizes import Sizes, Trained, sizes_of
 from replora.tasks import task_card
 
 MEGABYTE = 2**20
@@ -29,83 +28,18 @@ RANKS = 3  # vectors of the rank that it keeps of a token and an adapted project
 CHUNK = 128  # rows that go through the model at once where nothing is kept for backward
 
 
-class Trained(Protocol):
-    """What races and studies have in common."""
-
-    @property
-    def task(self) -> str: ...
-
-    @property
-    def backbone(self) -> str: ...
-
-    @property
-    def adapted_blocks(self) -> int: ...
-
-    @property
-    def batch_size(self) -> int: ...
-
-    @property
-    def test_examples(self) -> int: ...
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """What decides the memory of a backbone: tokens of an example at most, width, attention heads, parameters."""
-
-    tokens: int
-    width: int
-    heads: int
-    parameters: int
-
-
-SIZES = {
-    "dinov2_small_6": Sizes(26, 384, 6, 10_800_000),
-    "minilm_l3": Sizes(MAX_TOKENS, 384, 12, 17_300_000),
-    "timm:vit_tiny_patch16_224.augreg_in21k_ft_in1k": Sizes(197, 192, 3, 5_717_416),
-    "timm:vit_small_patch16_224.augreg_in21k_ft_in1k": Sizes(197, 384, 6, 22_050_664),
-    "hf:sentence-transformers/all-MiniLM-L6-v2": Sizes(MAX_TOKENS, 384, 12, 22_713_216),
-    "hf:distilbert-base-uncased": Sizes(MAX_TOKENS, 768, 12, 66_362_880),
-    "hf:bert-base-uncased": Sizes(MAX_TOKENS, 768, 12, 109_482_240),
-}
-LONGEST = {"wordnet_topics": 48, "movie_sentiment": 68}  # tokens of large batches of texts
-LARGE = Sizes(257, 1024, 16, 304_000_000)  # for any other backbone
-
-
-@lru_cache(maxsize=256)
-def sizes_of(backbone: str, task: str) -> Sizes:
-    """The sizes of a backbone on a task; `TaskError` where there is no such task."""
-    card = task_card(task)
-    found = SIZES.get(card.backbone if backbone == AUTO else backbone, LARGE)
-    return dataclasses.replace(found, tokens=LONGEST.get(task, MAX_TOKENS)) if card.modality == "text" else found
-
-
 def run_bytes(spec: Trained, method: Method, rank: int) -> int:
     """What one more run adds to a batch; rank: the largest of the batch, to which all are filled up, 0: no adapters."""
     sizes, adapted = sizes_of(spec.backbone, spec.task), len(method.projections)
     kept = spec.adapted_blocks + 1 if rank else 1
     batch = kept * spec.batch_size * (_block_numbers(sizes) + RANKS * adapted * rank * sizes.tokens)
-    trained = COPIES * _trained(method, sizes.width) + RANKS * 2 * adapted * rank * sizes.width  # made anew each step
-    return NUMBER * (batch + spec.adapted_blocks * trained)
+    made = spec.adapted_blocks * RANKS * 2 * adapted * rank * sizes.width  # anew each step
+    return NUMBER * (batch + made + COPIES * trained_parameters(method, sizes.width, spec.adapted_blocks))
 
 
 def _block_numbers(sizes: Sizes) -> int:
     """What backward keeps of an example in a block."""
     return (BLOCK_WIDTHS * sizes.width + sizes.heads * sizes.tokens) * sizes.tokens
-
-
-def _trained(method: Method, width: int) -> int:
-    """Numbers that an adapter trains in an adapted layer whose projections are as wide as the model."""
-    if not method.has_adapter:
-        return 0
-    outputs = 1 if method.sharing == "tied" else len(method.projections)
-    if not method.is_reparameterized:
-        return 2 * outputs * method.rank * width
-    whole = method.latent == "diagonal"  # the MLP reads one row of `rank` numbers and writes the whole factor
-    rows, read, written = (1, method.rank, method.rank * width) if whole else (method.rank, width, width)
-    trunks, inner, hidden = (outputs if method.sharing == "separate" else 1), read, 0
-    if method.mlp_depth:
-        inner, hidden = method.mlp_width, read * method.mlp_width + (method.mlp_depth - 1) * method.mlp_width**2
-    return 2 * (trunks * (rows * read + hidden) + outputs * inner * written)
 
 
 def fixed_bytes(spec: Trained, examples: int, validation: int) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from replora.memory.parameters import rank_for
 from replora.methods import METHOD_TITLES, OURS, REFERENCE, has_adapter
 from replora.options import options
 from replora.statistics.verdict import SEEDS_FOR_A_VERDICT
@@ -171,9 +172,7 @@ def _as_many(spec: Study, trained: Mapping[str, int]) -> int:
     """The rank with which LoRA would train as many parameters as RepLoRA; 0 where a study cannot have it."""
     if not hasattr(spec, "lora_rank") or not {OURS, REFERENCE} <= set(trained):
         return 0
-    rank = round(spec.rank * trained[OURS] / trained[REFERENCE])
-    high = options(spec)["lora_rank"].high
-    return rank if high is None or rank <= high else 0
+    return rank_for(trained[OURS], spec.rank, trained[REFERENCE])
 
 
 def _enough_seeds(spec: Study) -> FairnessItem:

@@ -15,7 +15,6 @@ from replora.adapters.attach import adapter_of
 from replora.adapters.factors import AttentionShape
 from replora.adapters.peft import save_peft
 from replora.adapters.reparameterized import ReparameterizedFactors
-from replora.memory.estimate import _trained
 
 RANK, WIDTH = 3, 64  # max(4 rank, 64)
 SHAPE = AttentionShape(layers=2, in_features=8, out_features=(8, 4))
@@ -92,15 +91,6 @@ def test_it_starts_at_no_update_and_one_run_is_what_it_is_among_several(sharing)
     for projection, pair in alone.generate().items():
         assert torch.equal(together.generate()[projection].a[1:], pair.a)
         assert pair.a.abs().max() > 0
-
-
-@pytest.mark.parametrize("sharing", ["trunk", "tied", "separate"])
-@pytest.mark.parametrize("depth", [0, 1, 3])
-def test_the_estimate_of_memory_counts_what_is_trained_but_for_biases(sharing, depth):
-    method = Method(rank=RANK, mlp_width=5, mlp_depth=depth, latent="diagonal", sharing=sharing)
-    factors = ReparameterizedFactors(method, AttentionShape(1, 8, (8, 8)), [0])
-    weights = sum(value.numel() for name, value in factors.named_parameters() if "bias" not in name)
-    assert _trained(method, 8) == weights
 
 
 @pytest.mark.parametrize("sharing", ["trunk", "separate"])

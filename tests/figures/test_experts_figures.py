@@ -75,9 +75,9 @@ def test_the_last_line_says_what_is_seen_on_both_pictures():
     assert experts_sentence(PICTURE) == (
         "In this example, in layers 4, 5 and 6, LoRA moves outputs by 20 % through experts and by 11.7 % through gates "
         "and RepLoRA moves outputs by 40 % through experts and by 23.3 % through gates, mean over heads of the output "
-        "without the update. In layer 6, head 2, LoRA's gates have moved most for token 2, \u201c$a_\u201d, by 0.5 nats "
-        "and RepLoRA's gates have moved most for token 2, \u201c$a_\u201d, by 0.9 nats. Another example may be moved "
-        "otherwise."
+        "without the update. In layer 6, head 2, LoRA's gates have moved most for token 2, \u201c$a_\u201d, by 0.5 "
+        "nats and RepLoRA's gates have moved most for token 2, \u201c$a_\u201d, by 0.9 nats. Another example may be "
+        "moved otherwise."
     )
 
 

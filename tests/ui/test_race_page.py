@@ -369,3 +369,19 @@ def test_accuracy_and_loss_can_stand_over_the_norm_of_the_update(app: Open) -> N
     assert "At equal norm of delta_weight, mean over" in html(test)
     test.segmented_control(key="race.axis").set_value("steps").run()
     assert [each.proto.alt for each in test.get("vega_lite_chart")] == by_step
+
+
+def test_equal_parameters_are_a_press_for_the_knobs_that_are_set(app: Open, engine: Any) -> None:
+    test = press(app(), "equal_parameters")
+    assert query(test)["lora_rank"] == "99"
+    assert test.button(key="race.equal_parameters").disabled
+    press(test, "against")
+    assert engine.last.spec == RaceOptions(lora_rank=99).race().to_dict()
+    test.segmented_control(key="race.mlp_width").set_value(16).run()
+    press(test, "equal_parameters")
+    assert query(test)["lora_rank"] == "27"
+
+
+def test_equal_parameters_take_both_methods(app: Open) -> None:
+    test = app(methods="lora")
+    assert not [each for each in test.button if each.key == "race.equal_parameters"]

@@ -16,6 +16,7 @@ from streamlit.delta_generator import DeltaGenerator
 from replora.catalog import PRIVATE_TASK
 from replora.config import Race, RaceOptions
 from replora.memory.admission import check_race
+from replora.memory.parameters import equal_rank
 from replora.methods import HEAD, METHOD_TITLES, OURS, REFERENCE, has_adapter, idle_knobs
 from replora.options import SpecError, UserError, options
 from replora.own_data.private import CHOOSE
@@ -99,12 +100,16 @@ def race_form(opened: RaceOptions, on_rate: Callable[[], None], knobs: DeltaGene
         for group in MORE:
             for name in group:
                 place(name)
+                if name == "lora_rank":
+                    as_many = st.container()
     if values.get("task") == PRIVATE_TASK:
         problems.insert(0, CHOOSE)
     if problems:
         return Form(opened, problem=problems[0])
     try:
         chosen = RaceOptions(**values)
+        with as_many:
+            _equal_parameters(chosen)
         check_race(chosen.race())
     except UserError as error:
         return Form(opened, problem=str(error))
@@ -143,6 +148,22 @@ def _methods(opened: tuple[str, ...]) -> tuple[str, ...]:
         width="stretch",
     )
     return tuple((chosen or first).split(","))
+
+
+def _equal_parameters(chosen: RaceOptions) -> None:
+    """A press gives LoRA the rank with which it trains as many parameters as RepLoRA."""
+    rank = equal_rank(chosen) if {REFERENCE, OURS} <= set(chosen.methods) else 0
+    if not rank:
+        return
+    st.button(
+        "Equal parameters",
+        key=key_of("equal_parameters"),
+        disabled=chosen.lora_rank == rank,
+        on_click=st.session_state.update,
+        args=({key_of("lora_rank"): rank},),
+        help=f"Set LoRA\u2019s rank to {rank}: it then trains as many parameters as RepLoRA, and keeps more.",
+        width="stretch",
+    )
 
 
 def _baseline(opened: tuple[str, ...], methods: tuple[str, ...]) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import streamlit as st
 
+from replora.memory.parameters import equal_rank
 from replora.options import SpecError, format_value
 from replora.studies.fairness import FairnessItem
 from replora.studies.spec import Study
@@ -43,7 +44,7 @@ def fairness_list(form: StudyForm, items: Sequence[FairnessItem], wanted: Form[S
 
 
 def _row(form: StudyForm, item: FairnessItem, place: int, wanted: Form[Study]) -> None:
-    change = item.offer if item.met else item.change
+    change = _offered(item.offer, wanted.options) if item.met else item.change
     fixed = _fixed(wanted.options, change) if change else None
     waiting = fixed is not None and fixed == wanted.options
     more = " <b>Set in the form: Run live runs it.</b>" if waiting else ""
@@ -63,6 +64,12 @@ def _row(form: StudyForm, item: FairnessItem, place: int, wanted: Form[Study]) -
         )
         if pressed:
             st.rerun()
+
+
+def _offered(offer: Mapping[str, Any], spec: Study) -> dict[str, Any]:
+    """An offer for the form, whose knobs may be others than those of the study that is shown."""
+    rank = equal_rank(spec) if "lora_rank" in offer else 0
+    return {**offer, **({"lora_rank": rank} if rank else {})}
 
 
 def _fixed(spec: Study, change: Mapping[str, Any]) -> Study | None:
