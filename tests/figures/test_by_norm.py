@@ -109,10 +109,10 @@ def test_the_sentences_are_paired_over_seeds_and_say_how_long_heads_had_trained(
     ]
     first, second = equal_norm_sentences(events)
     assert "over 3 paired seeds" in first
-    assert first.endswith("level.")
+    assert "level. Taken off are the 0.00 points" in first
     assert "evaluations of each run lie" in first
     lost = equal_norm_sentences(list(synthetic_race(SPEC, diverge={8: 6})))
-    assert lost[0].endswith("1 of 6 runs diverged and is not counted.")
+    assert "1 of 6 runs diverged and is not counted. Taken off are the" in lost[0]
     assert second.startswith("At norm ")
     assert "LoRA's for 20 steps" in second
     one = equal_norm_sentences(list(synthetic_race(RaceOptions(steps=20, evaluate_every=4).race())))

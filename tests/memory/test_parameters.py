@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import itertools
+from typing import get_args
 
 import pytest
+from present import present
 
 from replora.adapters.factors import AttentionShape
 from replora.adapters.kinds import make_factors
+from replora.catalog import ASSETS
 from replora.config import Method, RaceOptions
-from replora.config.method import method_of
+from replora.config.method import LayerSharing, method_of
 from replora.memory.parameters import equal_rank, rank_for, trained_parameters
+from replora.methods import PROJECTIONS
+from replora.studies.base import of_kind
 from replora.studies.events import started_of
 from replora.studies.lines import read_study_events
 from replora.studies.spec import DataStudy
@@ -23,7 +28,7 @@ SHAPE = AttentionShape(layers=LAYERS, in_features=WIDTH, out_features=(WIDTH, WI
 @pytest.mark.parametrize("latent", ["rows", "diagonal"])
 @pytest.mark.parametrize("sharing", ["trunk", "tied", "separate"])
 def test_the_count_is_that_of_the_factors(depth, latent, sharing):
-    for layer_sharing, projections in itertools.product(("own", "one"), (("query", "value"), ("value",))):
+    for layer_sharing, projections in itertools.product(get_args(LayerSharing), (PROJECTIONS, PROJECTIONS[1:])):
         method = Method(
             rank=3,
             mlp_width=5,
@@ -62,12 +67,12 @@ def test_no_other_rank_of_lora_trains_more_nearly_as_many(knobs):
 
 
 def test_the_defaults_are_as_the_recorded_study_had_it():
-    started = started_of(read_study_events("assets/recorded/study_wordnet_topics_parameters.jsonl.gz"))
-    assert equal_rank(RaceOptions()) == equal_rank(DataStudy()) == started.spec.lora_rank == 99
-    assert equal_rank(started.spec) == 99
-    for sizes in started.methods:
-        counted = trained_parameters(method_of(started.spec, sizes.method), 384, started.spec.adapted_blocks)
-        assert counted == sizes.trained_parameters
+    recording = ASSETS / "recorded" / "study_wordnet_topics_parameters.jsonl.gz"
+    started = present(started_of(read_study_events(recording)))
+    spec = of_kind(started.spec, DataStudy)
+    assert equal_rank(RaceOptions()) == equal_rank(DataStudy()) == equal_rank(spec) == spec.lora_rank == 99
+    counts = {name: trained_parameters(method_of(spec, name), 384, spec.adapted_blocks) for name in spec.methods}
+    assert counts == {sizes.method: sizes.trained_parameters for sizes in started.methods}
 
 
 def test_a_rank_that_no_form_has_is_none():

@@ -185,8 +185,10 @@ def test_sentences_are_those_of_the_losses() -> None:
     least = min(grid(9), key=lambda point: loss(*point))
     assert f"a = {least[0]:g}, b = {least[1]:g} with {loss(*least):.2f}" in lowest
     assert "LoRA up to 40 %, RepLoRA up to 0 %" in off
+    assert "edge" not in lowest
     flat = landscape_sentences(picture(9, losses={(a, b): 2.0 - a - b for a, b in grid(9)}))
     assert flat[0] == (
         "At none of the 3 points measured straight between LoRA and RepLoRA the loss rises by 0.005 above the line "
         "between their losses: on these examples no ridge is seen."
     )
+    assert flat[1].endswith("trained to get there. Beyond this edge of the plane it may be lower still.")

@@ -144,16 +144,17 @@ def landscape_sentences(picture: PlottedLandscape) -> list[str]:
     ridge = max(losses[point] - (point[0] * first + point[1] * last) for point in line[1:-1])
     said = [
         f"Straight from {theirs} to {ours} the loss rises by up to {ridge:.2f} above the line between their losses: "
-        "a ridge lies between them."
+        "on these examples a ridge lies between them."
         if ridge >= SEEN
         else f"At none of the {counted(len(line) - 2, 'point')} measured straight between {theirs} and {ours} the loss "
         f"rises by {SEEN:g} above the line between their losses: on these examples no ridge is seen."
     ]
     lowest = min(losses, key=lambda point: losses[point])
+    beyond = " Beyond this edge of the plane it may be lower still." if {LOW, HIGH} & {*lowest} else ""
     said.append(
         f"The lowest point measured is a = {_plain(lowest[0])}, b = {_plain(lowest[1])} with {losses[lowest]:.2f}, "
         f"beside {min(first, last):.2f} at the better of the two. It is read off these test examples; no run was "
-        "trained to get there."
+        f"trained to get there.{beyond}"
     )
     off = [
         f"{title} up to {100 * max(each.off for each in way):.0f} %"

@@ -65,5 +65,5 @@ def norm_sentence(events: Iterable[StudyEvent], fraction: float, pair: Sequence[
     return (
         f"With {100 * fraction:g} % of the data and at equal norm of delta_weight, mean over the logarithm of the norm "
         f"from {math.exp(found.low):.3g} to {math.exp(found.high):.3g}, where the runs of {fewest} to {most} rates of "
-        f"each seed lie: {said}"
+        f"each seed lie: {said} {found.bend_sentence()}"
     )
