@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from statistics import fmean
 
-from replora.statistics.intervals import COARSE, paired, t_interval
+from replora.statistics.intervals import COARSE, p_value, paired, t_interval
 from replora.statistics.verdict import SEEDS_FOR_A_VERDICT, in_points, points, seeds_in_words
 
 Scores = Mapping[int, float | None]  # accuracy in [0, 1] by seed, None where the run diverged
@@ -35,6 +35,12 @@ def change_verdict(title: str, now: Scores, before: Scores) -> str:
         return f"{lead} {over}: {what}.{note}"
     what = ("higher" if found.mean > 0 else "lower") if found.excludes_zero else "not distinguishable"
     return f"{lead}, {in_points(found)} {over}: {what}.{note}"
+
+
+def change_p_value(now: Scores, before: Scores) -> float | None:
+    """Of the test that `change_verdict` judges by; None where it does not judge."""
+    values = list(paired(*map(_known, (now, before))).values())
+    return p_value(values) if len(values) >= SEEDS_FOR_A_VERDICT else None
 
 
 def unpaired_verdict(scores: Mapping[str, tuple[Scores, Scores]], why: str) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from replora.methods import ABLATION, STUDENT_REFERENCE, STUDENT_TITLES
-from replora.statistics.intervals import named_by
+from replora.statistics.looks import looked_at
 from replora.statistics.verdict import in_times
 from replora.statistics.width import Width, width_of_ratio
 from replora.studies.base import of_kind
@@ -116,16 +116,5 @@ def _sentences(spec: TeacherStudy, ratios: Sequence[ErrorRatio]) -> list[str]:
         own = [ratio.verdict for ratio in ratios if ratio.examples == examples]
         if own:
             said += [f"Teacher {spec.teacher}, {spec.amount_in_words(examples)}, {how}:", *own]
-    said += _looked_at([ratio.p for ratio in ratios if ratio.p is not None])
+    said += filter(None, [looked_at([ratio.p for ratio in ratios if ratio.p is not None], "ratios", "1")])
     return said or [f"There is no pair of {STUDENT_TITLES[STUDENT_REFERENCE]} and another student to compare."]
-
-
-def _looked_at(p_values: Sequence[float]) -> list[str]:
-    """The sentence on all ratios of the study, singly and corrected; nothing for one."""
-    if len(p_values) < 2:
-        return []
-    single, corrected = named_by(p_values)
-    return [
-        f"Of {len(p_values)} ratios looked at, {single or 'none'} {'excludes' if single == 1 else 'exclude'} 1, each "
-        f"by itself; corrected for so many (Holm), {corrected or 'none'} {'does' if corrected == 1 else 'do'}."
-    ]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from replora.config import METHOD_TITLES, Race
 from replora.config.training import Training
 from replora.events import Diverged, Evaluated, Event, RateChanged, Started, started_of
-from replora.statistics.change import change_verdict, unpaired_verdict
+from replora.statistics.change import change_p_value, change_verdict, unpaired_verdict
 from replora.ui.parts.settings import instead_of
 from replora.wording import listing
 
@@ -19,6 +20,20 @@ NO_SEED = "no seed in common"
 LOOKS = ("device", "evaluate_every")  # where and how often, not what
 DRAWN = 1e-9  # accuracies that differ by more are not the same
 Scores = dict[str, dict[int, float | None]]  # by method and seed
+Pair = tuple[dict[int, float | None], dict[int, float | None]]  # by seed, now and before
+
+
+@dataclass(frozen=True)
+class _Beside:
+    """Two races set beside each other after `step` of the later one, method by method.
+
+    apart: why runs of one seed are no pairs, '' where they are. changed, alike: methods that have changed, and not.
+    """
+
+    step: int
+    apart: str
+    changed: Mapping[str, Pair]
+    alike: Mapping[str, Pair]
 
 
 def change_told(now: Sequence[Event], before: Sequence[Event], spec: Race) -> tuple[str, str]:
@@ -30,19 +45,15 @@ def change_told(now: Sequence[Event], before: Sequence[Event], spec: Race) -> tu
     if earlier is None:
         return "", ""
     told = listing(instead_of(spec, earlier.spec, without=LOOKS)) or "the same settings"
-    step = _step(now, before)
+    found = _set_beside(now, before)
     started = started_of(now)
-    if step is None or started is None:
+    if found is None or started is None:
         return told, LATER if spec.steps == earlier.spec.steps else LAST
-    scores, others = _scores(now, started.spec, step[0]), _scores(before, earlier.spec, step[1])
-    apart, moved = _apart(started, earlier), any(isinstance(each, RateChanged) for each in [*now, *before])
-    changed = _changed(started.spec, earlier.spec)
-    if not {run.seed for run in started.spec.runs} & {run.seed for run in earlier.spec.runs}:
-        apart, changed = apart or NO_SEED, changed | scores.keys()
-    said = [] if step[0] == spec.steps else [f"After {step[0]} of {spec.steps} steps:"]
-    both = {METHOD_TITLES[name]: (scores[name], others[name]) for name in scores if name in changed and name in others}
-    if apart:
-        said.append(unpaired_verdict(both, apart))
+    said = [] if found.step == spec.steps else [f"After {found.step} of {spec.steps} steps:"]
+    moved = any(isinstance(each, RateChanged) for each in [*now, *before])
+    both = {METHOD_TITLES[name]: pair for name, pair in found.changed.items()}
+    if found.apart:
+        said.append(unpaired_verdict(both, found.apart))
     else:
         said += [change_verdict(title, *pair) for title, pair in both.items()]
     if (ours := (started.device, started.precision)) != (others_on := (earlier.device, earlier.precision)):
@@ -51,10 +62,35 @@ def change_told(now: Sequence[Event], before: Sequence[Event], spec: Race) -> tu
         )
     if moved:
         said.append(MOVED)
-    elif not apart:
-        same = [name for name in scores if name in others and name not in changed]
-        said += filter(None, (_drift(name, scores[name], others[name]) for name in same))
+    elif not found.apart:
+        said += filter(None, (_drift(name, *pair) for name, pair in found.alike.items()))
     return told, " ".join(said)
+
+
+def change_p_values(now: Sequence[Event], before: Sequence[Event]) -> list[float]:
+    """Of the tests that `change_told` judges by: of each method that has changed, with three paired seeds or more."""
+    found = _set_beside(now, before)
+    if found is None or found.apart:
+        return []
+    return [p for pair in found.changed.values() if (p := change_p_value(*pair)) is not None]
+
+
+def _set_beside(now: Sequence[Event], before: Sequence[Event]) -> _Beside | None:
+    """Both races where they can be compared; None where they cannot yet."""
+    step, started, earlier = _step(now, before), started_of(now), started_of(before)
+    if step is None or started is None or earlier is None:
+        return None
+    scores, others = _scores(now, started.spec, step[0]), _scores(before, earlier.spec, step[1])
+    apart, changed = _apart(started, earlier), _changed(started.spec, earlier.spec)
+    if not {run.seed for run in started.spec.runs} & {run.seed for run in earlier.spec.runs}:
+        apart, changed = apart or NO_SEED, changed | scores.keys()
+    both = {name: (scores[name], others[name]) for name in scores if name in others}
+    return _Beside(
+        step[0],
+        apart,
+        changed={name: pair for name, pair in both.items() if name in changed},
+        alike={name: pair for name, pair in both.items() if name not in changed},
+    )
 
 
 def unlike_recorded(events: Sequence[Event], recorded: Sequence[Event]) -> str:

@@ -11,6 +11,7 @@ from replora.config import Race
 from replora.events import Event, EventError, RateChanged, Step, from_line, started_of
 from replora.jobs.engine import Action, Engine, JobState, UnknownJob
 from replora.ui.live.session import LOST, JobSession
+from replora.ui.race.looks import p_values_of
 
 EARLIER = 3  # how many earlier races stay visible in grey
 BEFORE = "before"  # the key of their jobs in a query string
@@ -40,6 +41,7 @@ class RaceSession(JobSession[Race, Event]):
     read = staticmethod(from_line)
 
     earlier: list[Before] = field(default_factory=list)  # the latest first
+    passed: list[float] = field(default_factory=list)  # p-values of verdicts on races before those
 
     def beside(self) -> dict[str, str]:
         """The races in grey behind it, the latest first."""
@@ -112,8 +114,13 @@ class RaceSession(JobSession[Race, Event]):
         told = any(isinstance(each, Step) for each in self.events)
         repeated = following == self.spec and not any(isinstance(each, RateChanged) for each in self.events)
         last = [Before(self.job or "", self.events)] if told and not repeated else []
-        kept = [*last, *self.earlier]
-        self.earlier = [before for before in kept if _task(before.events) == following.task][:EARLIER]
+        row = [before for before in [*last, *self.earlier] if _task(before.events) == following.task]
+        self.earlier, gone = row[:EARLIER], row[EARLIER:]
+        if not row:
+            self.passed = []
+        elif gone:
+            stay = p_values_of([before.events for before in self.earlier])
+            self.passed += p_values_of([before.events for before in row])[len(stay) :]
 
     def _control(self, engine: Engine, action: Action, value: float | None = None) -> None:
         if self.job is None or not self.steered:
@@ -125,7 +132,7 @@ class RaceSession(JobSession[Race, Event]):
 
     def _forget(self, problem: str) -> None:
         super()._forget(problem)
-        self.earlier = []
+        self.earlier, self.passed = [], []
 
 
 def _without_rate(race: Race) -> Race:

@@ -35,6 +35,7 @@ from replora.ui.parts.once import Once
 from replora.ui.parts.text import file_word, plain
 from replora.ui.race.cards import change_line, machine_line, race_cards, verdict_line
 from replora.ui.race.change import change_told, unlike_recorded
+from replora.ui.race.looks import looks_sentence
 from replora.ui.race.result_card import race_result
 from replora.ui.race.session import RaceSession
 from replora.ui.race.state import ShownRace, grey_curves, recorded_race, shown_race
@@ -74,7 +75,9 @@ def _standing(session: RaceSession, shown: ShownRace) -> None:
     st.html(race_cards(race.spec, race.events))
     st.html(f'<p class="verdict">{escape(verdict_line(race.events))}</p>')
     if race.earlier:
-        st.html(change_line(*change_told(race.events, race.earlier[0], race.spec)))
+        told, made = change_told(race.events, race.earlier[0], race.spec)
+        looks = looks_sentence([race.events, *race.earlier], session.passed)
+        st.html(change_line(told, " ".join(filter(None, [made, looks]))))
 
 
 @dataclass(frozen=True, kw_only=True)
