@@ -71,3 +71,14 @@ def looks(page: Page, name: str, within: str = DRAWN) -> Iterator[tuple[int, str
             if folder := os.environ.get("REPLORA_SCREENSHOTS"):
                 Path(folder).mkdir(parents=True, exist_ok=True)
                 page.screenshot(path=f"{folder}/{name}_{width}_{scheme}.png")
+
+
+def legible_from_the_last_row(page: Page) -> None:
+    """What a projector must show: words of pictures and verdicts, and pictures, of at least these pixels."""
+    pixels = "all => all.filter(one => one.textContent.trim()).map(one => parseFloat(getComputedStyle(one).fontSize))"
+    for shown, least in ((f"{DRAWN} text", 20), (".verdict", 28), ("h1, h2, p.footnote, .card p", 20)):
+        sizes: list[float] = page.locator(shown).evaluate_all(pixels)
+        assert all(size >= least for size in sizes), (shown, sizes)
+    heights: list[float] = page.locator(DRAWN).evaluate_all("all => all.map(one => one.getBoundingClientRect().height)")
+    assert heights
+    assert min(heights) >= 360

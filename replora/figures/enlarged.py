@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
-from replora.figures.figure import SMALL, Figure
+from replora.figures.figure import SMALL, Spec
 
-LEAST_TEXT = 20  # pixels
+LEAST_TEXT, LEAST_HEIGHT = 20, 360  # pixels
 TIMES = LEAST_TEXT / SMALL
 SCALED = frozenset(
-    {"fontSize", "labelFontSize", "titleFontSize", "labelPadding", "titlePadding", "minExtent", "dx", "dy"}
+    {
+        "fontSize",
+        "labelFontSize",
+        "titleFontSize",
+        "labelPadding",
+        "titlePadding",
+        "minExtent",
+        "dx",
+        "dy",
+        "strokeWidth",
+    }
 )
 AREAS = frozenset({"size"})  # grow with the square
 
 
-def enlarged(figure: Figure) -> Figure:
-    """The same with no text below `LEAST_TEXT` pixels."""
-    return dataclasses.replace(figure, spec=_grown(figure.spec))
+def enlarged(spec: Spec) -> Spec:
+    """The same picture with no text below `LEAST_TEXT` pixels."""
+    return {key: _grown(each, key) for key, each in spec.items()}
 
 
 def _grown(value: Any, name: str = "") -> Any:

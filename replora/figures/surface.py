@@ -75,8 +75,10 @@ class Surface:
     ticks: tuple[tuple[float, ...], tuple[float, ...]] | None = None
 
 
-def plotly_figure(surface: Surface) -> Figure:
-    """The surface as plotly draws it; where one has turned it stays while its data change."""
+def plotly_figure(surface: Surface, times: float = 1.0) -> Figure:
+    """The surface as plotly draws it, its texts so many times larger; where one has turned it stays while its data
+    change.
+    """
     from plotly import graph_objects as go
 
     step = (surface.top - surface.bottom) / CONTOURS
@@ -102,15 +104,15 @@ def plotly_figure(surface: Surface) -> Figure:
     for track in surface.tracks:
         figure.add_traces(_line(track, height))
     for mark in surface.marks:
-        figure.add_trace(_pole(mark, floor + NAMES * height))
+        figure.add_trace(_pole(mark, floor + NAMES * height, times))
     figure.update_layout(
         margin={"l": 0, "r": 0, "t": 0, "b": 0},
         uirevision=surface.key,
         showlegend=False,
         scene={
-            "xaxis": _axis(x_title, surface.ticks[0] if surface.ticks else None),
-            "yaxis": _axis(y_title, surface.ticks[1] if surface.ticks else None),
-            "zaxis": {**_axis(z_title, None), "range": [floor, surface.top]},
+            "xaxis": _axis(x_title, surface.ticks[0] if surface.ticks else None, times),
+            "yaxis": _axis(y_title, surface.ticks[1] if surface.ticks else None, times),
+            "zaxis": {**_axis(z_title, None, times), "range": [floor, surface.top]},
             "aspectmode": "manual",
             "aspectratio": {"x": 1, "y": 1, "z": 0.72},
             "camera": CAMERA,
@@ -135,10 +137,10 @@ def surface_rows(surface: Surface) -> list[Row]:
     return rows
 
 
-def _axis(title: str, ticks: Sequence[float] | None) -> dict[str, Any]:
+def _axis(title: str, ticks: Sequence[float] | None, times: float) -> dict[str, Any]:
     axis: dict[str, Any] = {
-        "title": {"text": title, "font": {"size": TITLE}},
-        "tickfont": {"size": TICK},
+        "title": {"text": title, "font": {"size": TITLE * times}},
+        "tickfont": {"size": TICK * times},
         "gridcolor": GRID,
         "zerolinecolor": GRID,
         "showbackground": False,
@@ -181,7 +183,7 @@ def _line(track: Track, height: float) -> list[Any]:
     return [white, line]
 
 
-def _pole(mark: Mark, top: float) -> Any:
+def _pole(mark: Mark, top: float, times: float) -> Any:
     from plotly import graph_objects as go
 
     x, y, z = mark.point
@@ -194,7 +196,7 @@ def _pole(mark: Mark, top: float) -> Any:
         marker={"color": mark.color, "size": [9, 0.1], "line": {"color": "white", "width": 1}},
         text=["", f"<b>{mark.name}</b>"],
         textposition="top center",
-        textfont={"size": NAME, "color": mark.color},
+        textfont={"size": NAME * times, "color": mark.color},
         hovertext=mark.tip or mark.name,
         hovertemplate="%{hovertext}<extra></extra>",
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from browsing import DRAWN, HOST, looks, settle
+from browsing import HOST, legible_from_the_last_row, looks, settle
 from playwright.sync_api import Locator, Page, expect
 
 Open = Callable[..., Page]
@@ -75,25 +75,17 @@ def test_a_class_from_the_first_seat_to_the_last_word(server: str, open_page: Op
     expect(seats[2].locator(".seat .number b")).to_have_text("Seat 3")
     assert desk.locator(".seats > span").count() == 3
 
-    projector = open_page(f"{link}&view=projector", figures=2)
+    projector = open_page(f"{link}&projector=true", figures=2)
     expect(projector.locator("button:visible")).to_have_count(0)
+    expect(projector.get_by_role("switch")).to_have_count(1)
     expect(projector.locator(".verdict")).to_have_text(desk.locator(".verdict").inner_text())
-    assert all(size >= 28 for size in sizes(projector, ".verdict"))
-    assert all(size >= 20 for size in sizes(projector, f"{DRAWN} text"))
+    legible_from_the_last_row(projector)
     for width, _ in looks(projector, "classroom_projector"):
         expect(projector.locator(".verdict")).to_be_in_viewport() if width > 1000 else None
 
     press(desk, "close")
     for page in (again, seats[0]):
         expect(page.locator(".standing.seat")).to_contain_text("Closed")
-
-
-def sizes(page: Page, shown: str) -> list[float]:
-    """Pixels of all texts of a selector that say something."""
-    script = "all => all.filter(one => one.textContent.trim()).map(one => parseFloat(getComputedStyle(one).fontSize))"
-    found: list[float] = page.locator(shown).evaluate_all(script)
-    assert found
-    return found
 
 
 def test_desk_and_seat_fit_the_screen(server: str, open_page: Open) -> None:

@@ -137,7 +137,7 @@ def test_a_learner_has_no_desk_and_a_projector_nothing_to_press(desk: AppTest) -
     acts = {f"classroom.{name}" for name in ("push", "start", "pause", "reset", "close")}
     assert acts <= keys(desk)
     assert not acts & keys(seat)
-    projector = visit(PUPILS[1], room=room.code, view="projector")
+    projector = visit(PUPILS[1], room=room.code, projector="true")
     assert not keys(projector)
     assert room.code[:3] in html(projector)
 
@@ -171,7 +171,7 @@ def test_a_race_that_waits_for_what_its_seat_expects_says_so(desk: AppTest, engi
     room = taught(desk)
     told = "Started: each seat races once it has said what it expects"
     counts = "2 seats, 1 said what they expect, 1 not committed yet, 1 began, 0 finished"
-    projector = visit(PUPILS[2], room=room.code, view="projector")
+    projector = visit(PUPILS[2], room=room.code, projector="true")
     for shown in (desk.run(), projector):
         assert f"{told}. {counts}." in html(shown)
     late = seats[1].run()
@@ -190,7 +190,7 @@ def test_a_view_that_there_is_not_is_said_and_leaves_the_address(desk: AppTest, 
     code = query(desk)["room"]
     for link in ({}, {"room": code}):
         test = visit(seen_by, view="zzz", **link)
-        assert "view must be one of projector, seat, got 'zzz'." in said(test)
+        assert "view must be seat, got 'zzz'." in said(test)
         assert query(test) == link
     assert ("You teach this room." in html(test)) == (seen_by == TEACHER)
 

@@ -132,7 +132,7 @@ def test_a_page_ends_with_the_next_one_and_the_menu_marks_its_group(engine: Fake
 
 
 def test_a_learners_seat_and_the_projector_lead_nowhere_else(engine: FakeEngine) -> None:
-    test = open_framed("classroom", view="projector", room="ABCDEF")
+    test = open_framed("classroom", projector="true", room="ABCDEF")
     assert not [each for each in test.get("page_link") if "Next" in each.proto.label]
 
 

@@ -14,7 +14,7 @@ from replora.classroom.room import Room
 from replora.ui.live.engine import is_local
 
 ROOM, DESK, VIEW = "room", "instructor", "view"  # of the query string
-PROJECTOR, SEAT = "projector", "seat"
+SEAT = "seat"  # the one view there is beside the desk
 DOCKER = ip_network("172.16.0.0/12")  # what containers talk in; private networks of people too, but seldom
 ALONE = (
     "Only this machine reaches the server: start it with --server.address 0.0.0.0 to let a class in, who need "

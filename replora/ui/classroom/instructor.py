@@ -12,7 +12,7 @@ from replora.classroom.codes import shown_code
 from replora.classroom.desk import Desk
 from replora.classroom.room import Phase, Room, RoomError, Seat
 from replora.classroom.setup import Setup
-from replora.ui.classroom.address import ALONE, DESK, PROJECTOR, VIEW, addresses, link_of, qr_html
+from replora.ui.classroom.address import ALONE, DESK, addresses, link_of, qr_html
 from replora.ui.classroom.entrance import KEY
 from replora.ui.classroom.form import setup_form
 from replora.ui.classroom.pooled import show_downloads, show_earlier, show_pool
@@ -21,6 +21,8 @@ from replora.ui.classroom.server import conductor, me, rooms
 from replora.ui.classroom.words import STATES, changes_told, settings_told, standing_told, state_of
 from replora.ui.live.page import Part
 from replora.ui.parts.text import plain
+from replora.ui.shell.link import PROJECTOR
+from replora.ui.shell.projector import TRUE
 
 SAID = f"{PAGE}.said"  # what the room did not allow
 
@@ -68,7 +70,7 @@ def _way_in(room: Room) -> None:
         st.html(qr_html(link_of(room, page)))
         st.code(link_of(room, page), language=None, wrap_lines=True)
     with st.container(horizontal=True, gap="small"):
-        st.link_button("Projector", link_of(room, **{VIEW: PROJECTOR}), icon=":material/present_to_all:")
+        st.link_button("Projector", link_of(room, **{PROJECTOR: TRUE}), icon=":material/present_to_all:")
         opened, key = st.session_state.get(KEY, ("", ""))
         if opened == room.id:
             with st.popover("Your key", icon=":material/key:"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from replora.classroom.room import Room, RoomError
-from replora.ui.classroom.address import DESK, PROJECTOR, ROOM, SEAT, VIEW
+from replora.ui.classroom.address import DESK, ROOM, SEAT, VIEW
 from replora.ui.classroom.entrance import WRONG, entrance
 from replora.ui.classroom.instructor import instructor_view
 from replora.ui.classroom.learner import learner_view
@@ -13,11 +13,11 @@ from replora.ui.classroom.projector import projector_view
 from replora.ui.classroom.pulse import PAGE
 from replora.ui.classroom.server import me, rooms
 from replora.ui.parts.text import plain
+from replora.ui.shell.projector import projecting
 from replora.ui.shell.style import STYLE
 
 HEADER = "<header class='page'><h1>Classroom</h1><p>{}</p></header>"
 ABOUT = "Each seat trains a race of its own; what all find together is the result."
-VIEWS = (PROJECTOR, SEAT)
 FOUND = f"{PAGE}.found"  # the room of this session, by its code
 
 
@@ -30,7 +30,7 @@ def classroom_page() -> None:
         st.html(HEADER.format(ABOUT))
         entrance()
         return
-    if view == PROJECTOR:
+    if projecting():
         projector_view(room)
     elif view != SEAT and rooms().instructs(room, me()):
         st.html(HEADER.format("You teach this room."))
@@ -43,9 +43,9 @@ def classroom_page() -> None:
 def _view() -> str:
     """The view of the link, '' without one; what is none is said and leaves the address."""
     view = st.query_params.get(VIEW, "")
-    if not view or view in VIEWS:
+    if view in ("", SEAT):
         return view
-    st.warning(plain(f"{VIEW} must be one of {', '.join(VIEWS)}, got {view[:40]!r}."))
+    st.warning(plain(f"{VIEW} must be {SEAT}, got {view[:40]!r}."))
     del st.query_params[VIEW]
     return ""
 

@@ -14,13 +14,12 @@ from replora.classroom.results import Group, Pool, pooled
 from replora.classroom.room import Room, Seat
 from replora.figures.classroom.expected import Expected, expected_figure
 from replora.figures.classroom.histogram import differences_figure
-from replora.figures.enlarged import enlarged
 from replora.figures.figure import Figure
 from replora.statistics.intervals import Interval
 from replora.ui.classroom.pulse import PAGE
 from replora.ui.classroom.server import rooms
 from replora.ui.classroom.words import settings_told
-from replora.ui.parts.figure import sheet_of, show_figure
+from replora.ui.parts.figure import show_figure
 from replora.wording import counted
 
 LARGE_HEIGHT = 420  # pixels of a picture on a projector
@@ -41,10 +40,7 @@ def show_pool(room: Room, seats: Sequence[Seat], *, large: bool = False) -> None
     columns = st.columns(len(shown), gap="medium")
     for column, figure in zip(columns, shown, strict=True):
         with column:
-            if large:
-                show_figure(sheet_of(enlarged(figure)), PAGE, LARGE_HEIGHT)
-            else:
-                show_figure(figure, PAGE, HEIGHT)
+            show_figure(figure, PAGE, LARGE_HEIGHT if large else HEIGHT)
     if known:
         st.html(f'<p class="calibration">{escape(calibration(known))}</p>')
 

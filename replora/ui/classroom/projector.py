@@ -19,8 +19,8 @@ from replora.ui.shell.style import STYLE
 
 
 def projector_view(room: Room) -> None:
-    """Nothing to press, nothing to scroll past."""
-    st.html(STYLE / "projector.css")
+    """Nothing to press but the way out, nothing to scroll past."""
+    st.html(STYLE / "room.css")
 
     def marks() -> object:
         return rooms().marks(room.id)

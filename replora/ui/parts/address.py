@@ -7,12 +7,14 @@ from urllib.parse import urlsplit
 
 import streamlit as st
 
+from replora.ui.shell.projector import projector_query
+
 KEPT = "address.kept"  # what stays in the URL beside what a page writes there, by name
 
 
 def write_query(query: Mapping[str, str]) -> None:
     """Keep the URL a link to what is on the screen."""
-    whole = {**query, **st.session_state.get(KEPT, {})}
+    whole = {**query, **st.session_state.get(KEPT, {}), **projector_query()}
     if whole != st.query_params.to_dict():
         st.query_params.from_dict(whole)
 

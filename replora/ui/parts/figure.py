@@ -11,7 +11,9 @@ import numpy as np
 import pyarrow as pa
 import streamlit as st
 
+from replora.figures.enlarged import LEAST_HEIGHT, enlarged
 from replora.figures.figure import HEIGHT, Figure, Row, Spec
+from replora.ui.shell.projector import projecting
 
 LARGE = 2**31
 FEW = 20  # rows
@@ -42,12 +44,18 @@ def sheet_of(figure: Figure) -> Sheet:
 
 
 def show_figure(figure: Figure | Sheet, page: str, height: int = HEIGHT) -> None:
-    """A figure with its title and unit; its place and its spec stay, so the browser only exchanges its data."""
+    """A figure with its title and unit; its place and its spec stay, so the browser only exchanges its data.
+
+    On a projector it is larger.
+    """
     sheet = figure if isinstance(figure, Sheet) else sheet_of(figure)
+    spec = dict(sheet.spec)
+    if projecting():
+        spec, height = enlarged(spec), max(height, LEAST_HEIGHT)
     with st.container(key=f"{page}.figure.{sheet.key}"):
         st.html(f'<h2 class="figure">{escape(sheet.title)}<span>{escape(sheet.unit)}</span></h2>')
         st.vega_lite_chart(
-            dict(sheet.spec),
+            spec,
             height=height,
             width="stretch",
             key=f"{page}.chart.{sheet.key}",

@@ -9,8 +9,10 @@ from typing import Any
 import streamlit as st
 
 from replora.csv_text import rows_csv
-from replora.figures.surface import Surface, plotly_figure, surface_rows
+from replora.figures.enlarged import LEAST_TEXT
+from replora.figures.surface import TICK, Surface, plotly_figure, surface_rows
 from replora.ui.parts.once import Once
+from replora.ui.shell.projector import projecting
 
 HEIGHT = 390
 FIGURES: Once[Any] = Once(32)  # each takes a tenth of a second to make
@@ -24,10 +26,11 @@ CONFIG: dict[str, Any] = {
 
 def show_surface(surface: Surface, page: str, height: int = HEIGHT) -> None:
     """A surface with its title and unit. The browser draws it anew whenever it changes, so: when little else moves."""
+    times = LEAST_TEXT / TICK if projecting() else 1.0
     with st.container(key=f"{page}.surface.{surface.key}"):
         st.html(f'<h2 class="figure">{escape(surface.title)}<span>{escape(surface.unit)}</span></h2>')
         st.plotly_chart(
-            FIGURES(surface, lambda: plotly_figure(surface)),
+            FIGURES((surface, times), lambda: plotly_figure(surface, times)),
             height=height,
             width="stretch",
             key=f"{page}.plotly.{surface.key}",

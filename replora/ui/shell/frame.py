@@ -10,6 +10,7 @@ import streamlit as st
 from replora.catalog import ASSETS
 from replora.ui.shell.link import link_to_here
 from replora.ui.shell.menu import MENU, NEXT, PAGES, heading_of
+from replora.ui.shell.projector import projector
 from replora.ui.shell.style import STYLE
 from replora.ui.visitor.own_data import hold_own
 from replora.ui.visitor.owner import take_key
@@ -20,7 +21,7 @@ PAPER = "https://arxiv.org/abs/2502.03044"
 FRAMED = "frame.framed"
 
 
-ALONE = ("room", "view")  # of a link: a learner's seat and the projector, from which nothing leads away
+ALONE = ("room", "view")  # of a link: a learner's seat and a room on the projector, from which nothing leads away
 
 
 Around = Callable[[str], None]  # draws something around a page, by the page's name
@@ -48,6 +49,7 @@ def frame(begin: Around = _nothing, before: Around = _nothing, end: Around = _no
     )
     st.html(STYLE / "app.css")
     alone = any(word in st.query_params for word in ALONE)
+    projector(switch=not alone)
     heading = heading_of(name)
     if heading and not alone:
         st.html(f"<style>{_mark(heading)}</style>")
