@@ -52,7 +52,8 @@ class Dispatcher:
         """How a job in memory stands, and where in line."""
         status = record.status()
         if not (record.state is JobState.QUEUED or self._line.is_back(record.job)):
-            return status
+            on = record.state is JobState.RUNNING
+            return replace(status, company=max(0, self._line.running() - 1)) if on else status
         position, wait = self._line.prospect(record.job)
         notice = status.notice or ("" if self.host.healthy else HOST_UNWELL)
         return replace(status, state=JobState.QUEUED, position=position, wait=wait, notice=notice)
@@ -146,6 +147,8 @@ class Dispatcher:
             self._writer.state(started)
         for companion in together[1:]:
             self._line.join(companion.job, record.job)
+        for each in together:
+            each.sharing = each.sharing or self._line.sharing()
         folder = self._jobs.store.files.folder
         limit = max(self._line.time_left(each.job) for each in together)
         if len(together) > 1:

@@ -64,7 +64,7 @@ class JobStatus:
     """`position` counts the jobs ahead in the queue, `message` why a job failed, `notice` warns (of a full disk).
 
     visitor: that of its `Submitter`, '' for nobody's job, which all may steer; for the server's own eyes. wait: seconds
-    until it is expected to begin, 0 unless it is queued.
+    until it is expected to begin, 0 unless it is queued. company: how many others are on.
     """
 
     job: str
@@ -77,6 +77,7 @@ class JobStatus:
     notice: str = ""
     visitor: str = ""
     wait: float = 0.0
+    company: int = 0
 
 
 class UnknownJob(LookupError):

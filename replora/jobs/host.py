@@ -23,12 +23,12 @@ from dataclasses import dataclass
 from importlib import import_module
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from pathlib import Path
 from typing import Any
 
 from replora.jobs.messages import HostSettings, decode, encode
 from replora.jobs.processes.job import LOG_FORMAT, run_answerer, run_job
 from replora.jobs.processes.shared import run_shared
+from replora.memory.machine import usable_cpus
 
 LOOK_SECONDS = 1.0  # how often the host looks whether a silent child still lives
 
@@ -176,7 +176,7 @@ class Host:
             facts = (message["spec"], message["folder"], message["control"])
             asked = (run_job, job, kind, self._settings.kinds, *facts)
         try:
-            process, connection = self._process(f"replora-job-{job}", *asked)
+            process, connection = self._process(f"replora-job-{job}", *asked, sharing=message["sharing"])
         except OSError as error:
             log.exception("No process for job %s.", job)
             reason = f"The job could not start: {error.strerror or type(error).__name__}."
@@ -206,17 +206,18 @@ class Host:
             reason = f"There is no answer: {error.strerror or type(error).__name__}."
             self._web.send_bytes(encode(ask=message["ask"], problem=reason))
 
-    def _process(self, name: str, target: Callable[..., Any], *args: Any) -> tuple[BaseProcess, Connection]:
+    def _process(
+        self, name: str, target: Callable[..., Any], *args: Any, sharing: int = 1
+    ) -> tuple[BaseProcess, Connection]:
         """A new process that runs `target(its connection, *args, threads, host, inherited)`, and our end of the line.
 
-        OSError where the system starts none.
+        sharing: how many such processes have the machine's threads together. OSError where the system starts none.
         """
+        threads = self._threads and max(1, self._threads // sharing)
         ours, theirs = self._context.Pipe()
         forked = self._context.get_start_method() == "fork"
         inherited = [self._web, ours, *(child.connection for child in self._all())] if forked else []
-        process = self._context.Process(
-            target=target, name=name, args=(theirs, *args, self._threads, os.getpid(), inherited)
-        )
+        process = self._context.Process(target=target, name=name, args=(theirs, *args, threads, os.getpid(), inherited))
         try:
             process.start()
         except OSError:
@@ -231,19 +232,6 @@ class Host:
 
     def _all(self) -> list[Child]:
         return [*self._children.values(), *([self._answerer] if self._answerer else [])]
-
-
-def usable_cpus(root: Path = Path("/sys/fs/cgroup")) -> float:
-    """Processors this process may use: its affinity, and in a container its share of processor time."""
-    count = float(len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1)
-    for names in (["cpu.max"], ["cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us"]):  # cgroup 2, cgroup 1
-        try:
-            quota, period = " ".join((root / name).read_text(encoding="ascii") for name in names).split()
-        except (OSError, ValueError):
-            continue  # not this version of cgroups, or none
-        if quota.isdigit() and int(period) > 0:  # neither "max" nor -1
-            count = min(count, int(quota) / int(period))
-    return count
 
 
 def preload(names: Sequence[str]) -> int | None:
@@ -282,7 +270,7 @@ def main(text: str) -> None:
     machine = preload(settings.preload)
     threads = settings.threads
     if threads is None and machine is not None:
-        threads = max(1, int(min(machine, usable_cpus()) / settings.slots))
+        threads = max(1, int(min(machine, usable_cpus())))
     if sys.platform == "linux":
         running = len(os.listdir("/proc/self/task"))
         if running > 1:

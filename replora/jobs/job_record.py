@@ -28,7 +28,9 @@ class JobRecord:
     `warned` what the job itself warns of. `steered`: something was asked of its process; `passed`: how many lines of a
     repetition are still to be passed over; None where it has never been repeated. `ride`: the process that it shares
     with others, if any; `leaving`: it was told to leave that; `seat`: the step after which it did, its seat in its
-    folder, where it is in no process; `alone`: it is to share none any more.
+    folder, where it is in no process; `alone`: it is to share none any more;
+    `sharing`: how many processes shared the machine's threads with its own when it began, 0 before: repeated it has as
+    many, since their number changes the last bits of what it tells.
     """
 
     job: str
@@ -51,6 +53,7 @@ class JobRecord:
     leaving: bool = False
     seat: int | None = None
     alone: bool = False
+    sharing: int = 0
     viewers: set[str] = field(default_factory=set)
     orphaned: threading.Timer | None = None
     stored: bool = False  # as a whole, lines and state
@@ -116,6 +119,7 @@ class JobRecord:
             spec=self.spec,
             folder=str(folder),
             time_limit=time_limit,
+            sharing=self.sharing,
             control=self.take_control(),
         )
 

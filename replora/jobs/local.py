@@ -45,7 +45,7 @@ class LocalEngine:
     slots: how many jobs run at a time; max_paused: how many more may stay paused beside them; waiting: how many wait;
     shared_runs: how many runs of waiting jobs that fit together run in one process; shared: see `replora.jobs.kinds`;
     time_limit: seconds a job may take unless its submit says otherwise; orphan_seconds: how long a job whose viewers
-    have all left runs on; threads: a job's intra-op threads (None: the machine's, shared among the slots); kinds and
+    have all left runs on; threads: of jobs that run side by side, intra-op (None: the machine's); kinds and
     repeatable: see `replora.jobs.kinds`; answerer: the function that answers questions, as module:function; preload and
     start_method: see `HostSettings`; keep: how many ended jobs stay in memory once they are stored.
     """
@@ -87,7 +87,7 @@ class LocalEngine:
             max_paused=max_paused,
             seats=limits,
         )
-        settings = HostSettings(self._kinds, answerer, tuple(preload), slots, threads, start_method, shared=shared)
+        settings = HostSettings(self._kinds, answerer, tuple(preload), threads, start_method, shared=shared)
         with self._jobs.lock:
             self._host = self._dispatcher.host = HostKeeper(settings, self._heed, self._lose_host)
         atexit.register(self.close)

@@ -1,8 +1,9 @@
 """The messages between the web process, the job host and its processes: one JSON object each, never a pickle.
 
-web to host   {"do": "start", "job", "kind", "spec", "folder", "time_limit", "control"}   run a job in its own process
-              {"do": "start", "job", "kind", "jobs", "time_limit"}   run several, each with spec, folder and rate, in
-                                                    one process, which has an id of its own, in place of a job's
+web to host   {"do": "start", "job", "kind", "spec", "folder", "time_limit", "sharing", "control"}   run a job in a
+                                                    process of its own, one of so many that share the machine's threads
+              {"do": "start", "job", "kind", "jobs", "time_limit", "sharing"}   run several, each with spec, folder and
+                                                    rate, in one process, which has an id of its own, not a job's
               {"do": "control", "job", "control"}   passed on to the job's process
               {"do": "end", "job"}                  kill it
               {"do": "ask", "ask", "question"}      for the answerer, which is given one at a time
@@ -84,15 +85,14 @@ class HostSettings:
     """What the web process tells a new host.
 
     `kinds`, `shared` and `answerer` name functions as module:function; `preload` names modules, or module:function to
-    call the function where the module has it; `threads` a job's intra-op threads (None: the machine's share of a slot);
-    `start_method` that of `multiprocessing` (None: fork on Linux, spawn elsewhere); `connection` is the inherited file
-    descriptor (a handle on Windows), -1 as long as there is none.
+    call the function where the module has it; `threads` the intra-op threads of jobs that run side by side (None: the
+    machine's); `start_method` that of `multiprocessing` (None: fork on Linux, spawn elsewhere); `connection` is the
+    inherited file descriptor (a handle on Windows), -1 as long as there is none.
     """
 
     kinds: Mapping[str, str]
     answerer: str
     preload: tuple[str, ...]
-    slots: int
     threads: int | None
     start_method: str | None
     connection: int = -1

@@ -15,9 +15,7 @@ from replora.jobs import host_keeper
 from replora.jobs.host_keeper import HostKeeper, pause_after
 from replora.jobs.messages import HostSettings, encode
 
-SETTINGS = HostSettings(
-    kinds={"count": "job_kinds:count"}, answerer="", preload=(), slots=1, threads=None, start_method=None
-)
+SETTINGS = HostSettings(kinds={"count": "job_kinds:count"}, answerer="", preload=(), threads=None, start_method=None)
 
 
 class Kept:
@@ -81,7 +79,7 @@ def test_a_job_that_ends_and_a_host_that_stays_are_signs_of_health(
     wait_for(lambda: here.keeper.ready)
     control = {"mode": "", "steps": 0, "rate": None}
     job = {"job": "some_job_1", "kind": "count", "spec": {"steps": 1}, "folder": ".", "control": control}
-    here.keeper.send(encode(do="start", time_limit=30.0, **job))
+    here.keeper.send(encode(do="start", time_limit=30.0, sharing=1, **job))
     wait_for(lambda: any("exit" in each for each in here.said))
     wait_for(lambda: here.keeper.healthy)
     for _ in range(3):

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from replora.jobs.engine import Action, JobState, JobStatus, UnknownJob
-from replora.jobs.host import usable_cpus
 from replora.jobs.kinds import ANSWERER, KINDS, job_function
 from replora.jobs.messages import Control, HostSettings, decode, encode
 from replora.jobs.processes.job import own_sentence, report
 from replora.jobs.storage.history import RESTARTED
 from replora.jobs.storage.store import Store
+from replora.memory.machine import usable_cpus
 from replora.settings import data_folder
 
 JOB = "abc-DEF_123"
@@ -131,7 +131,7 @@ def test_messages_and_settings_round_trip() -> None:
     with pytest.raises(ValueError, match="JSON"):
         encode(rate=float("nan"))
     settings = HostSettings(
-        connection=3, kinds=KINDS, answerer=ANSWERER, preload=("torch",), slots=1, threads=None, start_method=None
+        connection=3, kinds=KINDS, answerer=ANSWERER, preload=("torch",), threads=None, start_method=None
     )
     assert HostSettings.from_json(settings.to_json()).kinds == KINDS
 

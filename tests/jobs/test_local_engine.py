@@ -837,6 +837,19 @@ def ended(engine: LocalEngine, job: str) -> bool:
 
 
 @pytest.mark.slow
+def test_jobs_that_are_on_together_share_the_threads_and_one_alone_has_them_all(engines: Engines) -> None:
+    engine = engines(preload=("torch",), threads=2, slots=2)
+    alone = engine.submit("threads", {}, time_limit=240)
+    wait_for(partial(ended, engine, alone), 240)
+    beside = engine.submit("sleep", {})
+    first(engine, beside)
+    assert engine.status(beside).company == 0
+    shared = engine.submit("threads", {}, time_limit=240)
+    wait_for(partial(ended, engine, shared), 240)
+    assert [first(engine, job)["threads"] for job in (alone, shared)] == [2, 1]
+
+
+@pytest.mark.slow
 def test_with_torch_the_host_keeps_to_one_thread_and_the_job_does_not(
     capfd: pytest.CaptureFixture[str], engines: Engines
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from replora.jobs.engine import JobState, JobStatus
 from replora.ui.live import recordings as recordings_of
 from replora.ui.live.form import Form
 from replora.ui.live.page import Part, stale
-from replora.ui.live.polling import FAR_SECONDS, IDLE_SECONDS, NEXT_SECONDS, poll_seconds
+from replora.ui.live.polling import CROWD_SECONDS, FAR_SECONDS, IDLE_SECONDS, NEXT_SECONDS, poll_seconds
 from replora.ui.live.private import SOMEBODY
 from replora.ui.live.standing import LOADING, Account, Standing, queue_words, standing_html, standing_of
 from replora.ui.race.session import RaceSession
@@ -211,6 +212,10 @@ def test_news_are_asked_for_at_the_pace_at_which_they_can_come(told: Callable[..
         assert poll_seconds(session) == seconds
     session.status, session.events = status(JobState.RUNNING), told(session.spec, 3)
     assert poll_seconds(session) == 0.5
+    session.status = replace(session.status, company=9)
+    assert poll_seconds(session) == 10 * CROWD_SECONDS > 0.5
+    session.status = replace(session.status, company=999)
+    assert poll_seconds(session) == FAR_SECONDS
 
 
 def test_while_controls_hold_nonsense_the_link_stands_in() -> None:

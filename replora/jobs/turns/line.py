@@ -95,6 +95,14 @@ class Line:
         """All that wait for a place, the next one first."""
         return self._order()
 
+    def sharing(self) -> int:
+        """How many processes have the machine together once all that wait have a place that may get one."""
+        return min(self._slots, len(set(self._holders.values())) + len(self._order()))
+
+    def running(self) -> int:
+        """How many jobs are on."""
+        return len(self._holders) - len(self._resting)
+
     def expect(self, job: str) -> float | None:
         """In how many seconds a job is expected to be done by itself; None where nothing like it was here."""
         load = self._entries[job].load

@@ -83,7 +83,9 @@ class Rides:
             }
             for record in records
         ]
-        self._send(encode(do="start", job=ride, kind=SHARED_KIND, jobs=jobs, time_limit=time_limit))
+        self._send(
+            encode(do="start", job=ride, kind=SHARED_KIND, jobs=jobs, time_limit=time_limit, sharing=records[0].sharing)
+        )
 
     def steer(self, record: JobRecord) -> None:
         """Passes on what is asked of a job that is aboard: for a pause or single steps it leaves with its seat."""

@@ -11,6 +11,7 @@ import streamlit as st
 from replora.jobs.engine import Engine, Submitter, UnknownJob
 from replora.jobs.local import LocalEngine
 from replora.jobs.turns.limits import PUBLIC_SECONDS, JobSettings, Waiting
+from replora.memory.machine import default_slots
 from replora.ui.live.private import PrivateEngine
 from replora.ui.visitor.lasting import OfProcess, OfSession
 from replora.ui.visitor.own_data import holds
@@ -80,7 +81,7 @@ def connect() -> WatchedEngine:
 def job_settings() -> tuple[JobSettings, Waiting]:
     """What the environment says of jobs; where others than this machine reach the server, a job may take less time."""
     shorter = {} if is_local(st.get_option("server.address")) else {"job_seconds": PUBLIC_SECONDS}
-    return JobSettings.from_environment(**shorter), Waiting.from_environment()
+    return JobSettings.from_environment(slots=default_slots(), **shorter), Waiting.from_environment()
 
 
 def is_local(address: str | None) -> bool:
