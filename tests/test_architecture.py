@@ -73,10 +73,11 @@ UI_ROOMS: dict[str, str] = {
     "theory": "components forms live parts shell",
     "own_data": "forms parts race shell uploads visitor",
     "runs": "live messages parts shell visitor",
-    "classroom": "components forms live parts race shell visitor",
+    "share": "live shell",
+    "classroom": "components forms live parts race share shell visitor",
     "tour": "inside live parts shell studies",
     "home": "live parts shell tour",
-    "links": "classroom inside live parts race shell tour visitor",
+    "links": "inside live parts race shell tour visitor",
 }
 TABLES = {"replora": ROOMS, "replora.ui": UI_ROOMS}
 

@@ -9,13 +9,12 @@ import streamlit as st
 
 from replora.config import RaceOptions
 from replora.options import options
-from replora.ui.classroom.address import DESK, ROOM, VIEW
 from replora.ui.inside.race_picker import TASK
 from replora.ui.live.page import RUN
 from replora.ui.parts.text import plain
 from replora.ui.race.session import BEFORE
 from replora.ui.race.view import RaceView
-from replora.ui.shell.link import EVERYWHERE
+from replora.ui.shell.link import DESK, EVERYWHERE, ROOM, VIEW
 from replora.ui.shell.menu import PAGES
 from replora.ui.tour.progress import STATION, unknown_stations
 from replora.ui.tour.stations import PAGES as SETTINGS

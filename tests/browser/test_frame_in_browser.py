@@ -71,7 +71,7 @@ def framed(page: Page, address: str) -> Iterator[FrameLocator]:
 def link_of(frame: FrameLocator) -> str:
     """What can be copied."""
     expect(frame.locator(STILL)).to_be_visible(timeout=HOST_SECONDS)
-    frame.get_by_role("button", name="Link to this page").click(timeout=HOST_SECONDS)
+    frame.get_by_role("button", name="Share").click(timeout=HOST_SECONDS)
     return frame.get_by_test_id("stPopoverBody").locator("code").inner_text()
 
 

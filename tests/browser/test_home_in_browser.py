@@ -85,7 +85,7 @@ def test_a_station_survives_a_reload_and_is_left_by_a_press(server: str, open_pa
         "station": ["03_tuned"],
         "done": ["01_first_race,03_tuned"],
     }
-    page.get_by_role("button", name="Link to this page").click()
+    page.get_by_role("button", name="Share").click()
     link = page.get_by_test_id("stPopoverBody").locator("code").inner_text()
     assert "station=03_tuned" in link
     assert "done" not in link

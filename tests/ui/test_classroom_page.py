@@ -19,9 +19,9 @@ from replora.classroom.desk import Desk
 from replora.classroom.room import Room
 from replora.classroom.setup import Setup
 from replora.jobs.engine import JobState, Submitter
-from replora.ui.classroom.address import own_hosts, qr_html
 from replora.ui.classroom.server import conductor, rooms
 from replora.ui.classroom.words import STATES
+from replora.ui.share.address import own_hosts, qr_html
 from replora.ui.shell.style import STYLE
 from replora.ui.visitor import lasting
 from replora.ui.visitor.who import SECRET

@@ -11,7 +11,6 @@ from replora.classroom.room import RoomError
 from replora.classroom.setup import STEPS, Setup
 from replora.config import RaceOptions
 from replora.options import SpecError
-from replora.ui.classroom.address import ROOM
 from replora.ui.classroom.pulse import PAGE
 from replora.ui.classroom.server import me, rooms
 from replora.ui.classroom.words import settings_told
@@ -20,6 +19,7 @@ from replora.ui.forms.links import servable
 from replora.ui.forms.spec_form import open_spec
 from replora.ui.parts.settings import value_text
 from replora.ui.parts.text import plain
+from replora.ui.shell.link import ROOM
 
 KEY = f"{PAGE}.key"  # of the room that this session has opened, told to nobody else
 WRONG = f"{PAGE}.wrong"  # what was wrong with the code at hand

@@ -12,7 +12,7 @@ from replora.classroom.codes import shown_code
 from replora.classroom.desk import Desk
 from replora.classroom.room import Phase, Room, RoomError, Seat
 from replora.classroom.setup import Setup
-from replora.ui.classroom.address import ALONE, DESK, addresses, link_of, qr_html
+from replora.ui.classroom.address import link_of
 from replora.ui.classroom.entrance import KEY
 from replora.ui.classroom.form import setup_form
 from replora.ui.classroom.pooled import show_downloads, show_earlier, show_pool
@@ -21,7 +21,8 @@ from replora.ui.classroom.server import conductor, me, rooms
 from replora.ui.classroom.words import STATES, changes_told, settings_told, standing_told, state_of
 from replora.ui.live.page import Part
 from replora.ui.parts.text import plain
-from replora.ui.shell.link import PROJECTOR
+from replora.ui.share.address import ALONE, addresses, qr_html
+from replora.ui.shell.link import DESK, PROJECTOR
 from replora.ui.shell.projector import TRUE
 
 SAID = f"{PAGE}.said"  # what the room did not allow

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from replora.classroom.room import Room, RoomError
-from replora.ui.classroom.address import DESK, ROOM, SEAT, VIEW
+from replora.ui.classroom.address import SEAT
 from replora.ui.classroom.entrance import WRONG, entrance
 from replora.ui.classroom.instructor import instructor_view
 from replora.ui.classroom.learner import learner_view
@@ -13,6 +13,7 @@ from replora.ui.classroom.projector import projector_view
 from replora.ui.classroom.pulse import PAGE
 from replora.ui.classroom.server import me, rooms
 from replora.ui.parts.text import plain
+from replora.ui.shell.link import DESK, ROOM, VIEW
 from replora.ui.shell.projector import projecting
 from replora.ui.shell.style import STYLE
 

@@ -9,12 +9,13 @@ import streamlit as st
 
 from replora.classroom.codes import shown_code
 from replora.classroom.room import Phase, Room, Seat
-from replora.ui.classroom.address import addresses, link_of, qr_html
+from replora.ui.classroom.address import link_of
 from replora.ui.classroom.pooled import show_pool
 from replora.ui.classroom.pulse import pulse
 from replora.ui.classroom.server import rooms
 from replora.ui.classroom.words import changes_told, settings_told, standing_told
 from replora.ui.live.page import Part
+from replora.ui.share.address import addresses, qr_html
 from replora.ui.shell.style import STYLE
 
 

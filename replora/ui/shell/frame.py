@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 
 from replora.catalog import ASSETS
-from replora.ui.shell.link import link_to_here
+from replora.ui.shell.link import ROOM, VIEW
 from replora.ui.shell.menu import MENU, NEXT, PAGES, heading_of
 from replora.ui.shell.projector import projector
 from replora.ui.shell.style import STYLE
@@ -21,7 +21,7 @@ PAPER = "https://arxiv.org/abs/2502.03044"
 FRAMED = "frame.framed"
 
 
-ALONE = ("room", "view")  # of a link: a learner's seat and a room on the projector, from which nothing leads away
+ALONE = (ROOM, VIEW)  # of a link: a learner's seat and a room on the projector, from which nothing leads away
 
 
 Around = Callable[[str], None]  # draws something around a page, by the page's name
@@ -31,7 +31,7 @@ def _nothing(name: str) -> None:
     """Where there is nothing around a page."""
 
 
-def frame(begin: Around = _nothing, before: Around = _nothing, end: Around = _nothing) -> None:
+def frame(begin: Around = _nothing, before: Around = _nothing, *end: Around) -> None:
     """Draw what all pages share, then the page that is asked for.
 
     begin: what comes before all else. before: what stands in front of a page, unless it stands alone. end: what comes
@@ -62,8 +62,8 @@ def frame(begin: Around = _nothing, before: Around = _nothing, end: Around = _no
     page.run()
     if not alone:
         _next(name)
-    link_to_here()
-    end(name)
+    for each in end:
+        each(name)
 
 
 def guard() -> None:

@@ -1,29 +1,21 @@
-"""The link to what is on the screen, for where the address bar shows another page: a Space frames the app."""
+"""What links to any page may say, and what of it is for others."""
 
 from __future__ import annotations
 
-from urllib.parse import urlencode, urlsplit
+import re
+from collections.abc import Mapping
 
-import streamlit as st
+from replora.catalog import OWN_TASK
+from replora.ui.visitor.owner import KEY
 
-from replora.own_data.private import own_task
-
-DONE = "done"  # of the query string: how far a visitor is in the tour
+DONE = "done"  # how far a visitor is in the tour
 PROJECTOR = "projector"  # large, for a class to look at
-EVERYWHERE = (DONE, PROJECTOR)  # what a link to any page may say
+FIGURE = "figure"  # which one a frame on another page shows
+ROOM, VIEW, DESK = "room", "view", "instructor"  # of the Classroom page: a code, how to look at it, the room's key
+EVERYWHERE = (DONE, PROJECTOR, FIGURE)
+OWN = (*EVERYWHERE, KEY, DESK)  # how one looks oneself, and who one is
 
 
-def link_to_here() -> None:
-    """A button whose press shows the link, to be copied; nothing where nobody knows the server's address."""
-    here = urlsplit(st.context.url or "")
-    if here.netloc:
-        link = here._replace(path=here.path or "/", query=urlencode(_shared(), safe=","))
-        with st.popover("Link to this page", icon=":material/link:", type="tertiary"):
-            st.code(link.geturl(), language=None, wrap_lines=True)
-
-
-def _shared() -> dict[str, str]:
-    """What the address asks for, without a visitor's own progress and the name of own data, which opens them."""
-    values = st.query_params.to_dict()
-    hidden = {DONE, *(["task"] if own_task(values) else [])}
-    return {name: value for name, value in values.items() if name not in hidden}
+def shared(values: Mapping[str, str]) -> dict[str, str]:
+    """What a link says to others: neither keys nor the name of own data, which opens them, nor how far one is."""
+    return {name: value for name, value in values.items() if name not in OWN and not re.search(OWN_TASK, value)}
