@@ -94,14 +94,16 @@ def _gone(name: str) -> TaskError:
 def read_task(path: Path, name: str) -> Task:
     """The task of a parquet file: columns image or text, label, split; schema metadata classes (JSON) and modality."""
     try:
-        table = pq.read_table(path)
+        with pq.ParquetFile(path) as file:
+            table = file.read()
         facts = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
         classes = tuple(json.loads(facts["classes"]))
         modality: Any = facts["modality"]
-        column = table.column({"image": "image", "text": "text"}[modality])
-        labels = table.column("label").to_numpy().astype(np.int64)
+        # Lists, since pyarrow imports pandas, which takes longer than all of this, for whatever becomes of arrays.
+        examples = table.column({"image": "image", "text": "text"}[modality]).to_pylist()
+        labels = np.array(table.column("label").to_pylist(), dtype=np.int64)
         splits = np.asarray(table.column("split").to_pylist())
-    except (OSError, KeyError, ValueError, pa.ArrowException) as error:
+    except (OSError, KeyError, TypeError, ValueError, pa.ArrowException) as error:
         raise TaskError(f"The file of task {name} cannot be read ({path.name}: {_first_line(error)}).") from error
     if labels.size == 0 or labels.min() < 0 or labels.max() >= len(classes):
         raise TaskError(f"The file of task {name} has labels outside its {len(classes)} classes ({path.name}).")
@@ -110,7 +112,7 @@ def read_task(path: Path, name: str) -> Task:
         places = np.flatnonzero(splits == which)
         if not places.size:
             raise TaskError(f"The file of task {name} has no {which} split ({path.name}).")
-        return Split(column.take(pa.array(places)).to_pylist(), labels[places])
+        return Split([examples[place] for place in places], labels[places])
 
     return Task(name, modality, classes, part("train"), part("test"))
 

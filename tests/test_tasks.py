@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import tracemalloc
 from itertools import islice, pairwise
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +16,8 @@ import pytest
 from replora.catalog import TASKS
 from replora.seeding import stream
 from replora.tasks import Indices, TaskError, batches, batches_of_runs, load_task, nested_subset, read_task, subset_size
+
+ROOT = Path(__file__).resolve().parent.parent
 
 
 @pytest.mark.parametrize("name", TASKS)
@@ -89,6 +94,12 @@ def test_an_unknown_task_names_the_known_ones():
         load_task("cats")
 
 
+def test_a_task_is_read_without_pandas_which_would_take_longer_than_the_reading():
+    code = "import sys; from replora.tasks import load_task; load_task('digits'); print('pandas' in sys.modules)"
+    found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "False"
+
+
 def write(path, labels, splits, metadata):
     table = pa.table({"text": ["x"] * len(labels), "label": labels, "split": splits})
     pq.write_table(table.replace_schema_metadata(metadata), path)
@@ -104,6 +115,9 @@ def test_a_damaged_file_is_one_sentence(tmp_path):
     good = {"classes": '["a", "b"]', "modality": "text"}
     write(path, [0, 1], ["train", "test"], {"modality": "text"})
     with pytest.raises(TaskError, match=r"cannot be read.*classes"):
+        read_task(path, "mine")
+    write(path, [0, None], ["train", "test"], good)
+    with pytest.raises(TaskError, match=r"cannot be read.*NoneType"):
         read_task(path, "mine")
     write(path, [0, 2], ["train", "test"], good)
     with pytest.raises(TaskError, match="labels outside its 2 classes"):
