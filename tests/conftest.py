@@ -15,11 +15,14 @@ from synthetic_runs import synthetic_race, synthetic_study
 from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 
+from replora.catalog import PACKAGED
 from replora.config import Race, RaceOptions
 from replora.events import Event
+from replora.hub.packaged import REQUIREMENTS, is_here
 from replora.studies.events import StudyEvent
 
 BROWSER = Path(__file__).parent / "browser"
+PACKAGED_MODEL = Path(__file__).parent / "language" / "test_packaged_model.py"
 
 settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)  # the same examples everywhere
 settings.load_profile("repeatable")
@@ -34,6 +37,17 @@ class ByFile(LoadFileScheduling):
     def _split_scope(self, nodeid: str) -> str:
         file: str = super()._split_scope(nodeid)
         return "tests/browser" if file.startswith("tests/browser/") else file
+
+
+def pytest_report_header() -> str:
+    """Whether the tests of the packaged language model are among those that run."""
+    name = next(iter(PACKAGED))
+    return f"{name}: " + ("tested" if is_here(name) else f"left out, for {REQUIREMENTS} is not installed")
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """They are no tests of a machine without it, where its twin stands for it."""
+    return True if collection_path == PACKAGED_MODEL and not is_here(next(iter(PACKAGED))) else None
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile:

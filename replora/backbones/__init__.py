@@ -7,6 +7,7 @@ one row an example, so that a cache can keep them.
 from __future__ import annotations
 
 from replora.backbones.base import Backbone, BackboneError, Rows, use_plain_attention
+from replora.backbones.causal import CausalLM
 from replora.backbones.loading import load_backbone
 from replora.backbones.pictures import TimmViT, TransformersVision
 from replora.backbones.texts import TransformersText
@@ -14,6 +15,7 @@ from replora.backbones.texts import TransformersText
 __all__ = [
     "Backbone",
     "BackboneError",
+    "CausalLM",
     "Rows",
     "TimmViT",
     "TransformersText",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -67,7 +67,9 @@ class Backbone(ABC):
 
     @abstractmethod
     def features(self, rows: Rows, first: int) -> Tensor:
-        """Pooled features (rows, width) from the rows of `prefix` with the same `first`."""
+        """Features from the rows of `prefix` with the same `first`: pooled ones (rows, width), of models that continue
+        texts one at each token (rows, tokens, width).
+        """
 
 
 def use_plain_attention(model: nn.Module) -> None:
@@ -91,6 +93,18 @@ def attention_for(tokens: Tensor) -> AbstractContextManager[object]:
     if tokens.is_cuda and tokens.shape[1] <= SHORT:
         return sdpa_kernel([SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH])
     return nullcontext()
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Without the progress bars of transformers for the length of the block."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.enable_progress_bar()
 
 
 def first_tensor(output: Any) -> Tensor:

@@ -1,1 +1,1 @@
-"""Models of the hub: their names, whether they are on this machine already, and their download. No torch."""
+"""Models of the hub and of packages: names, whether they are on this machine, and their download. No torch."""

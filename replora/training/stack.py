@@ -19,7 +19,7 @@ from replora.adapters.kinds import make_factors
 from replora.adapters.linear import LowRankLinear
 from replora.adapters.stacked import MixedFactors
 from replora.backbones import Backbone, Rows, load_backbone, use_plain_attention
-from replora.catalog import BACKBONES
+from replora.catalog import BACKBONES, READS
 from replora.config import AUTO, Method, Training
 from replora.events import PerRun
 from replora.methods import HEAD
@@ -171,12 +171,10 @@ class RunStack:
 def backbone_for(spec: Training, task: Task) -> Backbone:
     """The backbone of a spec, checked against task and number of adapted blocks."""
     name = task_card(spec.task).backbone if spec.backbone == AUTO else spec.backbone
-    backbone = embedded(name) if name in BACKBONES else load_backbone(name)
+    backbone = embedded(name) if name in BACKBONES else load_backbone(name, task.modality)
     if backbone.modality != task.modality:
-        raise SpecError(
-            f"backbone must read {task.modality}s for the task {task.name}, "
-            f"got {name}, which reads {backbone.modality}s."
-        )
+        found = READS[backbone.modality].replace(" ", "s ", 1)
+        raise SpecError(f"backbone must {READS[task.modality]} for the task {task.name}, got {name}, which {found}.")
     if spec.adapted_blocks > backbone.blocks:
         raise SpecError(
             f"adapted_blocks must be a whole number from 1 to {backbone.blocks}, the blocks of {name}, "
