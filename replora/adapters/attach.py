@@ -53,7 +53,13 @@ class AttentionSite:
 
 
 class Adapter(nn.Module):
-    """The adapted model's factors, and which base parameters wanted a gradient before they were frozen."""
+    """The adapted model's factors, and which base parameters wanted a gradient before they were frozen.
+
+    bias: which biases a PEFT folder brought along, 'none', 'lora_only' or 'all'; brought: which modules, untrained.
+    """
+
+    bias = "none"
+    brought: tuple[str, ...] = ()
 
     def __init__(self, factors: Factors, layers: Sequence[int], thawed: Sequence[str]) -> None:
         super().__init__()

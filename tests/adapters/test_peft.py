@@ -154,7 +154,7 @@ def changed(folder, **values):
         ({"r": 0}, "r must be a whole number from 1 to 512, got 0"),
         ({"r": 7}, r"must have the shape \(7, 32\) of the model, got \(3, 32\)"),
         ({"lora_alpha": float("nan")}, "lora_alpha must be a number above 0"),
-        ({"use_dora": True}, "use_dora must be False for a plain LoRA, got 'True'"),
+        ({"use_dora": True}, "use_dora must be unset for a LoRA that can be held, got True: DoRA"),
         ({"peft_type": "IA3"}, "must describe a LoRA"),
         ({"modules_to_save": "classifier"}, "modules_to_save must be a list of names"),
         ({"modules_to_save": ["nothing"]}, "The model has no module 'nothing'"),

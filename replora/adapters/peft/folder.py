@@ -1,90 +1,34 @@
 """The files of a PEFT folder: their names and limits, opened without trust.
 
-safetensors only; the size of a file is checked before it is opened, and what its configuration says before it is used.
+safetensors only; the size of a file is checked before it is opened, and what its header says before a tensor is made.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
 
-from replora.config import AlphaOver, alpha_divisor
+from replora.adapters.attach import ADAPTER_NAME
 from replora.options import UserError
 
 CONFIG_FILE = "adapter_config.json"
 WEIGHTS_FILE = "adapter_model.safetensors"
+WHOLE_MODEL = "model.safetensors"
 PREFIX = "base_model.model."
 COMPILED = "_orig_mod"  # under which torch.compile keeps the module that it wraps
 MAX_RANK = 256
-MAX_CONFIG_BYTES = 1 << 20
 MAX_WEIGHT_BYTES = 1 << 30
-PLAIN_ONLY: dict[str, tuple[Any, ...]] = {  # what a plain LoRA says of each option, if it says anything
-    "use_dora": (False, None),
-    "bias": ("none", None),
-    "fan_in_fan_out": (False, None),
-    "rank_pattern": ({}, None),
-    "alpha_pattern": ({}, None),
-    "layer_replication": (None,),
-    "target_parameters": (None, []),
-    "trainable_token_indices": (None, []),
-}
+FLOATS = ("F64", "F32", "F16", "BF16")
 
 
 class AdapterFileError(UserError):
     """An adapter file that cannot be read or does not fit the model."""
-
-
-@dataclass(frozen=True)
-class FolderConfig:
-    """What adapter_config.json says of a plain LoRA. beside: the modules that go along with the adapters."""
-
-    rank: int
-    alpha: float
-    beside: tuple[str, ...]
-    alpha_over: AlphaOver = "rank"
-    task_type: str | None = None
-
-    @property
-    def scaling(self) -> float:
-        """alpha / rank, or alpha / sqrt(rank) of an rsLoRA."""
-        return self.alpha / alpha_divisor(self.rank, self.alpha_over)
-
-
-def read_config(folder: Path) -> FolderConfig:
-    """adapter_config.json, checked to be that of a plain LoRA."""
-    path = inside(folder, CONFIG_FILE)
-    if path.stat().st_size > MAX_CONFIG_BYTES:
-        raise AdapterFileError(f"{CONFIG_FILE} must have at most {MAX_CONFIG_BYTES:,} bytes.")
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise AdapterFileError(f"{CONFIG_FILE} cannot be read: {error}.") from error
-    if not isinstance(config, dict) or config.get("peft_type") != "LORA":
-        raise AdapterFileError(f"{CONFIG_FILE} must describe a LoRA (peft_type LORA).")
-    for name, plain in PLAIN_ONLY.items():
-        if config.get(name) not in plain:
-            raise AdapterFileError(f"{name} must be {plain[0]!r} for a plain LoRA, got {str(config[name])[:40]!r}.")
-    rank, alpha = config.get("r"), config.get("lora_alpha")
-    if isinstance(rank, bool) or not isinstance(rank, int) or not 1 <= rank <= 2 * MAX_RANK:
-        raise AdapterFileError(f"r must be a whole number from 1 to {2 * MAX_RANK}, got {str(rank)[:40]}.")
-    if isinstance(alpha, bool) or not isinstance(alpha, int | float) or not 0 < alpha <= 1e6:
-        raise AdapterFileError(f"lora_alpha must be a number above 0 and up to 1e6, got {str(alpha)[:40]}.")
-    beside = config.get("modules_to_save") or []
-    if not isinstance(beside, list) or not all(isinstance(name, str) and name for name in beside):
-        raise AdapterFileError("modules_to_save must be a list of names.")
-    root = config.get("use_rslora") or False
-    if not isinstance(root, bool):
-        raise AdapterFileError(f"use_rslora must be true or false, got {str(root)[:40]!r}.")
-    task = config.get("task_type")
-    if task is not None and not isinstance(task, str):
-        raise AdapterFileError(f"task_type must be a name, got {str(task)[:40]}.")
-    return FolderConfig(rank, float(alpha), tuple(beside), "root" if root else "rank", task)
 
 
 def plain_name(path: str) -> str:
@@ -92,17 +36,55 @@ def plain_name(path: str) -> str:
     return ".".join(part for part in path.split(".") if part != COMPILED)
 
 
+def modules_of(model: nn.Module) -> dict[str, nn.Module]:
+    """The modules of a model by their plain names, those that several names have under each of them."""
+    return {plain_name(path): module for path, module in model.named_modules(remove_duplicate=False)}
+
+
 def inside(folder: Path, name: str) -> Path:
-    """A regular file of the folder itself: no link may lead out of it."""
+    """A regular file of the folder itself; a link may lead to the blobs of the hub's cache that the folder is in."""
     path = folder / name
-    if not folder.is_dir():
-        raise AdapterFileError(f"An adapter must be a folder with {CONFIG_FILE} and {WEIGHTS_FILE}, got {folder.name}.")
-    if not path.is_file():
-        others = sorted(path.name for path in folder.iterdir())[:5]
-        raise AdapterFileError(f"The folder {folder.name} has no {name} (it has {', '.join(others) or 'nothing'}).")
-    if path.resolve().parent != folder.resolve():
-        raise AdapterFileError(f"{name} leads out of the folder {folder.name}.")
+    try:
+        if not folder.is_dir():
+            raise AdapterFileError(
+                f"An adapter must be a folder with {CONFIG_FILE} and {WEIGHTS_FILE}, got {folder.name}."
+            )
+        if not path.is_file():
+            raise AdapterFileError(_absent(folder, name))
+        home = folder.resolve()
+        blobs = [above.parent / "blobs" for above in home.parents if above.name == "snapshots"]
+        if path.resolve().parent not in (home, *blobs):
+            raise AdapterFileError(f"{name} leads out of the folder {folder.name}.")
+    except OSError as error:
+        raise AdapterFileError(f"The folder {folder.name[:40]} cannot be read: {error.strerror}.") from error
     return path
+
+
+def _absent(folder: Path, name: str) -> str:
+    """What a folder has instead of a file, and what to do about it where it is something that people have."""
+    others = sorted(path.name for path in folder.iterdir())
+    said = f"The folder {folder.name} has no {name} (it has {', '.join(others[:5]) or 'nothing'})"
+    if "adapter_model.bin" in others:
+        return f"{said}: adapter_model.bin is a pickle, which may run code; load it with PEFT and save it again."
+    if any(other.startswith("adapter_model-00001-of-") for other in others):
+        return f"{said}: weights in several files are not read; save them as one."
+    if "snapshots" in others:
+        return f"{said}: it is a folder of the hub's cache; name the one inside of its snapshots."
+    if WHOLE_MODEL in others and _holds_our_state(folder / WHOLE_MODEL):
+        return (
+            f"{said}: {WHOLE_MODEL} is the whole state of an adapted model in training; attach the same Method to the "
+            "model and give that file's tensors to load_state_dict."
+        )
+    return f"{said}."
+
+
+def _holds_our_state(path: Path) -> bool:
+    """Whether a file of a whole model, as transformers' Trainer writes it, is that of an adapted one."""
+    try:
+        with safe_open(path, framework="pt") as weights:
+            return any(f"{ADAPTER_NAME}." in key for key in weights.keys())  # noqa: SIM118 (not a mapping)
+    except (SafetensorError, OSError):
+        return False
 
 
 @contextmanager
@@ -121,3 +103,22 @@ def open_weights(path: Path) -> Iterator[Any]:
 def shapes_of(weights: Any) -> dict[str, tuple[int, ...]]:
     """Shapes of all tensors, from the header."""
     return {key: tuple(weights.get_slice(key).get_shape()) for key in weights.keys()}  # noqa: SIM118 (not a mapping)
+
+
+def numbers(weights: Any, key: str, like: Tensor | None = None) -> Tensor:
+    """A tensor of the file; `AdapterFileError` unless it holds finite floating-point numbers.
+
+    like: what it is to replace in the model; whole numbers are taken for whole numbers.
+    """
+    kind = weights.get_slice(key).get_dtype()
+    if like is not None and not like.is_floating_point():
+        values: Tensor = weights.get_tensor(key)
+        if values.dtype != like.dtype:
+            raise AdapterFileError(f"{key} must hold {like.dtype} as the model does, got {kind}.")
+        return values
+    if kind not in FLOATS:
+        raise AdapterFileError(f"{key} must hold floating-point numbers ({', '.join(FLOATS)}), got {kind}.")
+    values = weights.get_tensor(key)
+    if not torch.isfinite(values.float()).all():
+        raise AdapterFileError(f"{key} holds numbers that are not finite.")
+    return values

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,20 +11,25 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from replora.adapters.attach import AttentionSite, attach_factors, find_attention
+from replora.adapters.attach import AttentionSite, adapter_of, attach_factors, find_attention
 from replora.adapters.direct import DirectFactors
 from replora.adapters.factors import Factors, LowRankPair, LowRankPairs
-from replora.adapters.peft.beside import wanted_beside
+from replora.adapters.peft.beside import biases_of, check_keys, load_modules, load_values
+from replora.adapters.peft.contents import Contents, contents_of
+from replora.adapters.peft.description import RESIDUALS, Description, read_description
 from replora.adapters.peft.folder import (
     MAX_RANK,
     PREFIX,
     WEIGHTS_FILE,
     AdapterFileError,
-    FolderConfig,
+    modules_of,
+    numbers,
     open_weights,
-    read_config,
+    plain_name,
     shapes_of,
 )
+from replora.adapters.peft.patterns import Patterns
+from replora.adapters.peft.residual import without_start
 from replora.config import AlphaOver, Method, alpha_divisor
 from replora.methods import DIRECT, PROJECTIONS, Projection
 
@@ -33,34 +39,47 @@ Model = TypeVar("Model", bound=nn.Module)
 def load_peft(model: Model, folder: str | Path) -> Model:
     """A frozen copy of `model` with the LoRA of a PEFT folder on query, value or both; `model` is untouched.
 
-    Modules under modules_to_save replace those of the copy. Raises `AdapterFileError` for anything that is not a plain
-    LoRA of at most rank 256 on query and value of this very model.
+    rsLoRA, ranks and alphas by layer, and starts that leave a residual (PiSSA, OLoRA) are held exactly. Modules under
+    modules_to_save and biases replace those of the copy and are trained from now on; embeddings that were saved along
+    replace those of the copy. Raises `AdapterFileError` for anything else that would change what the adapter computes,
+    and for what is not on query and value of this very model; its sentence names it.
     """
     folder = Path(folder)
-    config = read_config(folder)
+    description, patterns = read_description(folder), Patterns()
     with open_weights(folder / WEIGHTS_FILE) as weights:
-        beside = wanted_beside(model, config.beside, config.task_type)
-        plan = _plan(find_attention(model), config, beside, shapes_of(weights))
-        adapted = attach_factors(model, _direct(plan, plan.pairs(weights)), plan.places)
-        for name in beside:
-            _load_module(adapted, name, weights)
+        sites, shapes = find_attention(model), shapes_of(weights)
+        owned = {layer_name(site, name) for site in sites for name in site.linears}
+        contents = contents_of(model, owned, description, patterns, shapes)
+        plan = _plan(sites, description, patterns, contents, shapes)
+        adapted = attach_factors(model, _direct(plan, plan.pairs(model, weights)), plan.places)
+        _load_beside(adapted, description, contents, weights)
     return adapted
+
+
+def layer_name(site: AttentionSite, name: str) -> str:
+    """The plain name of a site's linear layer."""
+    return plain_name(f"{site.path}.{name}")
 
 
 @dataclass(frozen=True)
 class _Plan:
-    """Which attention layers a folder adapts, which linear layers of each, and with what scaling."""
+    """Which attention layers a folder adapts, which linear layers of each, and with what scaling.
+
+    scalings: of each linear layer, by its name; scaling: what their factors are to be held at.
+    """
 
     sites: tuple[AttentionSite, ...]
     places: tuple[int, ...]
     linears: tuple[tuple[str, ...], ...]  # of each site
+    scalings: Mapping[str, float]
     scaling: float
     alpha_over: AlphaOver
+    start: str
 
-    def pairs(self, weights: Any) -> list[LowRankPairs]:
+    def pairs(self, model: nn.Module, weights: Any) -> list[LowRankPairs]:
         """A (rank, in_features) and B (out_features, rank) of each site's adapted projections."""
         read = [
-            {name: _matrices(site, name, weights) for name in names}
+            {name: self._matrices(model, site, name, weights) for name in names}
             for site, names in zip(self.sites, self.linears, strict=True)
         ]
         fused = {
@@ -80,60 +99,66 @@ class _Plan:
             for site, found in zip(self.sites, read, strict=True)
         ]
 
+    def _matrices(self, model: nn.Module, site: AttentionSite, name: str, weights: Any) -> LowRankPair:
+        """A and B of one linear layer; `AdapterFileError` where B updates rows of no projection."""
+        path = layer_name(site, name)
+        scaling = self.scalings[path]
+        pair = LowRankPair(*(numbers(weights, f"{PREFIX}{path}.lora_{side}.weight").float() for side in "AB"))
+        if self.start in RESIDUALS:
+            weight: Tensor = modules_of(model)[path].weight  # type: ignore[assignment]
+            pair = without_start(pair, weight, self.start, scaling)
+        rest = torch.ones(len(pair.b), dtype=torch.bool)
+        for rows in site.linears[name].values():
+            rest[rows.start : rows.stop] = False
+        if torch.count_nonzero(pair.b[rest]):
+            raise AdapterFileError(f"{path} also updates the key; only query and value can be read.")
+        return LowRankPair(pair.a, pair.b * (scaling / self.scaling))
+
 
 def _plan(
-    sites: Sequence[AttentionSite], config: FolderConfig, beside: Sequence[str], shapes: Mapping[str, tuple[int, ...]]
+    sites: Sequence[AttentionSite],
+    description: Description,
+    patterns: Patterns,
+    contents: Contents,
+    shapes: Mapping[str, tuple[int, ...]],
 ) -> _Plan:
     """Check every matrix of the file against the model, by its header alone."""
-    rank = config.rank
-    wanted: dict[str, tuple[int, ...]] = {}
     chosen: list[tuple[int, tuple[str, ...]]] = []
+    scalings: dict[str, float] = {}
     for place, site in enumerate(sites):
-        widths = {name: _width(site, name) for name in site.linears}
-        found = []
-        for name, width in widths.items():
-            start = f"{PREFIX}{site.path}.{name}"
-            keys = {f"{start}.lora_A.weight": (rank, site.in_features), f"{start}.lora_B.weight": (width, rank)}
-            present = [key for key in keys if key in shapes]
-            if present and len(site.linears) > 1 and rank > MAX_RANK:
+        found = tuple(name for name in site.linears if layer_name(site, name) in contents.layers)
+        if not found:
+            continue
+        chosen.append((place, found))
+        for name in found:
+            path = layer_name(site, name)
+            rank, width = description.rank_of(path, patterns), _width(site, name)
+            if len(site.linears) > 1 and rank > MAX_RANK:
                 raise AdapterFileError(f"r must be a whole number from 1 to {MAX_RANK}, got {rank}.")
-            if len(present) == 1:
-                missing = next(key for key in keys if key not in shapes)
-                raise AdapterFileError(f"{WEIGHTS_FILE} lacks {missing}.")
-            if present:
-                wanted.update(keys)
-                found.append(name)
-        if found:
-            chosen.append((place, tuple(found)))
-    starts = tuple(f"{PREFIX}{name}." for name in beside)
-    for key, shape in shapes.items():
-        if key in wanted and shape != wanted[key]:
-            raise AdapterFileError(f"{key} must have the shape {wanted[key]} of the model, got {shape}.")
-        if key not in wanted and not key.startswith(starts):
-            raise AdapterFileError(f"{key} is no query or value projection of this model.")
-    if not chosen:
-        raise AdapterFileError(f"{WEIGHTS_FILE} adapts no attention layer of this model.")
+            start = f"{PREFIX}{path}"
+            wanted = {f"{start}.lora_A.weight": (rank, site.in_features), f"{start}.lora_B.weight": (width, rank)}
+            for key, shape in wanted.items():
+                if shapes[key] != shape:
+                    raise AdapterFileError(f"{key} must have the shape {shape} of the model, got {shapes[key]}.")
+            scalings[path] = description.scaling_of(path, patterns)
     places = tuple(place for place, _ in chosen)
     linears = tuple(names for _, names in chosen)
-    return _Plan(tuple(sites[place] for place in places), places, linears, config.scaling, config.alpha_over)
+    most = Counter(scalings.values()).most_common(1)[0][0]
+    return _Plan(
+        tuple(sites[place] for place in places),
+        places,
+        linears,
+        scalings,
+        most,
+        description.alpha_over,
+        description.start,
+    )
 
 
 def _width(site: AttentionSite, name: str) -> int:
     """Output width of a linear layer; where several projections are fused it is equal thirds, the key among them."""
     rows = site.linears[name]
     return max(each.stop for each in rows.values())
-
-
-def _matrices(site: AttentionSite, name: str, weights: Any) -> LowRankPair:
-    """A and B of one linear layer; `AdapterFileError` where B updates rows of no projection."""
-    start = f"{PREFIX}{site.path}.{name}"
-    pair = LowRankPair(weights.get_tensor(f"{start}.lora_A.weight"), weights.get_tensor(f"{start}.lora_B.weight"))
-    rest = torch.ones(len(pair.b), dtype=torch.bool)
-    for rows in site.linears[name].values():
-        rest[rows.start : rows.stop] = False
-    if torch.count_nonzero(pair.b[rest]):
-        raise AdapterFileError(f"{site.path}.{name} also updates the key; only query and value can be read.")
-    return pair
 
 
 def _owned(site: AttentionSite, name: str, adapted: Sequence[Projection]) -> dict[Projection, range]:
@@ -162,10 +187,12 @@ def _direct(plan: _Plan, found: Sequence[LowRankPairs]) -> Factors:
     """The factors of a folder as one run of LoRA; what a layer lacks, rank or a projection, is zeros."""
     rank = max(len(pair.a) for pairs in found for pair in pairs.values())
     adapted = tuple(each for each in PROJECTIONS if any(each in pairs for pairs in found))
-    alpha = max(0.01, min(4096.0, plan.scaling * alpha_divisor(rank, plan.alpha_over)))
+    said = plan.scaling * alpha_divisor(rank, plan.alpha_over)
+    alpha = max(0.01, min(4096.0, said))  # what a method takes; the rest of it goes into B
     method = Method(name=DIRECT, rank=rank, alpha=alpha, alpha_over=plan.alpha_over, projections=adapted)
     factors = DirectFactors(method, plan.sites[0].shape(len(found)), [0])
-    factors.scaling.fill_(plan.scaling)
+    scaling = plan.scaling if alpha == said else method.scaling
+    factors.scaling.fill_(scaling)
     with torch.no_grad():
         for parameter in factors.parameters():
             parameter.zero_()
@@ -173,17 +200,28 @@ def _direct(plan: _Plan, found: Sequence[LowRankPairs]) -> Factors:
             for projection, pair in pairs.items():
                 own = len(pair.a)
                 factors.get_parameter(f"a_{projection}")[0, layer, :own] = pair.a
-                factors.get_parameter(f"b_{projection}")[0, layer, :, :own] = pair.b
+                factors.get_parameter(f"b_{projection}")[0, layer, :, :own] = pair.b * (plan.scaling / scaling)
     return factors
 
 
-def _load_module(adapted: nn.Module, name: str, weights: Any) -> None:
-    """Put a module of modules_to_save into the adapted copy."""
-    module = adapted.get_submodule(name)
-    start = f"{PREFIX}{name}."
-    expected = {key: tuple(value.shape) for key, value in module.state_dict().items()}
-    found = {key.removeprefix(start): shape for key, shape in shapes_of(weights).items() if key.startswith(start)}
-    if expected != found:
-        raise AdapterFileError(f"{name} of the adapter has other shapes than the model's: {found} against {expected}.")
-    module.load_state_dict({key: weights.get_tensor(start + key) for key in found})
-    module.requires_grad_(True)
+def _load_beside(adapted: nn.Module, description: Description, contents: Contents, weights: Any) -> None:
+    """Put what stands beside the adapters into the adapted copy."""
+    adapter = adapter_of(adapted)
+    if description.bias != "none":
+        present = contents.biases | contents.keys
+        biases = {
+            key if key in present else key.replace(".base_layer.", "."): parameter  # as PEFT named it before 0.6
+            for key, parameter in biases_of(adapted, description.bias).items()
+        }
+        check_keys(biases, contents.biases | (present & biases.keys()), weights)
+        load_values(biases, weights)
+        for parameter in biases.values():
+            parameter.requires_grad_(True)
+        adapter.bias = description.bias
+    modules = modules_of(adapted)
+    for name in contents.embeddings:
+        wanted = {f"{PREFIX}{name}.{key}": value for key, value in modules[name].state_dict().items()}
+        check_keys(wanted, {key for key in shapes_of(weights) if key.startswith(f"{PREFIX}{name}.")}, weights)
+        load_values(wanted, weights)
+    adapter.brought = contents.embeddings
+    load_modules(adapted, contents.modules, weights, contents.keys)

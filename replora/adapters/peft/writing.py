@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from replora.adapters.attach import adapter_of
 from replora.adapters.linear import LowRankLinear
-from replora.adapters.peft.beside import to_save
-from replora.adapters.peft.folder import COMPILED, CONFIG_FILE, PREFIX, WEIGHTS_FILE, plain_name
+from replora.adapters.peft.beside import biases_of, state_of, to_save
+from replora.adapters.peft.folder import COMPILED, CONFIG_FILE, PREFIX, WEIGHTS_FILE, modules_of, plain_name
 from replora.adapters.peft.origin import origin_of
 from replora.config import alpha_divisor
 from replora.options import SpecError
@@ -34,7 +34,8 @@ def save_peft(adapted: nn.Module, folder: str | Path, run: int = 0) -> Path:
     trained parameter that no such module holds, `SpecError` for a run it does not have.
     """
     adapted = getattr(adapted, COMPILED, adapted)
-    factors = adapter_of(adapted).factors
+    adapter = adapter_of(adapted)
+    factors = adapter.factors
     if not 0 <= run < factors.runs:
         raise SpecError(f"run must be a whole number from 0 to {factors.runs - 1}, got {run}.")
     tensors: dict[str, Tensor] = {}
@@ -48,9 +49,11 @@ def save_peft(adapted: nn.Module, folder: str | Path, run: int = 0) -> Path:
         rank = a.shape[1]
     origin = origin_of(adapted)
     listed, beside = to_save(adapted, origin["task_type"])
+    modules = modules_of(adapted)
     for name in beside:
-        for key, value in adapted.get_submodule(name).state_dict().items():
-            tensors[PREFIX + plain_name(f"{name}.{key}")] = value
+        tensors |= {f"{PREFIX}{name}.{key}": value for key, value in state_of(modules[name]).items()}
+    if adapter.bias != "none":
+        tensors |= biases_of(adapted, adapter.bias)
     config = {
         "peft_type": "LORA",
         **origin,
@@ -58,9 +61,9 @@ def save_peft(adapted: nn.Module, folder: str | Path, run: int = 0) -> Path:
         "r": rank,
         "lora_alpha": _alpha(float(factors.scaling[run]), alpha_divisor(rank, factors.alpha_over)),
         "lora_dropout": 0.0,
-        "bias": "none",
+        "bias": adapter.bias,
         "target_modules": targets,
-        "modules_to_save": [plain_name(name) for name in listed] or None,
+        "modules_to_save": listed or None,
     }
     if factors.alpha_over == "root":
         config["use_rslora"] = True
