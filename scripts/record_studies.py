@@ -30,7 +30,9 @@ from replora.options import default_of
 from replora.studies.events import CellFinished, Progress, StudentFinished, StudyEvent, StudyFinished, started_of
 from replora.studies.kinds import kind_of_study
 from replora.studies.lines import read_study_events, to_line
-from replora.studies.spec import DataStudy, Study, TeacherStudy, command
+from replora.studies.races.cells import Comparison
+from replora.studies.races.summary import summarize_study
+from replora.studies.spec import DataStudy, RaceStudy, Study, TeacherStudy, command
 from replora.studies.study import study
 from replora.studies.teachers.spec import StudentName, Teacher
 
@@ -168,13 +170,26 @@ def thinned(events: Sequence[StudyEvent]) -> list[StudyEvent]:
 
 
 def is_recorded(plan: Planned, folder: Path) -> bool:
-    """Whether the folder holds this very study, whole."""
+    """Whether the folder holds this very study, whole, with all that its comparisons need."""
     try:
         events = read_study_events(folder / f"{plan.name}.jsonl.gz")
     except EventError:
         return False
     started = started_of(events)
-    return started is not None and started.spec == plan.spec and isinstance(events[-1], StudyFinished)
+    whole = started is not None and started.spec == plan.spec and isinstance(events[-1], StudyFinished)
+    return whole and not untold(events)
+
+
+def untold(events: Sequence[StudyEvent]) -> list[Comparison]:
+    """The comparisons of a study of races that have an interval over seeds and none over seeds and test examples.
+
+    Which examples are right is kept at the rates chosen when a study is recorded; where another rule chooses others
+    later, it has to be recorded anew.
+    """
+    started = started_of(events)
+    summary = summarize_study(events) if started and isinstance(started.spec, RaceStudy) else None
+    told = summary.main_comparisons if summary else ()
+    return [found for found in told if found.interval is not None and found.with_examples is None]
 
 
 @click.command(help=__doc__)

@@ -51,6 +51,11 @@ class DataNeeded:
         """Whether data have an effect here, so that the data needed can be read off."""
         return self.target is not None and _is_clear(self.effect)
 
+    @property
+    def excludes_some(self) -> bool:
+        """Whether any share of the data is excluded: an interval over the whole grid says nothing."""
+        return not (self.open_low and self.open_high)
+
     def sentence(self) -> str:
         """'RepLoRA reaches LoRA's full-data accuracy with 24 % [17, 41] of the data.', or why that cannot be said."""
         ours, theirs = METHOD_TITLES.get(self.method, self.method), METHOD_TITLES.get(self.reference, self.reference)
@@ -62,14 +67,23 @@ class DataNeeded:
         goal = "full-data accuracy" if full else f"accuracy with {percent(self.fractions[1])} % of the data"
         goal = f"{theirs}'s {goal} ({100 * self.target:.1f} %)"
         alone = "" if self.seeds >= SEEDS_FOR_A_VERDICT else f" ({seeds_in_words(self.seeds)}: an anecdote)"
+        if not self.excludes_some:
+            return (
+                f"With which share of the data {ours} reaches {goal} cannot be told: the seeds exclude none from "
+                f"{percent(self.fractions[0])} to {percent(self.fractions[1])} %{alone}."
+            )
         if self.value is None:
             return f"{ours} does not reach {goal}{self._still_possible()}{alone}."
         return f"{ours} reaches {goal} with {self.text()} of the data{alone}."
 
     def text(self) -> str:
-        """'24 % [17, 41]', 'at most 1 %', 'not reached', 'not reached [45, not reached]', 'not told'."""
+        """'24 % [17, 41]', 'at most 1 %', 'not reached', 'not reached [45, not reached]', 'not told', 'not told
+        [\u2264 1, not reached]'.
+        """
         if not self.is_told:
             return "not told"
+        if not self.excludes_some:
+            return f"not told {self.bracket()}"
         most = "at most " if self.at_most else ""
         value = "not reached" if self.value is None else f"{most}{percent(self.value)} %"
         return f"{value} {self.bracket()}".rstrip()

@@ -18,6 +18,7 @@ from replora.figures.plot_table import plot_rows
 from replora.figures.room import free_share
 from replora.figures.studies.by_norm import PlottedNorms, norm_figure
 from replora.figures.studies.data import data_figures
+from replora.figures.studies.estimates import RATE_AXIS, Estimate, draw_curves
 from replora.figures.studies.rate import rate_figures
 from replora.studies.events import StudyEvent
 from replora.studies.races.by_norm import AtNorm
@@ -234,6 +235,15 @@ def test_a_line_that_passes_below_the_edge_is_in_the_way() -> None:
     plot.line("main", "lora", [(0.0, 0.9), (1.0, 0.1)])
     plot.stamp(0.1)
     assert plot.texts[-1]["y"] == pytest.approx(0.9)
+
+
+def test_the_name_of_a_curve_that_ends_early_stands_beside_all_curves() -> None:
+    plot = Plot((1e-3, 1e-1), (0.0, 100.0), ("main", "dot", "label"), RATE_AXIS)
+    whole = [Estimate(rate, 50.0 - 500 * rate) for rate in (1e-3, 1e-2, 3e-2)]
+    draw_curves(plot, {"lora": whole, "replora": whole[:2]})
+    assert [(row["text"], row["x"]) for row in plot.texts] == [("LoRA", 3e-2), ("RepLoRA", 3e-2)]
+    draw_curves(plot, {})
+    assert len(plot.texts) == 2
 
 
 def test_names_over_the_norm_are_moved_apart() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
+import math
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from replora.figures.figure import Figure
 from replora.figures.plot import Axis, Plot
 from replora.figures.plot_table import plot_rows
 from replora.figures.scales import decades
-from replora.figures.theory.rates import rates_figures, slope_text
+from replora.figures.theory.rates import histogram_figure, rates_figures, slope_text
 from replora.figures.theory.splits import split_figures
 from replora.simulation.events import TheoryEvent, from_line, to_line
 from replora.simulation.job import monte_carlo_lines, run_monte_carlo
@@ -127,6 +129,27 @@ def test_a_histogram_holds_all_replicates() -> None:
     bars = rates(QUICK, ran(QUICK))["histogram"].data["bands"]
     for sharing in QUICK.sharings:
         assert sum(row["y2"] for row in bars if row["series"] == sharing) == pytest.approx(100)
+
+
+@pytest.mark.parametrize("centre", [(0.01, 0.02, 0.013), (0.01, 0.01, 0.5), (0.3, 0.1, 0.2)])
+def test_names_of_peaks_that_stand_close_lie_above_each_other(centre: tuple[float, ...]) -> None:
+    picture = plotted_rates(QUICK, ran(QUICK), "D_1", 10**7)
+    clouds = {
+        name: dataclasses.replace(cloud, d1=tuple(at * (1 + 0.05 * place) for place in range(-3, 4)))
+        for (name, cloud), at in zip(picture.clouds.items(), centre, strict=True)
+    }
+    figure = histogram_figure(dataclasses.replace(picture, clouds=clouds))
+    assert_drawn(figure)
+    left, right = (math.log10(each["x"]) for each in figure.data["frame"])
+    roof = figure.data["frame"][1]["y"]
+    names = [
+        ((math.log10(row["x"]) - left) / (right - left), row["y"] / roof)
+        for row in figure.data["texts"]
+        if row["role"] == "above"
+    ]
+    for (x, y), (other_x, other_y) in itertools.combinations(names, 2):
+        assert abs(x - other_x) > 0.19 or abs(y - other_y) > 0.11
+    assert all(y < 0.99 - 0.05 for _, y in names)
 
 
 def test_events_survive_the_way_through_lines_and_come_n_by_n() -> None:

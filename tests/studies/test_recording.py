@@ -9,13 +9,15 @@ import pytest
 from click.testing import CliRunner
 from present import of_type, present
 
+from replora.catalog import ASSETS
 from replora.studies.events import CellFinished, Progress, StudentFinished, StudyFinished
 from replora.studies.kinds import kind_of_study
 from replora.studies.lines import read_study_events
+from replora.studies.races.summary import summarize_study
 from replora.studies.spec import TeacherStudy
 from replora.studies.study import study
 from scripts import record_studies
-from scripts.record_studies import Planned, planned, thinned
+from scripts.record_studies import Planned, is_recorded, planned, thinned, untold, write
 
 BUDGET = 1200  # seconds of a GPU, estimated
 SMALL: dict[str, Any] = {
@@ -93,3 +95,19 @@ def test_thinning_leaves_the_summary_and_what_pages_draw(part):
     kept |= {each.key for each in of_type(CellFinished, thin) if each.answers}
     assert kept == chosen
     assert len(kept) < len({cell.key for cell in before.cells})
+
+
+def test_a_recording_that_tells_no_answers_at_a_chosen_rate_is_to_be_made_anew(tmp_path):
+    plan = next(each for each in planned() if each.name == "study_digits")
+    events = list(read_study_events(ASSETS / "recorded" / f"{plan.name}.jsonl.gz"))
+    write(events, tmp_path / f"{plan.name}.jsonl.gz")
+    assert is_recorded(plan, tmp_path)
+    first = present(summarize_study(events)).main_comparisons[0]
+    gone = ("lora", first.fraction, first.rates["lora"])
+    other = [
+        dataclasses.replace(each, answers="") if isinstance(each, CellFinished) and each.key == gone else each
+        for each in events
+    ]
+    assert [found.fraction for found in untold(other)] == [first.fraction]
+    write(other, tmp_path / f"{plan.name}.jsonl.gz")
+    assert not is_recorded(plan, tmp_path)

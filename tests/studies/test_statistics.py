@@ -236,6 +236,14 @@ def test_data_needed_says_when_it_is_not_reached_or_reached_at_once():
     assert "though with" in close.sentence()
     assert "to 100 % of the data the seeds do not exclude it." in close.sentence()
     assert close.text() == f"not reached [{percent(present(close.low))}, not reached]"
+    spread = np.array([[-0.3, -0.1, 0.0], [0.0, 0.0, 0.02], [0.05, 0.11, 0.01]])
+    vague = data_needed(FRACTIONS, [[0.5, 0.6, 0.61]] * 3 + spread, [[0.2, 0.5, 0.6]] * 3 + 0.01 * spread)
+    assert vague.is_told
+    assert vague.value is not None
+    assert not vague.excludes_some
+    assert vague.text() == "not told [≤ 1, not reached]"
+    assert "cannot be told: the seeds exclude none from 1 to 100 %." in vague.sentence()
+    assert "RepLoRA reaches" in vague.sentence()
     assert never.text() == "not reached"
     alone = data_needed(FRACTIONS, high[:1], high[:1])
     assert not alone.is_told

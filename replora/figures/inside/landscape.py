@@ -142,12 +142,13 @@ def landscape_sentences(picture: PlottedLandscape) -> list[str]:
     line = [(1 - place * step, place * step) for place in range(round(1 / step) + 1)]
     first, last = losses[CORNERS[1]], losses[CORNERS[2]]
     ridge = max(losses[point] - (point[0] * first + point[1] * last) for point in line[1:-1])
+    between = f"none of the {len(line) - 2} points" if len(line) > 3 else "no point"
     said = [
         f"Straight from {theirs} to {ours} the loss rises by up to {ridge:.2f} above the line between their losses: "
         "on these examples a ridge lies between them."
         if ridge >= SEEN
-        else f"At none of the {counted(len(line) - 2, 'point')} measured straight between {theirs} and {ours} the loss "
-        f"rises by {SEEN:g} above the line between their losses: on these examples no ridge is seen."
+        else f"At {between} measured straight between {theirs} and {ours} the loss rises by {SEEN:g} above the line "
+        "between their losses: on these examples no ridge is seen."
     ]
     lowest = min(losses, key=lambda point: losses[point])
     beyond = " Beyond this edge of the plane it may be lower still." if {LOW, HIGH} & {*lowest} else ""

@@ -113,12 +113,14 @@ def _read_off(plot: Plot, needed: DataNeeded) -> None:
     left, right = plot.x
     target = 100 * needed.target
     plot.rule("y", target)
-    if needed.value is None:
+    if needed.value is None or not needed.excludes_some:
         share = plot.share_of_y(target)
         y = plot.share(0, share + (0.06 if share < 0.85 else -0.06))[1]
         if needed.low is not None and needed.high is not None:
             plot.span("reach", needed.method, target, needed.low, needed.high, needed.text())
         said = f"not reached by {title_of(needed.method)} {needed.bracket()}".rstrip()
+        if not needed.excludes_some:
+            said = f"no share is excluded for {title_of(needed.method)}"
         plot.text("note", said, left, y, needed.method)
         return
     plot.rule("x", needed.value, needed.method)

@@ -78,7 +78,8 @@ def draw_curves(plot: Plot, curves: Curves, decimals: int = 1) -> None:
                 plot.point("dot", method, estimate.x, estimate.mean, tip(method, estimate, decimals))
         if points:
             ends.append((method, title_of(method), points[-1]))
-    plot.name_ends(ends, gap=0.11)
+    if ends:  # all at the right, where no other curve runs through a name
+        plot.labels([(method, name, y) for method, name, (_, y) in ends], max(x for _, _, (x, _) in ends), gap=0.11)
 
 
 def draw_grey(plot: Plot, curves: Curves) -> None:

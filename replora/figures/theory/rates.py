@@ -16,6 +16,7 @@ from replora.wording import MINUS, short_count, signed
 N_AXIS = Axis("n", log=True, grid=False)
 FRACTIONS = {-0.5: "\u2212\u00bd", -0.25: "\u2212\u00bc", 0.0: "0"}
 BINS = 4  # a factor of ten
+NAME_WIDTH, NAME_HEIGHT = 0.2, 0.12  # of a histogram on a phone: what the name of a peak covers
 EMPTY_ERRORS = (1e-4, 1.0)
 ERROR_ROLES = ("band", "y", "main", "theory", "dot", "ring", "label", "room", "note", "stamp", "message")
 HISTOGRAM_ROLES = ("bar", "above", "stamp", "message")
@@ -176,7 +177,7 @@ def histogram_figure(picture: PlottedRates) -> Figure:
             tallest = max(tallest, share)
             tip = f"{SHARING_NAMES[sharing]}: {number} of {len(cloud.d1)} replicates"
             bars.append((sharing, 10 ** (place / BINS), 10 ** ((place + 1) / BINS), share, tip))
-    roof = 1.17 * tallest
+    roof = (1.17 + NAME_HEIGHT * max(0, len(picture.clouds) - 1)) * tallest
     plot = Plot(
         (10.0**low, 10.0 ** (high + (high == low))), (0, roof), HISTOGRAM_ROLES, Axis("D\u2081", log=True, grid=False)
     )
@@ -188,9 +189,14 @@ def histogram_figure(picture: PlottedRates) -> Figure:
         if own:
             _, left, right, share, _ = max(own, key=lambda each: each[3])
             peaks.setdefault((math.sqrt(left * right), share), []).append(sharing)
-    for (x, share), names in peaks.items():
+    placed: list[tuple[float, float]] = []  # shares of width and height
+    for (x, height), names in sorted(peaks.items(), key=lambda peak: peak[0][1]):
         text = ", ".join(SHARING_NAMES[each] for each in names)
-        plot.text("above", text, x, share + 0.01 * roof, names[0])
+        across, up = plot.share_of_x(x), height / roof + 0.01
+        for other in sorted(height for place, height in placed if abs(place - across) < NAME_WIDTH):
+            up = other + NAME_HEIGHT if abs(up - other) < NAME_HEIGHT else up
+        placed.append((across, up))
+        plot.text("above", text, x, up * roof, names[0])
     _stamp(plot, picture)
     at = f", n = {short_count(picture.shown_n)}" if picture.shown_n else ""
     return plot.figure(

@@ -14,7 +14,6 @@ from replora.figures.surface import TICK, Surface, plotly_figure, surface_rows
 from replora.ui.parts.once import Once
 from replora.ui.shell.projector import projecting
 
-HEIGHT = 390
 FIGURES: Once[Any] = Once(32)  # each takes a tenth of a second to make
 # The wheel scrolls the page; to zoom there is a button, and on a screen that is touched two fingers.
 CONFIG: dict[str, Any] = {
@@ -24,14 +23,18 @@ CONFIG: dict[str, Any] = {
 }
 
 
-def show_surface(surface: Surface, page: str, height: int = HEIGHT) -> None:
-    """A surface with its title and unit. The browser draws it anew whenever it changes, so: when little else moves."""
+def show_surface(surface: Surface, page: str) -> None:
+    """A surface with its title and unit. The browser draws it anew whenever it changes, so: when little else moves.
+
+    Its height is the style sheet's, which alone knows how wide it is.
+    """
     times = LEAST_TEXT / TICK if projecting() else 1.0
     with st.container(key=f"{page}.surface.{surface.key}"):
         st.html(f'<h2 class="figure">{escape(surface.title)}<span>{escape(surface.unit)}</span></h2>')
-        st.plotly_chart(
+        room = st.container(key=f"{page}.surface.{surface.key}.room")
+        room.plotly_chart(
             FIGURES((surface, times), lambda: plotly_figure(surface, times)),
-            height=height,
+            height="stretch",
             width="stretch",
             key=f"{page}.plotly.{surface.key}",
             config=CONFIG,

@@ -123,7 +123,9 @@ def _needed(pair: tuple[str, str], found: Sequence[DataNeeded]) -> str:
             "needed", "Data needed", "<em>not told</em>", "", [f"{ours} to reach {theirs}", "no clear effect of data"]
         )
     value = f"{percent(here.value)}<small> %</small>" if here.value is not None else "<em>not reached</em>"
-    if here.at_most:
+    if not here.excludes_some:
+        value = "<em>not told</em>"
+    elif here.at_most:
         value = f"<small>at most </small>{value}"
     return card(
         "needed",

@@ -86,7 +86,7 @@ def _draw(shown: ShownRaceStudy, wanted: Form[Study]) -> Sequence[Figure]:
     st.html(data_cards(spec, summary))
     headline, rest = _sentences(spec, summary)
     tuning = _tuning(shown, spec)
-    if tuning and summary and summary.data_needed[0].value is not None:
+    if tuning and summary and summary.data_needed[0].value is not None and summary.data_needed[0].excludes_some:
         headline = f"{headline.removesuffix('.')}; {tuning.headline()}."
     details = " ".join(filter(None, [tuning.sentence() if tuning else "", rest]))
     st.html(verdict_html(headline, details, items, beside=races_beside(summary, shown.beside)))

@@ -30,7 +30,6 @@ from replora.wording import count
 PAGE = "landscape"
 PLANE = f"{PAGE}.plane"
 SECONDS = 1.0  # between two questions, of which each takes less than half of that: others ask too
-HEIGHT = 480
 HEADER = (
     "<header class='page'><h1>Landscape</h1>"
     "<p>Frozen, LoRA and RepLoRA are three points of one plane. What is the loss between and around them?</p></header>"
@@ -81,7 +80,7 @@ def _show(plane: Measured) -> None:
     st.fragment(_going_on, run_every=pace, key=f"{PAGE}.going_on")(plane, plane.level)
     surface = landscape_surface(picture)
     if surface is not None:
-        show_surface(surface, PAGE, HEIGHT)
+        show_surface(surface, PAGE)
         surface_numbers([surface], PAGE)
 
 
