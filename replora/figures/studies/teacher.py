@@ -33,7 +33,7 @@ ERROR_AXIS = Axis(log=True, percent=True)
 ERROR_ROLES = ("earlier", "band", "main", "dot", "cross", "label", "room", "note", "aside", "over", "stamp", "message")
 RATIO_ROLES = ("earlier", "zero", "thin", "small", "error", "dot", "label", "room", "corner", "stamp", "message")
 STEP_ROLES = ("main", "dot", "label", "room", "stamp", "message")
-FOUND_ROLES = ("x", "ring", "dot", "corner", "note", "stamp", "message")
+FOUND_ROLES = ("x", "ring", "dot", "corner", "note", "aside", "stamp", "message")
 LONGEST = max((title_of(name) for name in STUDENTS if name != STUDENT_REFERENCE), key=len)
 
 
@@ -186,7 +186,8 @@ def found_figure(picture: PlottedTeacherStudy) -> Figure:
             plot.point(role, student, off, y, f"{title_of(student)}, {name}: {100 * off:.3g} %, {angle:.0f}° off")
     if rows:
         plot.rule("x", 1.0)
-        plot.text("note", "100 %: no better than no update", 1.0, 0.955)
+        role = "note" if plot.share_of_x(1.0) < 0.4 else "aside"  # where a phone has room for it
+        plot.text(role, "100 %: no better than no update", 1.0, 0.955)
     finish(plot, empty=not rows, recorded=picture.recorded, message=picture.message, low=True)
     return plot.figure(
         "found",
