@@ -34,7 +34,9 @@ def run_bytes(spec: Trained, method: Method, rank: int) -> int:
     kept = spec.adapted_blocks + 1 if rank else 1
     batch = kept * spec.batch_size * (_block_numbers(sizes) + RANKS * adapted * rank * sizes.tokens)
     made = spec.adapted_blocks * RANKS * 2 * adapted * rank * sizes.width  # anew each step
-    return NUMBER * (batch + made + COPIES * trained_parameters(method, sizes.width, spec.adapted_blocks))
+    return NUMBER * (
+        batch + made + COPIES * trained_parameters(method, sizes.width, spec.adapted_blocks, sizes.value_width)
+    )
 
 
 def _block_numbers(sizes: Sizes) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from replora.config import Method, RaceOptions
 from replora.config.method import method_of
 from replora.memory.sizes import Trained, sizes_of
@@ -9,21 +11,33 @@ from replora.methods import OURS, REFERENCE
 from replora.options import options
 
 
-def trained_parameters(method: Method, width: int, layers: int) -> int:
-    """What `layers` adapted layers train, where query and value are as wide as the model; without the head."""
+def trained_parameters(method: Method, width: int, layers: int, value_width: int = 0) -> int:
+    """What `layers` adapted layers train, the head left out.
+
+    width: of the model and its queries; value_width: of values where that is another (grouped-query attention).
+    """
     if not method.has_adapter:
         return 0
-    outputs = 1 if method.sharing == "tied" else len(method.projections)
+    widths = {"query": width, "value": value_width or width}
+    made = [widths[each] for each in method.projections]  # by each projection's B; its A makes `width`
+    made = made[:1] if method.sharing == "tied" else made
     if not method.is_reparameterized:
-        return layers * 2 * outputs * method.rank * width
-    whole = method.latent == "diagonal"  # the MLP reads one row of `rank` numbers and writes the whole factor
-    rows, read, written = (1, method.rank, method.rank * width) if whole else (method.rank, width, width)
-    trunks = len(method.projections) if method.sharing == "separate" else 1
-    hidden, inner = 0, read
+        return layers * method.rank * sum(width + each for each in made)
+    sides = ([width] * len(made), made)
+    if method.sharing == "separate":
+        return sum(_mlp(method, [each], layers) for side in sides for each in side)
+    return sum(_mlp(method, side, layers) for side in sides)
+
+
+def _mlp(method: Method, outputs: Sequence[int], layers: int) -> int:
+    """Of a latent and the MLP that makes factors of these widths of it."""
+    whole = method.latent == "diagonal"  # the MLP reads one row of `rank` numbers and writes whole factors
+    rows, read, at_once = (1, method.rank, method.rank) if whole else (method.rank, outputs[0], 1)
+    inner, weights = read, 0
     for _ in range(method.mlp_depth):
-        hidden, inner = hidden + (inner + 1) * method.mlp_width, method.mlp_width
-    mlps = 1 if method.layer_sharing == "one" else layers
-    return 2 * (layers * trunks * rows * read + mlps * (trunks * hidden + outputs * (inner + 1) * written))
+        weights, inner = weights + (inner + 1) * method.mlp_width, method.mlp_width
+    weights += (inner + 1) * at_once * sum(outputs)
+    return layers * rows * read + (1 if method.layer_sharing == "one" else layers) * weights
 
 
 def rank_for(parameters: int, rank: int, trained: int) -> int:
@@ -35,7 +49,9 @@ def rank_for(parameters: int, rank: int, trained: int) -> int:
 
 def equal_rank(form: Trained) -> int:
     """LoRA's rank with which it trains as many parameters as RepLoRA does as a form of a race or study sets it."""
-    width = sizes_of(form.backbone, form.task).width
+    sizes = sizes_of(form.backbone, form.task)
     reference, ours = (method_of(form, name) for name in (REFERENCE, OURS))
-    reference_trains, ours_trains = (trained_parameters(each, width, form.adapted_blocks) for each in (reference, ours))
-    return rank_for(ours_trains, reference.rank, reference_trains)
+    counts = [
+        trained_parameters(each, sizes.width, form.adapted_blocks, sizes.value_width) for each in (ours, reference)
+    ]
+    return rank_for(counts[0], reference.rank, counts[1])

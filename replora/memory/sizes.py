@@ -33,14 +33,19 @@ class Trained(Protocol):
 
 @dataclass(frozen=True)
 class Sizes:
-    """What decides the memory of a backbone: tokens of an example at most, width, attention heads, parameters."""
+    """What decides the memory of a backbone: tokens of an example at most, width, attention heads, parameters.
+
+    value_width: of the values where that is not the width; 0 where it is.
+    """
 
     tokens: int
     width: int
     heads: int
     parameters: int
+    value_width: int = 0
 
 
+SMOLLM2 = Sizes(64, 576, 9, 134_515_008, value_width=192)
 SIZES = {
     "dinov2_small_6": Sizes(26, 384, 6, 10_800_000),
     "minilm_l3": Sizes(MAX_TOKENS, 384, 12, 17_300_000),
@@ -49,7 +54,9 @@ SIZES = {
     "hf:sentence-transformers/all-MiniLM-L6-v2": Sizes(MAX_TOKENS, 384, 12, 22_713_216),
     "hf:distilbert-base-uncased": Sizes(MAX_TOKENS, 768, 12, 66_362_880),
     "hf:bert-base-uncased": Sizes(MAX_TOKENS, 768, 12, 109_482_240),
-    **dict.fromkeys(("smollm2", "hf:HuggingFaceTB/SmolLM2-135M-Instruct"), Sizes(64, 576, 9, 134_515_008)),
+    **dict.fromkeys(
+        ("smollm2", "hf:HuggingFaceTB/SmolLM2-135M-Instruct"), Sizes(64, 576, 9, 134_515_008, value_width=192)
+    ),
 }
 LONGEST = {"wordnet_topics": 48, "movie_sentiment": 68}  # tokens of large batches of texts
 LARGE = Sizes(257, 1024, 16, 304_000_000)  # for any other backbone

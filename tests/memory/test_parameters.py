@@ -21,6 +21,8 @@ from replora.studies.lines import read_study_events
 from replora.studies.spec import DataStudy
 
 LAYERS, WIDTH = 3, 8
+VALUES = 4
+GROUPED = AttentionShape(layers=LAYERS, in_features=WIDTH, out_features=(WIDTH, VALUES))
 SHAPE = AttentionShape(layers=LAYERS, in_features=WIDTH, out_features=(WIDTH, WIDTH))
 
 
@@ -40,6 +42,9 @@ def test_the_count_is_that_of_the_factors(depth, latent, sharing):
         )
         made = make_factors(method, SHAPE, [0, 1])
         assert trained_parameters(method, WIDTH, LAYERS) == made.trained_parameters(), method
+        if sharing != "tied":
+            made = make_factors(method, GROUPED, [0])
+            assert trained_parameters(method, WIDTH, LAYERS, VALUES) == made.trained_parameters(), method
 
 
 @pytest.mark.parametrize("sharing", ["trunk", "tied"])
@@ -48,6 +53,9 @@ def test_the_count_is_that_of_lora_and_of_no_adapter(sharing, projections):
     lora = Method(name="lora", rank=3, sharing=sharing, projections=projections)
     assert trained_parameters(lora, WIDTH, LAYERS) == make_factors(lora, SHAPE, [0]).trained_parameters()
     assert trained_parameters(Method(name="head"), WIDTH, LAYERS) == 0
+    if sharing == "trunk":
+        made = make_factors(lora, GROUPED, [0])
+        assert trained_parameters(lora, WIDTH, LAYERS, VALUES) == made.trained_parameters()
 
 
 @pytest.mark.parametrize(
