@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from replora.config import Method, RaceOptions
 from replora.config.method import method_of
@@ -33,10 +34,8 @@ def _mlp(method: Method, outputs: Sequence[int], layers: int) -> int:
     """Of a latent and the MLP that makes factors of these widths of it."""
     whole = method.latent == "diagonal"  # the MLP reads one row of `rank` numbers and writes whole factors
     rows, read, at_once = (1, method.rank, method.rank) if whole else (method.rank, outputs[0], 1)
-    inner, weights = read, 0
-    for _ in range(method.mlp_depth):
-        weights, inner = weights + (inner + 1) * method.mlp_width, method.mlp_width
-    weights += (inner + 1) * at_once * sum(outputs)
+    units = [read, *[method.mlp_width] * method.mlp_depth, at_once * sum(outputs)]  # layer by layer
+    weights = sum((inner + 1) * outer for inner, outer in pairwise(units))
     return layers * rows * read + (1 if method.layer_sharing == "one" else layers) * weights
 
 
@@ -52,6 +51,6 @@ def equal_rank(form: Trained) -> int:
     sizes = sizes_of(form.backbone, form.task)
     reference, ours = (method_of(form, name) for name in (REFERENCE, OURS))
     counts = [
-        trained_parameters(each, sizes.width, form.adapted_blocks, sizes.value_width) for each in (ours, reference)
+        trained_parameters(method, sizes.width, form.adapted_blocks, sizes.value_width) for method in (ours, reference)
     ]
     return rank_for(counts[0], reference.rank, counts[1])
