@@ -1,4 +1,8 @@
-"""`python -m examples.transformers_trainer`: RepLoRA trained by transformers' Trainer, the head inside the model."""
+"""`python -m examples.transformers_trainer`: RepLoRA trained by transformers' Trainer, the head inside the model.
+
+A checkpoint of Trainer has the adapted model's whole state: to go on from, not for `from_pretrained`, which would draw
+the adapted layers anew. What is to be kept is what `merge` or `save_peft` make of the model.
+"""
 
 from __future__ import annotations
 

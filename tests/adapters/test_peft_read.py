@@ -131,11 +131,11 @@ REFUSED: dict[str, tuple[peft.PeftConfig, str]] = {
     ),
     "the key": (
         peft.LoraConfig(r=4, target_modules=["query", "key", "value"]),
-        r"also updates key \(3 layers\); only query and value can be held",
+        r"also updates key; only query and value can be held",
     ),
     "every layer": (
         peft.LoraConfig(r=4, target_modules="all-linear"),
-        r"also updates classifier, dense, key \(14 layers\); only query and value can be held",
+        r"also updates classifier, dense, key; only query and value can be held",
     ),
     "embeddings": (
         peft.LoraConfig(r=4, target_modules=["query", "word_embeddings"]),

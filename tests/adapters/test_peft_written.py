@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 from replora import Method, attach, load_peft, merge, save_peft
 from replora.adapters import peft as folders
 from replora.adapters.attach import adapter_of
+from replora.adapters.peft import AdapterFileError
 
 SMALL = {"vocab_size": 50, "num_attention_heads": 4, "hidden_size": 32, "num_hidden_layers": 2, "intermediate_size": 48}
 LORA = Method(name="lora", rank=3, alpha=14)
@@ -156,3 +157,31 @@ def test_a_folder_is_whole_or_not_there(tmp_path, monkeypatch):
         save_peft(adapted, tmp_path / "old")
     assert {path.name: path.read_bytes() for path in (tmp_path / "old").iterdir()} == before
     assert torch.equal(first(load_peft(made("BertModel"), tmp_path / "old")), first(adapted))
+
+
+@pytest.mark.slow
+def test_a_checkpoint_of_trainer_is_said_to_be_one_and_can_be_gone_on_from(tmp_path):
+    made("BertForSequenceClassification").save_pretrained(tmp_path / "base")
+    model = transformers.BertForSequenceClassification.from_pretrained(tmp_path / "base").eval()
+    method = Method(name="replora", rank=2, mlp_width=8)
+    adapted = attach(model, method)
+    adapted.classifier.requires_grad_(True)
+    options = {"max_steps": 2, "save_steps": 2, "learning_rate": 0.01, "use_cpu": True, "report_to": "none"}
+    rows = [{"input_ids": torch.arange(7) + place, "labels": place % 2} for place in range(8)]
+    transformers.Trainer(
+        adapted, transformers.TrainingArguments(tmp_path / "out", **options), train_dataset=rows
+    ).train()
+    checkpoint = tmp_path / "out" / "checkpoint-2"
+    with pytest.raises(
+        AdapterFileError, match=r"model\.safetensors is the whole state of an adapted model in training; "
+    ):
+        load_peft(model, checkpoint)
+    again = attach(model, method)
+    again.load_state_dict(load_file(checkpoint / "model.safetensors"))
+    assert torch.equal(first(again), first(adapted.eval()))
+    drawn = transformers.BertForSequenceClassification.from_pretrained(checkpoint).eval()
+    query, base = (each.bert.encoder.layer[0].attention.self.query for each in (drawn, adapted))
+    assert not torch.allclose(query.weight, base.base_layer.weight)  # of which README warns
+    merge(adapted).save_pretrained(tmp_path / "merged")
+    plain = transformers.BertForSequenceClassification.from_pretrained(tmp_path / "merged").eval()
+    torch.testing.assert_close(first(plain), first(adapted), atol=1e-5, rtol=0)

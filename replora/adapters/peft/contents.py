@@ -82,9 +82,7 @@ def _check_layers(
     others = sorted({path.rpartition(".")[2] for path in sides if path not in owned})
     if others:
         named = ", ".join(others[:MOST_NAMED]) + (" and more" if len(others) > MOST_NAMED else "")
-        raise AdapterFileError(
-            f"The adapter also updates {named} ({len(sides.keys() - owned)} layers); only query and value can be held."
-        )
+        raise AdapterFileError(f"The adapter also updates {named}; only query and value can be held.")
     if not sides:
         raise AdapterFileError(f"{WEIGHTS_FILE} adapts no attention layer of this model.")
     named_too = {path for path, module in modules.items() if getattr(module, "weight", None) is not None}

@@ -25,7 +25,7 @@ class Patterns:
             raise AdapterFileError(f"{field} must hold patterns of at most {MAX_PATTERN:,} characters.")
         try:
             left = max(self.until - time.monotonic(), 1e-3)
-            return regex.fullmatch(pattern, name, timeout=left, concurrent=False) is not None
+            return regex.fullmatch(pattern, name, timeout=left) is not None
         except TimeoutError as error:
             raise AdapterFileError(f"{field} holds patterns that take too long to match.") from error
         except (regex.error, RecursionError, OverflowError, MemoryError, ValueError) as error:
