@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import tomllib
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Sequence
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from present import present
 from valid_figures import assert_drawn
 
 from replora.figures.export import COLORS, png_bytes, standalone, svg_text
@@ -101,6 +103,16 @@ def test_the_data_needed_is_read_off_in_the_picture(study_events: Build) -> None
     missed = data(study_events(slow), slow)["accuracy"]
     assert "not reached by RepLoRA" in texts(missed)
     assert not [row for row in missed.data["rules"] if row["role"] == "x"]
+
+
+def test_data_needed_of_which_no_share_is_excluded_is_not_read_off(study_events: Build) -> None:
+    picture = plotted_data_study(shown(study_events(DATA), ONE, select_data))
+    needed = present(picture.needed)
+    vague = dataclasses.replace(needed, low=0.01, high=1.0, open_low=True, open_high=True)
+    found = data_figures(dataclasses.replace(picture, needed=vague))[0]
+    assert_drawn(found)
+    assert "no share is excluded for RepLoRA" in texts(found)
+    assert not [row for row in found.data["rules"] if row["role"] == "x"]
 
 
 def test_differences_have_seeds_intervals_and_sides(study_events: Build) -> None:

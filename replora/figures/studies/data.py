@@ -118,10 +118,12 @@ def _read_off(plot: Plot, needed: DataNeeded) -> None:
         y = plot.share(0, share + (0.06 if share < 0.85 else -0.06))[1]
         if needed.low is not None and needed.high is not None:
             plot.span("reach", needed.method, target, needed.low, needed.high, needed.text())
-        said = f"not reached by {title_of(needed.method)} {needed.bracket()}".rstrip()
-        if not needed.excludes_some:
+        if needed.excludes_some:
+            said = f"not reached by {title_of(needed.method)} {needed.bracket()}".rstrip()
+            plot.text("note", said, left, y, needed.method)
+        else:
             said = f"no share is excluded for {title_of(needed.method)}"
-        plot.text("note", said, left, y, needed.method)
+            plot.text("aside", said, right, plot.share(0, 0.17)[1], needed.method)  # below all that rises
         return
     plot.rule("x", needed.value, needed.method)
     if needed.low is not None:
