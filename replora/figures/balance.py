@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from replora.figures.figure import SCHEMA, SMALL, Figure, Row
+from replora.figures.figure import SCHEMA, SMALL, UNSPOKEN, Figure, Row
 from replora.figures.style import INK
 from replora.wording import count
 
@@ -63,7 +63,7 @@ def balance_figure(classes: Sequence[str], train: Sequence[int], test: Sequence[
         "data": {"name": "balance"},
         "mark": {"type": "bar", "height": {"band": 0.7}},
         "encoding": {"y": y, "x": x, "color": color, "opacity": split, "order": {"field": "order"}, "tooltip": hover},
-        "config": {"axis": {"labelFontSize": SMALL, "labelPadding": 6}},
+        "config": {"axis": {"labelFontSize": SMALL, "labelPadding": 6}, "mark": UNSPOKEN},
     }
     sizes = [first + second for first, second in zip(train, test, strict=True)]
     description = (

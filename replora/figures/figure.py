@@ -14,6 +14,7 @@ HEIGHT = 214
 AXIS_ROOM = 40  # pixels for the labels of the values, so that no plot shifts when they grow
 SMALL, PLAIN = 13, 14  # font sizes in pixels
 NOTHING_YET = "Nothing measured yet"
+UNSPOKEN = {"aria": False}  # marks: a picture's description is spoken, and its numbers are in a table
 
 
 @dataclass(frozen=True)

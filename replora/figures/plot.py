@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import log10
 
-from replora.figures.figure import AXIS_ROOM, HEIGHT, NOTHING_YET, SCHEMA, SMALL, Figure, Row, Spec
+from replora.figures.figure import AXIS_ROOM, HEIGHT, NOTHING_YET, SCHEMA, SMALL, UNSPOKEN, Figure, Row, Spec
 from replora.figures.marks import Marks, hover_layer, layer
 from replora.figures.room import free_share, taken_at_the_edge
 from replora.figures.scales import apart, decades
@@ -234,7 +234,10 @@ class Plot:
             "height": height,
             "padding": {"left": 2, "top": 6, "right": 6, "bottom": 2},
             "layer": layers,
-            "config": {"axis": {"labelFontSize": SMALL, "titleFontSize": SMALL, "labelPadding": 6, "titlePadding": 6}},
+            "config": {
+                "axis": {"labelFontSize": SMALL, "titleFontSize": SMALL, "labelPadding": 6, "titlePadding": 6},
+                "mark": UNSPOKEN,
+            },
         }
 
     def _scaled(self, name: str, axis: Axis) -> Spec:

@@ -20,6 +20,7 @@ from streamlit import runtime
 from streamlit.web.server.server_util import get_url
 
 from replora.ui.downloads import fair_downloads, keep_downloads
+from replora.ui.first_page import FirstPage
 from replora.ui.live.engine import healthy, job_settings
 from replora.ui.messages import SaneWidgets
 from replora.ui.uploads import UploadLimits
@@ -112,4 +113,10 @@ def _is_page(scope: Scope) -> bool:
     return "sec-fetch-mode" in headers or COOKIE in cookie_parser(headers.get("cookie", ""))
 
 
-MIDDLEWARE = [Middleware(Health), Middleware(VisitorCookie), Middleware(UploadLimits), Middleware(SaneWidgets)]
+MIDDLEWARE = [
+    Middleware(Health),
+    Middleware(VisitorCookie),
+    Middleware(FirstPage),
+    Middleware(UploadLimits),
+    Middleware(SaneWidgets),
+]

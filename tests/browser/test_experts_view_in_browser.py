@@ -23,7 +23,7 @@ import streamlit as st
 from synthetic_heads import WORDS, synthetic_head, synthetic_picture
 
 from replora.ui.inside.experts.view import RunTitle, experts_view
-from replora.ui.shell.frame import STYLE
+from replora.ui.shell.style import STYLE
 
 st.set_page_config(layout="wide")
 st.html(STYLE / "app.css")

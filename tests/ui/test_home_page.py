@@ -19,7 +19,7 @@ from replora.methods import METHOD_TITLES, OURS, REFERENCE
 from replora.ui.home.picture import moving_picture, said
 from replora.ui.home.record import read_race
 from replora.ui.live.recorded_claims import commands, measured
-from replora.ui.shell.menu import MENU, NEXT, PAGES
+from replora.ui.shell.menu import MENU, NEXT, NO_SIDEBAR, PAGES
 from replora.ui.shell.style import STYLE, linked
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -80,6 +80,9 @@ def test_the_picture_is_the_record_and_its_text_says_the_same() -> None:
         assert f"{METHOD_TITLES[name]}: test accuracy from" in said(race)
         assert f"to {100 * final:.1f} %; norm" in said(race)
     assert said(race) in moving_picture(race, moving=True)
+    stops = re.findall(r"scaleX\(([\d.]+)\)", (STYLE / "home.css").read_text(encoding="utf-8"))
+    covered = [pytest.approx(1 - each.step / started.spec.steps) for each in race.factors[REFERENCE]]
+    assert [float(each) for each in stops] == covered  # the curves stop where there are matrices
 
 
 def test_a_record_that_cannot_be_read_is_a_sentence_and_the_doors_stay(
@@ -129,6 +132,8 @@ def test_a_page_ends_with_the_next_one_and_the_menu_marks_its_group(engine: Fake
     assert links == ["" if NEXT[page][0] == "home" else NEXT[page][0]]
     marked = [each.value for each in test.html if "stTopNav" in each.value]
     assert bool(marked) == (page not in MENU[""])
+    beside = [each for each in test.sidebar if each.type not in ("sidebar", "empty")]
+    assert bool(beside) == (page not in NO_SIDEBAR)
 
 
 def test_a_learners_seat_and_the_projector_lead_nowhere_else(engine: FakeEngine) -> None:

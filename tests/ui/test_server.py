@@ -25,8 +25,10 @@ from replora.jobs.storage.history import History
 from replora.jobs.storage.store import Store
 from replora.jobs.turns.limits import PUBLIC_SECONDS
 from replora.options import SpecError
+from replora.ui.first_page import FirstPage
 from replora.ui.live.engine import job_settings, shared_engine
 from replora.ui.server import HEALTH, Health, VisitorCookie, serving
+from replora.ui.shell.style import STYLE
 from replora.ui.visitor.who import COOKIE, new_secret
 
 
@@ -197,3 +199,49 @@ async def end_while_watched(port: int, process: subprocess.Popen[bytes]) -> None
                     await visitor.run_script(press="race.play")
         assert pressed
         await asyncio.to_thread(process.wait, 120)
+
+
+def passed_on(kind: str, body: bytes, **headers: str) -> tuple[dict[str, str], dict[str, str], bytes]:
+    """What the app is asked with a browser's headers, and what a page of a kind is answered with, by `FirstPage`."""
+    asked: dict[str, str] = {}
+    sent: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        asked.update({name.decode(): value.decode() for name, value in scope["headers"]})
+        told = {"content-type": kind, "etag": "old", "content-length": str(len(body)), **headers}
+        raw = [(name.encode(), value.encode()) for name, value in told.items()]
+        await send({"type": "http.response.start", "status": 200, "headers": raw})
+        await send({"type": "http.response.body", "body": body[:9], "more_body": True})
+        await send({"type": "http.response.body", "body": body[9:]})
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    browser = {"accept": "text/html,*/*", "accept-encoding": "gzip", "if-none-match": "old", "cookie": "a=b"}
+    raw = [(name.encode(), value.encode()) for name, value in browser.items()]
+    scope = {"type": "http", "method": "GET", "path": "/race", "headers": raw}
+    finished(FirstPage(app)(scope, None, send))  # type: ignore[arg-type]
+    answer = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
+    return asked, answer, b"".join(each["body"] for each in sent[1:])
+
+
+def test_the_first_page_has_the_styles_at_its_end() -> None:
+    page = (Path(st.__file__).parent / "static" / "index.html").read_bytes()
+    asked, answer, body = passed_on("text/html; charset=utf-8", page)
+    style = (STYLE / "app.css").read_bytes()
+    script = (STYLE / "drawer.js").read_bytes()
+    ours = b"<style>" + style + b"</style><script>" + script + b"</script>"
+    assert body == page.replace(b"</body>", ours + b"</body>")
+    assert body.count(style) == body.count(script) == 1
+    assert answer == {"content-type": "text/html; charset=utf-8", "content-length": str(len(body))}
+    assert asked == {"accept": "text/html,*/*", "cookie": "a=b"}  # else it is packed, or said not to have changed
+
+
+@pytest.mark.parametrize(
+    ("kind", "headers"), [("application/json", {}), ("text/html", {"content-disposition": "attachment"})]
+)
+def test_what_is_no_page_stays_as_it_is(kind: str, headers: dict[str, str]) -> None:
+    body = b'<html><body><div id="root"></div></body></html>'
+    _, answer, passed = passed_on(kind, body, **headers)
+    assert passed == body
+    assert answer["etag"] == "old"

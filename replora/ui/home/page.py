@@ -110,7 +110,7 @@ def _picture(race: RecordedRace) -> None:
         rate = f"{race.spec.runs[0].learning_rate:g}"
         st.html(
             f"<h2 class='figure'>One race, recorded<span>digits, rate {rate} for both; purple is negative, green "
-            "positive, on one scale</span></h2>"
+            "positive, on one scale by square root</span></h2>"
         )
         moving = st.toggle("Moving", True, key=f"{PAGE}.moving", persist_state="session")
     st.html(PICTURES(moving, lambda: moving_picture(race, moving=moving)))

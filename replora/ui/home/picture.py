@@ -1,6 +1,7 @@
 """The moving picture of the first page: a recorded race, its A, B and delta_weight as they were beside its accuracies.
 
-Nothing in it is invented: between two snapshots the picture stands still. What moves is CSS (`assets/style/home.css`).
+Nothing in it is invented: the curves stop at each snapshot, whose matrices are then seen, and between two of them these
+fade. What moves is CSS (`assets/style/home.css`).
 """
 
 from __future__ import annotations
@@ -80,9 +81,13 @@ def _card(name: str, factors: Sequence[Factors], scales: tuple[float, float, flo
 
 
 def _frames(factors: Sequence[Factors], part: str, scale: float) -> str:
-    """A matrix at each step, one picture on the other."""
-    maps = [data_uri(getattr(snapshot, part), scale) for snapshot in factors]
+    """A matrix at each step, one picture on the other. Shades go by square root, since early updates are small."""
+    maps = [data_uri(_root(getattr(snapshot, part)), scale**0.5) for snapshot in factors]
     return "".join(f'<img class="at{place}" alt="" src="{source}">' for place, source in enumerate(maps))
+
+
+def _root(matrix: Matrix) -> Matrix:
+    return np.sign(matrix) * np.sqrt(np.abs(matrix))
 
 
 def _accuracies(race: RecordedRace) -> str:

@@ -9,9 +9,8 @@ import streamlit as st
 
 from replora.catalog import ASSETS
 from replora.ui.shell.link import ROOM, VIEW
-from replora.ui.shell.menu import MENU, NEXT, PAGES, heading_of
+from replora.ui.shell.menu import MENU, NEXT, NO_SIDEBAR, PAGES, heading_of
 from replora.ui.shell.projector import projector
-from replora.ui.shell.style import STYLE
 from replora.ui.visitor.own_data import hold_own
 from replora.ui.visitor.owner import take_key
 
@@ -47,7 +46,8 @@ def frame(begin: Around = _nothing, before: Around = _nothing, *end: Around) -> 
             "About": f"{NAME}: LoRA and RepLoRA ([arXiv 2502.03044]({PAPER})) side by side, on the same model and data."
         },
     )
-    st.html(STYLE / "app.css")
+    if name not in NO_SIDEBAR:
+        st.sidebar.empty()
     alone = any(word in st.query_params for word in ALONE)
     projector(switch=not alone)
     heading = heading_of(name)

@@ -20,6 +20,8 @@ MENU: dict[str, dict[str, str]] = {  # by heading: file in pages/ without its su
 }
 
 
+NO_SIDEBAR = ("home", "tour", "classroom", "your_data")  # of the others the sidebar is there from the first
+
 PAGES: dict[str, str] = {name: title for pages in MENU.values() for name, title in pages.items()}
 
 NEXT: dict[str, tuple[str, str]] = {  # by page: the one that follows it, and what is asked there
