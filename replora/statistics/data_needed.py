@@ -188,18 +188,29 @@ def _not_rejected(grid: Array, differences: Array, level: float) -> tuple[float,
     seeds = len(differences)
     if seeds < 2 or bool((np.ptp(differences, axis=0) < COARSE).all()):
         return None
-    square = critical(level, seeds - 1) ** 2 / seeds
+    square = critical(level, seeds - 1) ** 2 / seeds / (seeds - 1)
+    means = differences.mean(axis=0)  # (fractions,)
+    around = differences - means  # (seeds, fractions)
     kept: list[float] = []
     for place in range(len(grid) - 1):
-        start, change = differences[:, place], differences[:, place + 1] - differences[:, place]
-        covariance = np.cov(start, change)
-        a = change.mean() ** 2 - square * covariance[1, 1]
-        b = 2 * (start.mean() * change.mean() - square * covariance[0, 1])
-        c = start.mean() ** 2 - square * covariance[0, 0]
-        ends = [0.0, 1.0, *(float(root.real) for root in np.roots([a, b, c]) if abs(root.imag) < COARSE)]
+        mean, rise = means[place], means[place + 1] - means[place]
+        start = around[:, place]  # (seeds,)
+        change = around[:, place + 1] - start  # (seeds,)
+        a = float(rise**2 - square * (change @ change))
+        b = float(2 * (mean * rise - square * (start @ change)))
+        c = float(mean**2 - square * (start @ start))
+        ends = (0.0, 1.0, *_roots(a, b, c))
         inside = [part for part in ends if 0 <= part <= 1 and (a * part + b) * part + c <= ROUNDING]
         kept += [_between(grid, place, part) for part in inside]
     return (min(kept), max(kept)) if kept else None
+
+
+def _roots(a: float, b: float, c: float) -> list[float]:
+    """Of a x^2 + b x + c; where it has none, the place nearest to zero, as two that rounding has parted are one."""
+    if a == 0:
+        return [] if b == 0 else [-c / b]
+    of_like_signs = -(b + math.copysign(math.sqrt(max(b * b - 4 * a * c, 0.0)), b)) / 2
+    return [of_like_signs / a, *([c / of_like_signs] if of_like_signs else [])]
 
 
 def _between(grid: Array, place: int, part: float) -> float:

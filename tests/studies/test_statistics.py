@@ -208,6 +208,13 @@ def test_the_interval_of_data_needed_inverts_the_paired_t_test():
     assert (found.low, found.high) == pytest.approx((kept[0], kept[-1]), rel=0.003)
 
 
+def test_where_all_seeds_cross_at_one_share_of_the_data_no_other_is_left():
+    theirs = np.array([[0.4, 0.5, 0.6], [0.41, 0.5, 0.6]])
+    for top in (0.61, 0.63, 0.67, 0.7):  # in some of these rounding parts the two roots, in some it loses them
+        found = data_needed(FRACTIONS, [[0.4, 0.5, top], [0.41, 0.5, top]], theirs)
+        assert (found.low, found.high) == pytest.approx((present(found.value),) * 2, rel=1e-6)
+
+
 def test_no_data_needed_is_read_off_where_data_have_no_clear_effect():
     flat = np.random.default_rng(3).normal(0.5, 0.03, size=(3, 3))
     found = data_needed(FRACTIONS, flat + 0.01, flat)
