@@ -57,14 +57,14 @@ def take(page: Page, button: Locator) -> bytes:
 
 
 def looks(page: Page, name: str, within: str = DRAWN) -> Iterator[tuple[int, str]]:
-    """Goes through widths, in light and in dark; in each nothing of the page or of `within` reaches over the edge.
+    """Goes through widths, in light and back in dark; in each nothing of the page or of `within` reaches over the edge.
 
     Each is a picture in the folder of REPLORA_SCREENSHOTS, where that is set.
     """
     for scheme in SCHEMES:
         page.emulate_media(color_scheme=scheme)
         expect(page.locator(APP)).to_have_css("color-scheme", scheme)
-        for width, height in SIZES:
+        for width, height in SIZES if scheme == "light" else SIZES[::-1]:
             page.set_viewport_size({"width": width, "height": height})
             page.wait_for_function(STILL_FITS, arg=within)
             yield width, scheme
