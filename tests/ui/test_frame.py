@@ -20,7 +20,13 @@ PAGE_FILES = sorted((ROOT / "pages").glob("*.py"))
 
 RUN_HEADLESS = """
 import sys
+from functools import cache
+from streamlit.components.v2 import manifest_scanner
 from streamlit.testing.v1 import AppTest
+from replora.jobs.local import LocalEngine
+from replora.ui.live import engine
+engine.connect = lambda: LocalEngine(preload=())  # what jobs load is another process's
+manifest_scanner.scan_component_manifests = cache(manifest_scanner.scan_component_manifests)
 heavy, *files = sys.argv[1:]
 for file in files:
     test = AppTest.from_file(file, default_timeout=120).run()

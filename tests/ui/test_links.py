@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any
 
 import pytest
 from fake_engine import FakeEngine
@@ -20,10 +23,15 @@ from replora.ui.tour.stations import PAGES as SETTINGS
 from replora.ui.tour.stations import RUNS
 
 
+@cache
+def answer_to(question: str) -> Mapping[str, Any]:
+    return answer(json.loads(question))
+
+
 @pytest.fixture(autouse=True)
 def engine(connect: Callable[[FakeEngine], FakeEngine]) -> FakeEngine:
-    """An engine that answers questions about recorded races in this process."""
-    return connect(FakeEngine(answer))
+    """An engine that answers questions about recorded races in this process, the same one once."""
+    return connect(FakeEngine(lambda question: answer_to(json.dumps(question))))
 
 
 def again(test: AppTest) -> AppTest:
