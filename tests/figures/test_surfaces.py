@@ -103,6 +103,7 @@ def test_what_is_not_known_is_left_out_and_what_one_turned_stays() -> None:
     assert len(surface_rows(surface)) == 5
 
 
+@pytest.mark.slow
 def test_plotly_comes_with_the_first_surface_and_not_before() -> None:
     code = (
         "import sys, replora.ui.theory.identifiability, replora.ui.race.page; "

@@ -72,6 +72,7 @@ def two_steps(name: str, task: str) -> list[Event]:
     return list(race(spec))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [VIT, DISTILBERT])
 def test_a_downloaded_model_races_without_a_network(name, hub, filled, endpoint, closed_port):
     assert isinstance(list(download(Download(backbone=name)))[-1], Downloaded)

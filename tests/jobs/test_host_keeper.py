@@ -56,6 +56,7 @@ def test_pauses_grow_to_a_minute() -> None:
     assert pause_after(10**9) == 60
 
 
+@pytest.mark.slow
 def test_one_end_is_an_accident_and_two_are_not(kept: Callable[[], Kept]) -> None:
     here = kept()
     healthy = []

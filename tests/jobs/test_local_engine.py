@@ -815,6 +815,7 @@ print(job, engine.events(job)[0], flush=True)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", ["time.sleep(1e6)", "sys.exit(0)", "1 / 0"])
 def test_host_and_jobs_end_with_the_web_process(tmp_path: Path, end: str) -> None:
     script = SCRIPT.format(paths=[str(ROOT), str(FOLDER)], data=str(tmp_path), end=end)

@@ -170,6 +170,7 @@ def gate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_races_that_left_after_the_same_step_go_on_together(together: Any, gate: Path) -> None:
     engine, jobs = together(*seeds(0, 1, 2))
     pause_after_three(engine, jobs, gate)
@@ -180,6 +181,7 @@ def test_races_that_left_after_the_same_step_go_on_together(together: Any, gate:
         assert all_taken(engine, job)
 
 
+@pytest.mark.slow
 def test_races_that_went_on_together_are_cancelled_for_good(together: Any, gate: Path) -> None:
     engine, jobs = together(*seeds(0, 1, 2))
     pause_after_three(engine, jobs, gate)
@@ -191,6 +193,7 @@ def test_races_that_went_on_together_are_cancelled_for_good(together: Any, gate:
     assert over(engine, engine.submit("race", RACE.to_dict())).state is JobState.FINISHED
 
 
+@pytest.mark.slow
 def test_races_that_went_on_together_are_run_again_where_their_process_is_lost(together: Any, gate: Path) -> None:
     engine, jobs = together(*seeds(0, 1, 2))
     pause_after_three(engine, jobs, gate)
@@ -226,6 +229,7 @@ def test_a_race_whose_seat_cannot_be_written_stays_and_is_told_so(
     assert all_taken(engine, jobs[0])
 
 
+@pytest.mark.slow
 def test_what_is_repeated_rides_with_nobody_so_that_a_second_loss_is_its_own(together: Any, gate: Path) -> None:
     engine, jobs = together(*seeds(0, 1))
     wait_for(lambda: steps(engine, jobs[0]) == 3)
@@ -288,6 +292,7 @@ def test_a_rate_reaches_one_race_alone(together: Any) -> None:
     assert set(rates[1]) == {None}
 
 
+@pytest.mark.slow
 def test_where_the_process_is_lost_each_race_runs_again_by_itself(together: Any) -> None:
     engine, jobs = together(*seeds(0, 1, 2, warmup_fraction=0.9))
     for job in jobs:
@@ -306,6 +311,7 @@ def test_a_race_whose_rate_was_changed_cannot_be_repeated_and_has_failed(togethe
     assert all_taken(engine, jobs[1])
 
 
+@pytest.mark.slow
 def test_who_has_left_outlives_the_host_and_who_has_not_is_repeated(together: Any) -> None:
     engine, jobs = together(*seeds(0, 1, 2))
     wait_for(lambda: steps(engine, jobs[0]) >= 2)

@@ -256,6 +256,7 @@ def test_the_accuracy_of_an_edit_is_the_same_whether_or_not_the_rows_before_it_a
     assert quick.now.accuracy == pytest.approx(right.mean(), abs=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("folder", ["lens_digits", "lens_fashion"])
 @pytest.mark.parametrize("layer", [0, 1, 2])
 def test_setting_an_entry_to_what_it_is_changes_nothing(folder, layer):

@@ -87,6 +87,7 @@ def merged(folder: str, run: int, step: int = 4) -> dict[str, torch.Tensor]:
     return {**model.state_dict(), "head weight": tensors["head_weight"][run], "head bias": tensors["head_bias"][run, 0]}
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_between_them_it_is_a_loop_over_merged_models(raced: tuple[str, list[Event]]) -> None:
     folder, _ = raced

@@ -48,6 +48,7 @@ def ask(question, kind):
     return kind.from_dict(json.loads(json.dumps(answer(json.loads(json.dumps(question.to_dict()))))))
 
 
+@pytest.mark.slow
 def test_the_part_of_the_projection_that_is_not_adapted_is_exactly_zero(folder):
     found = ask(HeadQuestion(folder=folder, runs=(QUERY, VALUE, DEEP_QUERY, LINEAR_VALUE)), HeadAnswer)
     for told in found.runs:

@@ -16,6 +16,7 @@ def run(*words):
     return CliRunner().invoke(main, [str(each) for each in words])
 
 
+@pytest.mark.slow
 def test_a_file_is_a_task_for_one_race(tmp_path, data, csv_bytes, rows):
     file = tmp_path / "topics.csv"
     file.write_bytes(csv_bytes(rows(40), header=("words", "topic")))
@@ -28,6 +29,7 @@ def test_a_file_is_a_task_for_one_race(tmp_path, data, csv_bytes, rows):
     assert list((data / "tasks").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_file_is_a_task_for_one_study(tmp_path, data, shapes):
     file = tmp_path / "shades.zip"
     file.write_bytes(shapes(40))

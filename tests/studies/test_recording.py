@@ -81,6 +81,7 @@ def test_every_part_is_recorded_once_whole_and_thin(tmp_path, monkeypatch):
     assert f"In all about 0 s and 0 kB; {len(small)} are there already." in again.output
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", ["latent", "teachers"])
 def test_thinning_leaves_the_summary_and_what_pages_draw(part):
     plan = tiny(next(plan for plan in ONE_OF_EACH if plan.part == part))

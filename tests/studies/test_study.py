@@ -144,6 +144,7 @@ def test_a_cell_is_the_race_it_stands_for():
     assert (found.seed, found.examples) == (0, 3583)
 
 
+@pytest.mark.slow
 def test_a_diverged_run_is_told_as_such():
     wild = RateStudy(rates=(1e-3, 1.0), seeds=(0,), rank=8, alpha=4096, activation="identity", **QUICK)
     found = cells(study(dataclasses.replace(wild, steps=30)))
@@ -213,6 +214,7 @@ def command(*arguments: str) -> Result:
     return CliRunner().invoke(main, ["study", arguments[0], *quick, *arguments[1:]])
 
 
+@pytest.mark.slow
 def test_json_is_one_object_on_the_last_line_and_a_recording_gives_the_same(tmp_path: Path):
     recording, table = tmp_path / "study.jsonl", tmp_path / "study.csv"
     arguments = ["--rates", "1e-3,1e-2", "--seeds", "0,1,2", "--events", str(recording), "--csv", str(table), "--json"]
@@ -234,6 +236,7 @@ def test_json_is_one_object_on_the_last_line_and_a_recording_gives_the_same(tmp_
     assert len(list(csv.DictReader(table.open()))) == 12
 
 
+@pytest.mark.slow
 def test_a_study_of_one_projection_and_deep_mlps(tmp_path: Path):
     recording = tmp_path / "study.jsonl"
     arguments = ["--rates", "1e-3", "--seeds", "0", "--projections", "query", "--mlp-depth", "2"]
@@ -245,6 +248,7 @@ def test_a_study_of_one_projection_and_deep_mlps(tmp_path: Path):
     assert {each.deployed_parameters for each in started.methods} == {started.spec.rank * (384 + 384)}  # A and B
 
 
+@pytest.mark.slow
 def test_people_get_a_table_the_fairness_list_and_a_verdict():
     result = command("data", "--fractions", "0.1,1.0", "--seeds", "0")
     assert result.exit_code == 0, result.output
@@ -280,6 +284,7 @@ def test_data_study_defaults_are_those_of_the_page():
     assert len(DataStudy().runs()) == 18
 
 
+@pytest.mark.slow
 def test_later_batches_hold_what_the_first_was_measured_to_take(monkeypatch):
     sizes = []
 

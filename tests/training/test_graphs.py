@@ -89,6 +89,7 @@ def test_a_replayed_race_is_the_plain_one_bit_for_bit(task):
     close(plain, told(spec, Pace()))
 
 
+@pytest.mark.slow
 def test_a_rate_that_changes_within_a_block_applies_from_the_next_step_on():
     def rates() -> Callable[[], float | None]:
         asked = iter([None, None, 1e-4, None, None, None, 3e-3, None, None])
@@ -105,6 +106,7 @@ def test_a_rate_that_changes_within_a_block_applies_from_the_next_step_on():
     close(blocks, plain)
 
 
+@pytest.mark.slow
 def test_a_race_that_cannot_be_captured_goes_on_step_by_step_and_says_so(caplog):
     def fails(work: Callable[[], Tensor]) -> Callable[[], Tensor]:
         raise RuntimeError("operation not permitted when stream is capturing.\nmore")

@@ -51,6 +51,7 @@ def writer(folder: Path, **changes) -> SnapshotWriter:
     return SnapshotWriter(folder, spec)
 
 
+@pytest.mark.slow
 def test_the_race_is_the_same_bit_for_bit_with_and_without_snapshots(tmp_path):
     plain = [untimed(each) for each in race(SPEC)]
     watched = [untimed(each) for each in race(SPEC, snapshots=SnapshotWriter(tmp_path / "run", SPEC))]
