@@ -13,7 +13,7 @@ from torch import nn
 from replora.adapters.attach import adapter_of, attach_factors, find_attention
 from replora.adapters.direct import DirectFactors
 from replora.adapters.kinds import make_factors
-from replora.adapters.peft.folder import MAX_RANK, AdapterFileError, open_weights, shapes_of
+from replora.adapters.peft.folder import MAX_RANK, AdapterFileError, numbers, open_weights, shapes_of
 from replora.adapters.reparameterized import ReparameterizedFactors
 from replora.config import Method
 from replora.methods import METHODS, has_adapter
@@ -49,7 +49,7 @@ def load_latents(model: Model, path: str | Path) -> Model:
         try:
             method = Method.from_dict(json.loads(facts["method"]))
             runs, layers = int(facts["runs"]), [int(layer) for layer in json.loads(facts["layers"])]
-        except (KeyError, ValueError, TypeError) as error:
+        except (KeyError, ValueError, TypeError, OverflowError, RecursionError) as error:
             raise AdapterFileError(f"{Path(path).name} does not say which method it holds.") from error
         sites = find_attention(model)
         places = sorted({layer for layer in layers if 0 <= layer < len(sites)})
@@ -65,5 +65,5 @@ def load_latents(model: Model, path: str | Path) -> Model:
         factors = make_factors(method, shape, range(runs))
         with torch.no_grad():
             for name, parameter in factors.named_parameters():
-                parameter.copy_(weights.get_tensor(name))
+                parameter.copy_(numbers(weights, name))
     return attach_factors(model, factors, layers)

@@ -219,6 +219,16 @@ def test_latents_that_promise_more_than_they_hold_are_refused_before_they_are_ma
         save_file(load_file(path), path, metadata={**facts, "layers": layers})
         with pytest.raises(AdapterFileError, match="does not fit a model of 3 attention layers"):
             load_latents(bert_example.model, path)
-    save_file(load_file(path), path, metadata={"method": "lora"})
-    with pytest.raises(AdapterFileError, match="does not say which method it holds"):
-        load_latents(bert_example.model, path)
+    for broken in ({"method": "lora"}, {**facts, "method": "[" * 50_000}, {**facts, "layers": "[1e999]"}):
+        save_file(load_file(path), path, metadata=broken)
+        with pytest.raises(AdapterFileError, match="does not say which method it holds"):
+            load_latents(bert_example.model, path)
+    tensors = load_file(path)
+    name = next(iter(tensors))
+    for values, sentence in (
+        (tensors[name] / 0, "holds numbers that are not finite"),
+        (tensors[name].int(), "must hold floating-point numbers"),
+    ):
+        save_file({**tensors, name: values}, path, metadata=facts)
+        with pytest.raises(AdapterFileError, match=f"{name} {sentence}"):
+            load_latents(bert_example.model, path)
