@@ -183,7 +183,7 @@ TENSORS: dict[str, tuple[Any, str]] = {
     ),
     "another prefix": (
         lambda tensors: {key.removeprefix("base_model."): value for key, value in tensors.items()},
-        "model.bert.encoder.layer.0.attention.self.query.lora_A.weight is no name of a PEFT adapter, which begin with",
+        "model.bert.encoder.layer.0.attention.self.query.lora_A.weight must begin with base_model.model, as all",
     ),
     "a norm": (
         lambda tensors: {**tensors, "base_model.model.bert.embeddings.LayerNorm.weight": torch.ones(32)},

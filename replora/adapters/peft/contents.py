@@ -44,10 +44,10 @@ def contents_of(
     embeddings = {f"{PREFIX}{name}.": name for name in embeddings_of(model) if name not in modules}
     sides: dict[str, set[str]] = {}
     beside, biases, brought = set(), set(), set()
-    for key in keys:
+    for key in sorted(keys):
         matrix = MATRIX.fullmatch(key.removeprefix(PREFIX))
         if not key.startswith(PREFIX):
-            raise AdapterFileError(f"{key} is no name of a PEFT adapter, which begin with {PREFIX}.")
+            raise AdapterFileError(f"{key} must begin with {PREFIX[:-1]}, as all names of an adapter do.")
         if key.startswith(starts):
             beside.add(key)
         elif matrix:
