@@ -122,6 +122,7 @@ VALUES: list[tuple[dict[str, Any], str]] = [
     ({"use_rslora": "yes"}, "use_rslora must be true or false, got 'yes'."),
     ({"init_lora_weights": "corda"}, "init_lora_weights must be one of true, false, none, gaussian, eva, orthogonal, "),
     ({"init_lora_weights": 1}, "init_lora_weights must be one of true, false, none, gaussian, eva, orthogonal, mica, "),
+    ({"modules_to_save": ["head\n" * 9000]}, "The model has no module "),
     ({"use_\nlora": "y" * 9000}, "'use_\\nlora' must be unset for a LoRA that can be held, got 'yyyy"),
 ]
 
@@ -185,6 +186,10 @@ TENSORS: dict[str, tuple[Any, str]] = {
         lambda tensors: {key.removeprefix("base_model."): value for key, value in tensors.items()},
         "model.bert.encoder.layer.0.attention.self.query.lora_A.weight must begin with base_model.model, as all",
     ),
+    "a name that is no line": (
+        lambda tensors: {**tensors, f"base_model.model.{'bert' * 900}\n.lora_A.weight": torch.ones(4, 32)},
+        "'base_model.model.bertbert",
+    ),
     "a norm": (
         lambda tensors: {**tensors, "base_model.model.bert.embeddings.LayerNorm.weight": torch.ones(32)},
         "base_model.model.bert.embeddings.LayerNorm.weight is no query or value projection of this model.",
@@ -205,7 +210,7 @@ def test_weights_that_do_not_fit_are_one_sentence(kind, folder):
 
 def test_files_that_are_none_are_one_sentence(folder, tmp_path):
     assert refused(tmp_path / "nowhere").startswith("An adapter must be a folder with adapter_config.json and")
-    assert refused(tmp_path / ("long" * 100)).startswith("The folder longlonglong")
+    assert refused(tmp_path / ("long" * 100)).startswith("The folder 'longlonglong")
     weights = folder / WEIGHTS
     weights.rename(folder / "adapter_model-00001-of-00002.safetensors")
     assert "weights in several files are not read; save them as one." in refused(folder)

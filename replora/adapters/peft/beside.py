@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from replora.adapters.attach import ADAPTER_NAME, AdapterError, adapter_of
 from replora.adapters.linear import LowRankLinear
-from replora.adapters.peft.folder import PREFIX, WEIGHTS_FILE, AdapterFileError, modules_of, numbers, plain_name
+from replora.adapters.peft.folder import PREFIX, WEIGHTS_FILE, AdapterFileError, modules_of, numbers, plain_name, shown
 
 TASK_HEADS = {  # what PEFT adds to modules_to_save by the task_type
     "SEQ_CLS": ("classifier", "score"),
@@ -40,7 +40,7 @@ def wanted_beside(model: nn.Module, names: Sequence[str], task: str | None) -> l
     heads = TASK_HEADS.get(task or "", ())
     for name in names:
         if name not in heads and not matching(model, [name]):
-            raise AdapterFileError(f"The model has no module {name!r}, which the adapter brings along.")
+            raise AdapterFileError(f"The model has no module {shown(name)!r}, which the adapter brings along.")
     return matching(model, [*names, *heads])
 
 
@@ -89,7 +89,7 @@ def load_modules(adapted: nn.Module, names: Sequence[str], weights: Any, keys: C
 def check_keys(wanted: Mapping[str, Tensor], present: Collection[str], weights: Any) -> None:
     """`AdapterFileError` unless a file has these tensors, with these shapes, and no more of them."""
     for key in sorted(set(present) - wanted.keys()):
-        raise AdapterFileError(f"{key} has no place in this model.")
+        raise AdapterFileError(f"{shown(key)} has no place in this model.")
     for key, value in wanted.items():
         if key not in present:
             raise AdapterFileError(f"{WEIGHTS_FILE} lacks {key}.")

@@ -10,7 +10,7 @@ from torch import nn
 
 from replora.adapters.peft.beside import UNUSED, embeddings_of, wanted_beside
 from replora.adapters.peft.description import Description
-from replora.adapters.peft.folder import PREFIX, WEIGHTS_FILE, AdapterFileError, modules_of
+from replora.adapters.peft.folder import PREFIX, WEIGHTS_FILE, AdapterFileError, modules_of, shown
 from replora.adapters.peft.patterns import Patterns
 
 MATRIX = re.compile(r"(.+)\.lora_([AB])\.weight")
@@ -47,19 +47,19 @@ def contents_of(
     for key in sorted(keys):
         matrix = MATRIX.fullmatch(key.removeprefix(PREFIX))
         if not key.startswith(PREFIX):
-            raise AdapterFileError(f"{key} must begin with {PREFIX[:-1]}, as all names of an adapter do.")
+            raise AdapterFileError(f"{shown(key)} must begin with {PREFIX[:-1]}, as all names of an adapter do.")
         if key.startswith(starts):
             beside.add(key)
         elif matrix:
             sides.setdefault(matrix[1], set()).add(matrix[2])
         elif ".lora_" in key:
-            raise AdapterFileError(f"{key} is more than the A and B of a LoRA on linear layers.")
+            raise AdapterFileError(f"{shown(key)} is more than the A and B of a LoRA on linear layers.")
         elif description.bias != "none" and "bias" in key:
             biases.add(key)
         elif start := next((each for each in embeddings if key.startswith(each)), None):
             brought.add(embeddings[start])
         else:
-            raise AdapterFileError(f"{key} is no query or value projection of this model.")
+            raise AdapterFileError(f"{shown(key)} is no query or value projection of this model.")
     _check_layers(model, sides, owned, description, patterns)
     unused = frozenset(key for key in beside if description.bias == "all" and any(each in key for each in UNUSED))
     return Contents(
@@ -78,10 +78,12 @@ def _check_layers(
     modules = modules_of(model)
     unknown = next((path for path in sides if path not in modules), None)
     if unknown is not None:
-        raise AdapterFileError(f"{PREFIX}{unknown}.lora_A.weight is no query or value projection of this model.")
+        raise AdapterFileError(
+            f"{shown(f'{PREFIX}{unknown}.lora_A.weight')} is no query or value projection of this model."
+        )
     others = sorted({path.rpartition(".")[2] for path in sides if path not in owned})
     if others:
-        named = ", ".join(others[:MOST_NAMED]) + (" and more" if len(others) > MOST_NAMED else "")
+        named = ", ".join(map(shown, others[:MOST_NAMED])) + (" and more" if len(others) > MOST_NAMED else "")
         raise AdapterFileError(f"The adapter also updates {named}; only query and value can be held.")
     if not sides:
         raise AdapterFileError(f"{WEIGHTS_FILE} adapts no attention layer of this model.")

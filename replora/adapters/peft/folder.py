@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from replora.adapters.attach import ADAPTER_NAME
-from replora.options import UserError
+from replora.options import SHORT, UserError
 
 CONFIG_FILE = "adapter_config.json"
 WEIGHTS_FILE = "adapter_model.safetensors"
@@ -24,6 +24,7 @@ PREFIX = "base_model.model."
 COMPILED = "_orig_mod"  # under which torch.compile keeps the module that it wraps
 MAX_RANK = 256
 MAX_WEIGHT_BYTES = 1 << 30
+LONGEST_NAME = 200
 FLOATS = ("F64", "F32", "F16", "BF16")
 
 
@@ -34,6 +35,11 @@ class AdapterFileError(UserError):
 def plain_name(path: str) -> str:
     """The name of a module or parameter as it is without torch.compile."""
     return ".".join(part for part in path.split(".") if part != COMPILED)
+
+
+def shown(name: str) -> str:
+    """A name out of a folder, fit for a sentence."""
+    return name if len(name) <= LONGEST_NAME and name.isprintable() else SHORT.repr(name)
 
 
 def modules_of(model: nn.Module) -> dict[str, nn.Module]:
@@ -47,23 +53,23 @@ def inside(folder: Path, name: str) -> Path:
     try:
         if not folder.is_dir():
             raise AdapterFileError(
-                f"An adapter must be a folder with {CONFIG_FILE} and {WEIGHTS_FILE}, got {folder.name}."
+                f"An adapter must be a folder with {CONFIG_FILE} and {WEIGHTS_FILE}, got {shown(folder.name)}."
             )
         if not path.is_file():
             raise AdapterFileError(_absent(folder, name))
         home = folder.resolve()
         blobs = [above.parent / "blobs" for above in home.parents if above.name == "snapshots"]
         if path.resolve().parent not in (home, *blobs):
-            raise AdapterFileError(f"{name} leads out of the folder {folder.name}.")
+            raise AdapterFileError(f"{name} leads out of the folder {shown(folder.name)}.")
     except OSError as error:
-        raise AdapterFileError(f"The folder {folder.name[:40]} cannot be read: {error.strerror}.") from error
+        raise AdapterFileError(f"The folder {shown(folder.name)} cannot be read: {error.strerror}.") from error
     return path
 
 
 def _absent(folder: Path, name: str) -> str:
     """What a folder has instead of a file, and what to do about it where it is something that people have."""
     others = sorted(path.name for path in folder.iterdir())
-    said = f"The folder {folder.name} has no {name} (it has {', '.join(others[:5]) or 'nothing'})"
+    said = f"The folder {shown(folder.name)} has no {name} (it has {', '.join(map(shown, others[:5])) or 'nothing'})"
     if "adapter_model.bin" in others:
         return f"{said}: adapter_model.bin is a pickle, which may run code; load it with PEFT and save it again."
     if any(other.startswith("adapter_model-00001-of-") for other in others):
