@@ -68,7 +68,7 @@ UI_ROOMS: dict[str, str] = {
     "live": "components parts visitor",
     "server": "downloads first_page live messages uploads visitor",
     "forms": "live parts visitor",
-    "race": "forms live parts",
+    "race": "forms live parts shell",
     "studies": "forms live parts race shell",
     "inside": "components forms live parts race shell uploads visitor",
     "theory": "components forms live parts shell",

@@ -14,7 +14,8 @@ from replora.ui.live.page import RUN
 from replora.ui.parts.text import plain
 from replora.ui.race.session import BEFORE
 from replora.ui.race.view import RaceView
-from replora.ui.shell.link import DESK, EVERYWHERE, ROOM, VIEW
+from replora.ui.shell.embed import embedded, figures, missing_figure
+from replora.ui.shell.link import DESK, EVERYWHERE, FIGURE, ROOM, VIEW
 from replora.ui.shell.menu import PAGES
 from replora.ui.tour.progress import STATION, unknown_stations
 from replora.ui.tour.stations import PAGES as SETTINGS
@@ -39,7 +40,8 @@ def names_of(page: str) -> Collection[str]:
     """The names that a link to a page may have."""
     own = options(SETTINGS[page]) if page in SETTINGS else {}
     run = (RUN,) if page in RUNS else ()
-    return dict.fromkeys([*own, *run, *MORE.get(page, ()), STATION, *EVERYWHERE, KEY])
+    frame = (FIGURE,) if embedded() else ()
+    return dict.fromkeys([*own, *run, *MORE.get(page, ()), STATION, *EVERYWHERE, *frame, KEY])
 
 
 def say_unknown(page: str) -> None:
@@ -58,11 +60,15 @@ def say_unknown(page: str) -> None:
 
 
 def drop_unknown(page: str) -> None:
-    """Take those names out of the address, once the page has run."""
+    """Once the page has run, take those names out of the address; say of a frame's figure that there is none."""
     known = names_of(page)
     for name in [name for name in st.query_params if name not in known]:
         del st.query_params[name]
     where, kept, address = st.session_state.get(UNKNOWN, ("", [], None))
+    if missing := missing_figure():
+        told = f"figure must be one of {', '.join(figures())}, got {missing[:MOST_LETTERS]!r}."
+        st.session_state[UNKNOWN] = (page, [*kept, told], None)
+        st.rerun()
     if where and address is None:
         st.session_state[UNKNOWN] = (where, kept, st.query_params.to_dict())
 

@@ -1,10 +1,13 @@
-"""The app in a frame of another site, which is how Spaces show it: uploads arrive, and links lead to the app itself."""
+"""The app in a frame of another site: whole, as Spaces show it, or one figure with its controls, as Share gives it."""
 
 from __future__ import annotations
 
+import os
+import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from html import unescape
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -72,7 +75,7 @@ def link_of(frame: FrameLocator) -> str:
     """What can be copied."""
     expect(frame.locator(STILL)).to_be_visible(timeout=HOST_SECONDS)
     frame.get_by_role("button", name="Share").click(timeout=HOST_SECONDS)
-    return frame.get_by_test_id("stPopoverBody").locator("code").inner_text()
+    return frame.get_by_test_id("stPopoverBody").locator("code").first.inner_text()
 
 
 def test_own_data_are_read_and_used_in_a_frame_of_another_site(new_tab: Open, address: str, tmp_path: Path) -> None:
@@ -88,6 +91,83 @@ def test_own_data_are_read_and_used_in_a_frame_of_another_site(new_tab: Open, ad
         expect(frame.locator("h1")).to_have_text("Race")
         expect(frame.locator(".st-key-race-task").get_by_role("combobox")).to_have_value("Yours: topics")
         assert "own" not in link_of(frame)  # the name of own data opens them
+
+
+def pasted(page: Page, label: str) -> str:
+    """The address in the frame that Share gives for a figure."""
+    page.get_by_role("button", name="Share").click(timeout=HOST_SECONDS)
+    box = page.get_by_test_id("stPopoverBody")
+    box.get_by_role("combobox").click()
+    page.get_by_role("option", name=label).click()
+    code = box.locator("code").filter(has_text="<iframe").filter(has_text=f"{label}: ")
+    return unescape(re.search(r'src="([^"]*)"', code.inner_text())[1])  # type: ignore[index]
+
+
+def test_a_frame_shows_one_figure_with_its_controls_and_leads_to_the_app(new_tab: Open, address: str) -> None:
+    page = new_tab()
+    page.goto(f"{address}/race?rank=8&data_fraction=0.3")
+    link = pasted(page, "RepLoRA \u2212 LoRA")
+    assert link == f"{address}/race?rank=8&data_fraction=0.3&embed=true&figure=difference"
+    with framed(new_tab(width=820), link) as frame:
+        expect(frame.locator(".stVegaLiteChart svg")).to_have_count(1)
+        expect(frame.locator("h2.figure").filter(visible=True)).to_contain_text(["percentage points of test accuracy"])
+        for gone in ("stHeader", "stSidebar", "stToolbar"):
+            expect(frame.get_by_test_id(gone)).to_be_hidden()
+        for gone in ("header.page", ".cards", "p.verdict", ".st-key-race-numbers", ".st-key-frame-next"):
+            expect(frame.locator(gone).filter(visible=True)).to_have_count(0)
+        expect(frame.locator(".st-key-race-rank")).to_be_hidden()
+        frame.get_by_text("Settings", exact=True).click()
+        expect(frame.locator(".st-key-race-rank")).to_contain_text("8")
+        expect(frame.locator(".st-key-race-sharing")).to_be_visible()
+        around = frame.locator("h2.figure").page
+        with around.context.expect_page() as caught:
+            frame.get_by_role("link", name="Race in the RepLoRA playground").click()
+        whole = caught.value
+        expect(whole.locator(STILL)).to_be_visible(timeout=HOST_SECONDS)
+        expect(whole.get_by_test_id("stHeader")).to_be_visible()
+        expect(whole.locator(".st-key-race-rank")).to_contain_text("8")
+        whole.close()
+
+
+def test_what_is_started_in_a_frame_is_steered_there_and_nowhere_else(new_tab: Open, address: str) -> None:
+    with framed(new_tab(width=820), f"{address}/race?embed=true&figure=accuracy&steps=2000") as frame:
+        frame.get_by_role("button", name="Step", exact=True).click()
+        expect(frame.locator(".standing")).to_contain_text("Paused at", timeout=HOST_SECONDS)
+        whole = frame.get_by_role("link", name="Race in the RepLoRA playground")
+        expect(whole).to_have_attribute("href", re.compile("run="))
+        stranger = new_tab()
+        stranger.goto(f"{address}/{whole.get_attribute('href')}")
+        expect(stranger.locator(".standing")).to_contain_text("Somebody else's run", timeout=HOST_SECONDS)
+        expect(stranger.get_by_role("button", name="Cancel")).to_be_disabled()
+        frame.get_by_role("button", name="Cancel", exact=True).click()
+        expect(frame.locator(".standing")).to_contain_text("Cancelled at")
+
+
+@pytest.mark.parametrize(
+    ("path", "shown"),
+    [
+        ("identifiability", ".stVegaLiteChart svg"),
+        ("identifiability?figure=zzz", ".stVegaLiteChart svg"),
+        ("rates", ".stVegaLiteChart svg"),
+        ("learning_rate", ".stVegaLiteChart svg"),
+        ("recover_update?figure=heatmaps", ".st-key-recover_update-figure-heatmaps img"),
+        ("", ".st-key-home-figure-picture img"),
+    ],
+)
+def test_every_page_with_a_figure_fits_a_frame(path: str, shown: str, new_tab: Open, address: str) -> None:
+    joined = "&" if "?" in path else "?"
+    for scheme, width in (("light", 820), ("dark", 390)):
+        tab = new_tab(width=width, height=700, color_scheme=scheme)
+        with framed(tab, f"{address}/{path}{joined}embed=true") as frame:
+            expect(frame.locator(shown).first).to_be_visible(timeout=HOST_SECONDS)
+            expect(frame.locator("h2.figure").filter(visible=True)).to_have_count(1)
+            expect(frame.locator(".stAlert")).to_have_count(int("zzz" in path))
+            main = frame.get_by_test_id("stMain")
+            assert main.evaluate("main => main.scrollWidth <= main.clientWidth")
+            if folder := os.environ.get("REPLORA_SCREENSHOTS"):
+                Path(folder).mkdir(parents=True, exist_ok=True)
+                name = re.sub(r"\W+", "_", path) or "home"
+                tab.screenshot(path=f"{folder}/embed_{name}_{width}_{scheme}.png")
 
 
 def test_a_link_that_is_copied_in_a_frame_is_the_address_of_the_app(new_tab: Open, address: str) -> None:

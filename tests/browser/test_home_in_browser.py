@@ -86,7 +86,7 @@ def test_a_station_survives_a_reload_and_is_left_by_a_press(server: str, open_pa
         "done": ["01_first_race,03_tuned"],
     }
     page.get_by_role("button", name="Share").click()
-    link = page.get_by_test_id("stPopoverBody").locator("code").inner_text()
+    link = page.get_by_test_id("stPopoverBody").locator("code").first.inner_text()
     assert "station=03_tuned" in link
     assert "done" not in link
     page.keyboard.press("Escape")

@@ -11,7 +11,7 @@ import pytest
 import streamlit as st
 from class_rooms import TINY
 from fake_engine import FakeEngine
-from open_pages import go_framed, open_framed, query
+from open_pages import go_framed, html, open_framed, query, said
 from streamlit.runtime.context import ContextProxy
 from streamlit.testing.v1 import AppTest
 
@@ -26,7 +26,9 @@ from replora.own_data.store import keep_task
 from replora.own_data.tables.table import Table
 from replora.own_data.upload import read_upload
 from replora.ui.classroom.server import rooms
+from replora.ui.links import WRITTEN
 from replora.ui.share.address import ALONE, qr_html
+from replora.ui.shell.embed import NONE, WITHOUT
 from replora.ui.shell.frame import FRAMED
 from replora.ui.shell.link import shared
 from replora.ui.shell.menu import PAGES, path_of
@@ -116,6 +118,49 @@ def test_a_link_too_long_for_a_phone_to_read_has_no_code(monkeypatch: pytest.Mon
     test = open_framed("rates", eta="0.5")
     assert links(test)[0] == f"{HOST}/rates?eta=0.5"
     assert "too long for a QR code" in told(test)
+
+
+def test_a_figure_comes_as_a_frame_for_a_page_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    reached(monkeypatch, "race")
+    test = open_framed("race", rank="8")
+    [frame] = [link for link in links(test) if "<iframe" in link]
+    assert f'src="{HOST}/race?rank=8&amp;embed=true&amp;figure=accuracy"' in frame
+    assert 'title="Test accuracy: Race"' in frame
+    test.selectbox(key="share.figure").set_value("norm")
+    assert "figure=norm" in links(test)[1]
+
+
+@pytest.mark.parametrize("page", WITHOUT)
+def test_a_page_without_a_figure_offers_no_frame(page: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    reached(monkeypatch, page)
+    assert len(links(open_framed(page))) == 1
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_frame_has_one_figure_no_sidebar_and_nothing_that_leads_on_but_the_way_out(
+    page: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ContextProxy, "is_embedded", True)
+    test = open_framed(page)
+    assert not test.exception
+    assert not list(test.sidebar.children.values())
+    assert len(test.get("vega_lite_chart")) + len(test.get("plotly_chart")) <= 1
+    assert not [each for each in test.get("popover") if each.proto.popover.label == "Share"]
+    assert not [each for each in test.get("page_link") if each.proto.label.startswith("Next")]
+    assert 'target="_blank" rel="noopener">' in html(test)
+    none = any(each.value == NONE for each in test.info)
+    assert none == (page in WITHOUT)
+    assert none or test.session_state["embed.figures"] or page == "landscape"  # which is still being measured
+
+
+def test_a_figure_that_is_none_of_the_pages_is_said_and_the_first_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert said(open_framed("rates", figure="loss")) == [f"A link to Rates has no figure; {WRITTEN}"]
+    monkeypatch.setattr(ContextProxy, "is_embedded", True)
+    test = open_framed("identifiability", figure="zzz")
+    [sentence] = said(test)
+    assert sentence.startswith("figure must be one of ")
+    assert sentence.endswith(", got 'zzz'.")
+    assert len(test.get("vega_lite_chart")) == 1
 
 
 # Secrets, kind by kind.

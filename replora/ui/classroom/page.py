@@ -13,6 +13,7 @@ from replora.ui.classroom.projector import projector_view
 from replora.ui.classroom.pulse import PAGE
 from replora.ui.classroom.server import me, rooms
 from replora.ui.parts.text import plain
+from replora.ui.shell.embed import embedded
 from replora.ui.shell.link import DESK, ROOM, VIEW
 from replora.ui.shell.projector import projecting
 from replora.ui.shell.style import STYLE
@@ -31,7 +32,7 @@ def classroom_page() -> None:
         st.html(HEADER.format(ABOUT))
         entrance()
         return
-    if projecting():
+    if projecting() or embedded():
         projector_view(room)
     elif view != SEAT and rooms().instructs(room, me()):
         st.html(HEADER.format("You teach this room."))

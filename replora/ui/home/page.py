@@ -15,6 +15,7 @@ from replora.ui.home.picture import moving_picture
 from replora.ui.home.record import RecordedRace, recorded_race
 from replora.ui.live.page import RUN
 from replora.ui.live.recorded_claims import commands, measured
+from replora.ui.parts.figure import picture_place
 from replora.ui.parts.once import Once
 from replora.ui.shell.frame import page_of
 from replora.ui.shell.style import STYLE
@@ -106,11 +107,15 @@ def _see_it() -> str:
 
 def _picture(race: RecordedRace) -> None:
     """A recorded race; whoever does not want it to move stops it."""
-    with st.container(horizontal=True, vertical_alignment="bottom"):
+    place = picture_place("picture", "One race, recorded", PAGE)
+    if place is None:
+        return
+    with place, st.container(horizontal=True, vertical_alignment="bottom"):
         rate = f"{race.spec.runs[0].learning_rate:g}"
         st.html(
             f"<h2 class='figure'>One race, recorded<span>digits, rate {rate} for both; purple is negative, green "
             "positive, on one scale by square root</span></h2>"
         )
         moving = st.toggle("Moving", True, key=f"{PAGE}.moving", persist_state="session")
-    st.html(PICTURES(moving, lambda: moving_picture(race, moving=moving)))
+    with place:
+        st.html(PICTURES(moving, lambda: moving_picture(race, moving=moving)))

@@ -10,9 +10,11 @@ from html import escape
 import numpy as np
 import pyarrow as pa
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from replora.figures.enlarged import LEAST_HEIGHT, enlarged
 from replora.figures.figure import HEIGHT, Figure, Row, Spec
+from replora.ui.shell.embed import embedded, offered
 from replora.ui.shell.projector import projecting
 
 LARGE = 2**31
@@ -46,12 +48,17 @@ def sheet_of(figure: Figure) -> Sheet:
 def show_figure(figure: Figure | Sheet, page: str, height: int = HEIGHT) -> None:
     """A figure with its title and unit; its place and its spec stay, so the browser only exchanges its data.
 
-    On a projector it is larger.
+    On a projector it is larger, and in a frame of another page it is the only one.
     """
+    if not offered(figure.key, figure.title):
+        return
     sheet = figure if isinstance(figure, Sheet) else sheet_of(figure)
     spec = dict(sheet.spec)
     if projecting():
-        spec, height = enlarged(spec), max(height, LEAST_HEIGHT)
+        spec = enlarged(spec)
+    if projecting() or embedded():
+        height = max(height, LEAST_HEIGHT)
+    values = "" if embedded() else " The values are under Show numbers."
     with st.container(key=f"{page}.figure.{sheet.key}"):
         st.html(f'<h2 class="figure">{escape(sheet.title)}<span>{escape(sheet.unit)}</span></h2>')
         st.vega_lite_chart(
@@ -59,8 +66,13 @@ def show_figure(figure: Figure | Sheet, page: str, height: int = HEIGHT) -> None
             height=height,
             width="stretch",
             key=f"{page}.chart.{sheet.key}",
-            alt=f"{sheet.description} The values are under Show numbers.",
+            alt=sheet.description + values,
         )
+
+
+def picture_place(key: str, title: str, page: str) -> DeltaGenerator | None:
+    """Where a picture stands that is no chart; None where a frame of another page shows something else."""
+    return st.container(key=f"{page}.figure.{key}") if offered(key, title) else None
 
 
 def arrow_table(rows: Sequence[Row], told: Told | None = None, grain: float = 0.0) -> pa.Table:

@@ -12,6 +12,7 @@ from replora.csv_text import rows_csv
 from replora.figures.enlarged import LEAST_TEXT
 from replora.figures.surface import TICK, Surface, plotly_figure, surface_rows
 from replora.ui.parts.once import Once
+from replora.ui.shell.embed import offered
 from replora.ui.shell.projector import projecting
 
 FIGURES: Once[Any] = Once(32)  # each takes a tenth of a second to make
@@ -28,6 +29,8 @@ def show_surface(surface: Surface, page: str) -> None:
 
     Its height is the style sheet's, which alone knows how wide it is.
     """
+    if not offered(surface.key, surface.title):
+        return
     times = LEAST_TEXT / TICK if projecting() else 1.0
     with st.container(key=f"{page}.surface.{surface.key}"):
         st.html(f'<h2 class="figure">{escape(surface.title)}<span>{escape(surface.unit)}</span></h2>')

@@ -28,6 +28,7 @@ from replora.ui.forms.spec_form import open_spec
 from replora.ui.live.form import Form
 from replora.ui.live.page import RUN
 from replora.ui.parts.settings import value_text
+from replora.ui.shell.embed import controls
 
 PAGE = "race"
 WISH = f"{PAGE}.task.wish"  # the task another page has chosen
@@ -82,7 +83,7 @@ def race_form(opened: RaceOptions, on_rate: Callable[[], None], knobs: DeltaGene
         except SpecError as error:
             problems.append(str(error))
 
-    with st.sidebar:
+    with controls():
         values["methods"] = _methods(opened.methods)
         place("task", more=task_names(opened.task))
         for name in BASIC:
@@ -91,7 +92,7 @@ def race_form(opened: RaceOptions, on_rate: Callable[[], None], knobs: DeltaGene
         place("seeds")
     with knobs:
         problems += knob_controls(PAGE, opened, values, idle_knobs(values["methods"]))
-    with st.sidebar, st.expander("More"):
+    with controls(), st.expander("More"):
         values["methods"] = _baseline(opened.methods, values["methods"])
         try:
             values["backbone"] = backbone_control(PAGE, opened.backbone, values["task"])

@@ -13,6 +13,7 @@ from replora.ui.race.form import PAGE, open_race, race_form, rate_asked
 from replora.ui.race.session import BEFORE, RaceSession
 from replora.ui.race.state import last_race, recorded_race, shown_race
 from replora.ui.race.view import RaceView, axis_switch, race_parts
+from replora.ui.shell.embed import controls, embedded
 
 RECALLED = f"{PAGE}.recalled"
 
@@ -38,7 +39,7 @@ def race_page() -> None:
         result, knobs = st.columns([3, 2], gap="medium")
     with knobs, st.container(key="race.arise"):
         head = st.container(horizontal=True, key="race.arise.head", vertical_alignment="center", gap="small")
-        group = st.container()
+        group = controls() if embedded() else st.container()
     form = race_form(opened, lambda: session.set_rate(jobs, rate_asked()), group)
     with result:
         follow(PAGE, session, form, problems, view.to_query())

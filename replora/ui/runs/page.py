@@ -17,6 +17,7 @@ from replora.ui.runs.filter import runs_filter
 from replora.ui.runs.keep import Files
 from replora.ui.runs.said import runs_in_words, said
 from replora.ui.runs.table import runs_table
+from replora.ui.shell.embed import controls
 from replora.ui.shell.style import STYLE, linked
 from replora.wording import count
 
@@ -44,7 +45,7 @@ def runs_page() -> None:
 
 
 def _listing(history: History) -> None:
-    with st.sidebar:
+    with controls():
         wanted = runs_filter(history.choices())
     sentence, failed = said()
     if sentence:

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from html import escape
 from urllib.parse import urlencode, urlsplit
 
 import streamlit as st
 
 from replora.ui.share.address import ALONE, addresses, qr_html
-from replora.ui.shell.link import PROJECTOR, shared
+from replora.ui.shell.embed import EMBED, embedded, figures
+from replora.ui.shell.link import FIGURE, PROJECTOR, shared
+from replora.ui.shell.menu import PAGES
 from replora.ui.shell.projector import TRUE
 from replora.ui.shell.style import STYLE
 
 KEY = "share"
+HEIGHT = 600  # pixels of a frame: a figure, a row of buttons, and Settings closed
 MOST_QR = 1200  # characters; more are dots too small for a phone
 
 
 def share(page: str) -> None:
     """The button; what it opens is made once it is open, of the address as it then is."""
-    st.fragment(_share, key=f"{KEY}.all")(page)
+    if not embedded():
+        st.fragment(_share, key=f"{KEY}.all")(page)
 
 
 def _share(page: str) -> None:
@@ -42,7 +47,30 @@ def _share(page: str) -> None:
         else:
             st.html(qr_html(link))
         large = link_to("", {**values, PROJECTOR: TRUE})
+        _frame(page, at, values)
         st.link_button("Open in projector view", large, icon=":material/present_to_all:")
+
+
+def _frame(page: str, at: str, values: Mapping[str, str]) -> None:
+    """What to paste into a page of one's own, for one of the figures on the screen."""
+    titles = figures()
+    if not titles:
+        return
+    names = list(titles)
+    figure = st.selectbox(
+        "Embed a figure with its controls", names, format_func=lambda name: titles.get(name, name), key=f"{KEY}.figure"
+    )
+    figure = figure if figure in titles else names[0]
+    link = link_to(at, {**values, EMBED: TRUE, FIGURE: figure})
+    st.code(frame_html(link, f"{titles[figure]}: {PAGES[page]}"), "html", wrap_lines=True)
+
+
+def frame_html(link: str, title: str) -> str:
+    """A frame in HTML: as wide as the page that it is pasted into, and without a border of its own."""
+    return (
+        f'<iframe src="{escape(link)}" title="{escape(title)}" width="100%" height="{HEIGHT}" style="border: 0" '
+        'loading="lazy" allow="clipboard-write; fullscreen"></iframe>'
+    )
 
 
 def link_to(page: str, values: Mapping[str, str]) -> str:

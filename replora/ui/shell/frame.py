@@ -8,6 +8,7 @@ from typing import Any
 import streamlit as st
 
 from replora.catalog import ASSETS
+from replora.ui.shell.embed import begin_figures, embedded, end_figures
 from replora.ui.shell.link import ROOM, VIEW
 from replora.ui.shell.menu import MENU, NEXT, NO_SIDEBAR, PAGES, heading_of
 from replora.ui.shell.projector import projector
@@ -46,9 +47,10 @@ def frame(begin: Around = _nothing, before: Around = _nothing, *end: Around) -> 
             "About": f"{NAME}: LoRA and RepLoRA ([arXiv 2502.03044]({PAPER})) side by side, on the same model and data."
         },
     )
-    if name not in NO_SIDEBAR:
+    alone = embedded() or any(word in st.query_params for word in ALONE)
+    begin_figures(name)
+    if name not in NO_SIDEBAR and not embedded():
         st.sidebar.empty()
-    alone = any(word in st.query_params for word in ALONE)
     projector(switch=not alone)
     heading = heading_of(name)
     if heading and not alone:
@@ -64,6 +66,7 @@ def frame(begin: Around = _nothing, before: Around = _nothing, *end: Around) -> 
         _next(name)
     for each in end:
         each(name)
+    end_figures(name)
 
 
 def guard() -> None:

@@ -12,8 +12,8 @@ DONE = "done"  # how far a visitor is in the tour
 PROJECTOR = "projector"  # large, for a class to look at
 FIGURE = "figure"  # which one a frame on another page shows
 ROOM, VIEW, DESK = "room", "view", "instructor"  # of the Classroom page: a code, how to look at it, the room's key
-EVERYWHERE = (DONE, PROJECTOR, FIGURE)
-OWN = (*EVERYWHERE, KEY, DESK)  # how one looks oneself, and who one is
+EVERYWHERE = (DONE, PROJECTOR)
+OWN = (*EVERYWHERE, FIGURE, KEY, DESK)  # how one looks oneself, and who one is
 
 
 def shared(values: Mapping[str, str]) -> dict[str, str]:

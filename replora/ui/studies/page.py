@@ -25,6 +25,7 @@ from replora.ui.parts.adapters import study_adapters
 from replora.ui.parts.figure import show_figure
 from replora.ui.parts.numbers import Download, plot_numbers
 from replora.ui.parts.text import file_word, plain
+from replora.ui.shell.embed import controls
 from replora.ui.shell.style import STYLE
 from replora.ui.studies.fairness import badge, fairness_list
 from replora.ui.studies.form import StudyForm, open_study, study_form
@@ -60,7 +61,7 @@ def study_page(page: StudyPage[SummaryOf]) -> None:
     opened, problems = open_study(fields, st.query_params, session.spec)
     st.html(STYLE / "study.css")
     st.html(f"<header class='page'><h1>{escape(page.title)}</h1><p>{escape(page.lead)}</p></header>")
-    with st.sidebar:
+    with controls():
         form = study_form(fields, opened)
     follow(fields.page, session, form, problems)
     size = _size(form.chosen) if form.chosen else ""

@@ -18,6 +18,7 @@ from replora.studies.spec import Study, TeacherStudy
 from replora.studies.teachers.summary import TeacherSummary, summarize_teacher
 from replora.studies.teachers.text import teacher_csv
 from replora.ui.live.form import Form
+from replora.ui.parts.figure import picture_place
 from replora.ui.studies.beside import students_beside
 from replora.ui.studies.form import StudyForm
 from replora.ui.studies.page import StudyPage, figures_and_fairness, study_page, verdict_html
@@ -133,6 +134,13 @@ def _sentences(spec: TeacherStudy, summary: TeacherSummary | None, examples: int
 
 def _heatmaps(shown: ShownTeacherStudy, examples: int) -> None:
     """The hidden matrices beside the found ones, on one scale."""
+    place = picture_place("heatmaps", "Hidden and found", FORM.page)
+    if place is not None:
+        with place:
+            _maps(shown, examples)
+
+
+def _maps(shown: ShownTeacherStudy, examples: int) -> None:
     summary = shown.summary
     layers = sketched_layers(summary) if summary else 0
     st.html(

@@ -24,6 +24,7 @@ from replora.ui.parts.numbers import plot_numbers
 from replora.ui.parts.once import Once
 from replora.ui.parts.surface import show_surface, surface_numbers
 from replora.ui.parts.text import plain
+from replora.ui.shell.embed import controls
 from replora.ui.shell.style import STYLE
 from replora.wording import count, scientific
 
@@ -54,7 +55,7 @@ def identifiability_page() -> None:
     st.html(STYLE / "theory.css")
     st.html(HEADER)
     values: dict[str, Any] = {}
-    with st.sidebar:
+    with controls():
         problem = place_controls(Split, ("angle", "tied", "noise"), opened, PAGE, values)
     for sentence in [*problems, problem]:
         if sentence:

@@ -30,13 +30,14 @@ from replora.ui.inside.experts.form import (
 )
 from replora.ui.inside.experts.formula import formula
 from replora.ui.inside.experts.predictions import predictions_html
-from replora.ui.inside.experts.view import UNMOVED, experts_view, plotted_experts, whole_place
+from replora.ui.inside.experts.view import UNMOVED, chosen_of, experts_view, plotted_experts, whole_place
 from replora.ui.inside.race_picker import ask
 from replora.ui.live.engine import engine
 from replora.ui.parts.address import write_query
-from replora.ui.parts.figure import show_figure
+from replora.ui.parts.figure import picture_place, show_figure
 from replora.ui.parts.numbers import plot_numbers
 from replora.ui.parts.text import plain
+from replora.ui.shell.embed import controls
 from replora.ui.shell.style import STYLE
 from replora.wording import count
 
@@ -58,7 +59,7 @@ def experts_page() -> None:
     st.html(HEADER)
     for each in problems:
         st.warning(plain(each))
-    with st.sidebar:
+    with controls():
         chosen = experts_form(engine())
     if chosen is not None:
         following = _is_on(chosen)
@@ -98,7 +99,11 @@ def _looking(chosen: Chosen, opened: ExpertsOptions, following: bool) -> None:
         st.html(f'<div class="stale">{told}</div>' if given.stale else told)
     shown = dataclasses.replace(answer, runs=tuple(each for each in answer.runs if each.run in chosen.runs))
     query = _query(answer, opened)
-    picked = experts_view(shown, titles, given.picture, query, key=_view_key(chosen))
+    place = picture_place("view", "A head and its experts", PAGE)
+    picked = chosen_of(None, None, shown, query)
+    if place is not None:
+        with place:
+            picked = experts_view(shown, titles, given.picture, query, key=_view_key(chosen))
     write_query(_link(chosen, answer, given, picked.query, None if at_end else step))
     _formulas(chosen, shown, picked.query)
     picture = plotted_experts(shown, titles, picked.query)

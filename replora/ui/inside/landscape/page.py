@@ -24,6 +24,7 @@ from replora.ui.live.engine import engine
 from replora.ui.parts.address import write_query
 from replora.ui.parts.surface import show_surface, surface_numbers
 from replora.ui.parts.text import plain
+from replora.ui.shell.embed import controls
 from replora.ui.shell.style import STYLE
 from replora.wording import count
 
@@ -51,7 +52,7 @@ def landscape_page() -> None:
     st.html(HEADER)
     for each in problems:
         st.warning(plain(each))
-    with st.sidebar:
+    with controls():
         source = pick_race(engine(), key=f"{PAGE}.source")
         runs = _runs(source, opened) if source else None
     if source is None:

@@ -27,9 +27,10 @@ from replora.ui.inside.reparameterization.merge import merge_view
 from replora.ui.inside.reparameterization.view import NO_BREAK, inside_cards, lanes_html, matrices_html, moved
 from replora.ui.live.engine import engine
 from replora.ui.parts.address import write_query
-from replora.ui.parts.figure import show_figure
+from replora.ui.parts.figure import picture_place, show_figure
 from replora.ui.parts.settings import named
 from replora.ui.parts.text import plain
+from replora.ui.shell.embed import controls
 from replora.ui.shell.style import STYLE
 from replora.wording import count, counted, listing, signed
 
@@ -57,7 +58,7 @@ def inside_page() -> None:
         with main, st.spinner("Reading the model"):
             return _ask(chosen)
 
-    with st.sidebar:
+    with controls():
         found = inside_form(opened, engine(), look)
     with main:
         if isinstance(found, str):
@@ -109,7 +110,9 @@ def _moving(chosen: Chosen, seen: InsideAnswer, pace: float | None) -> None:
     with standing:
         st.html(_standing(chosen, shown, bench, problem))
     with right:
-        st.html(matrices_html(shown, beside, grip.serial if grip else 0))
+        drawn = picture_place("matrices", "What makes A and B", PAGE)
+        if drawn is not None:
+            drawn.html(matrices_html(shown, beside, grip.serial if grip else 0))
     if held is None:
         return
     with place:

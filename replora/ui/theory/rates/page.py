@@ -15,6 +15,7 @@ from replora.ui.live.buttons import run_buttons
 from replora.ui.live.engine import engine
 from replora.ui.live.form import Form
 from replora.ui.live.page import follow, live_part, page_session
+from replora.ui.shell.embed import controls
 from replora.ui.shell.style import STYLE
 from replora.ui.theory.rates.session import RatesSession
 from replora.ui.theory.rates.view import WISH, rates_view
@@ -35,7 +36,7 @@ def rates_page() -> None:
     opened, problems = open_spec(RatesOptions, st.query_params, PAGE)
     st.html(STYLE / "theory.css")
     st.html(HEADER)
-    with st.sidebar:
+    with controls():
         form = _form(opened)
     follow(PAGE, session, form, problems)
     run_buttons(PAGE, session, jobs, form.chosen.monte_carlo if form.chosen else None, recorded=RECORDED)
