@@ -19,8 +19,11 @@ from replora.classroom.desk import Desk
 from replora.classroom.room import Room
 from replora.classroom.setup import Setup
 from replora.jobs.engine import JobState, Submitter
+from replora.methods import OURS
+from replora.ui.classroom.seat_form import FIXED
 from replora.ui.classroom.server import conductor, rooms
 from replora.ui.classroom.words import STATES
+from replora.ui.forms.knobs import KNOBS
 from replora.ui.share.address import own_hosts, qr_html
 from replora.ui.shell.style import STYLE
 from replora.ui.visitor import lasting
@@ -244,6 +247,105 @@ def test_only_what_is_free_is_a_control_of_a_seat(desk: AppTest) -> None:
     assert slider.label == "Rank"
     slider.set_value(8).run()
     assert rooms().seats(taught(desk))[0].own == {"rank": 8}
+
+
+def knob(test: AppTest, name: str) -> Any:
+    return next(each for each in test.segmented_control if str(each.key).endswith(f".{name}"))
+
+
+def test_the_knobs_of_a_seat_stand_together_and_those_that_are_fixed_say_so(desk: AppTest) -> None:
+    set_up(desk, replace(TINY, free=("sharing", "residual", "rank")))
+    seat = seated(desk)
+    assert "How A and B arise<span>Grey ones are fixed by the instructor" in html(seat)
+    assert {name for name in KNOBS if not knob(seat, name).disabled} == {"sharing", "residual"}
+    assert knob(seat, "mlp_width").help.startswith(FIXED)
+    assert not knob(seat, "sharing").help.startswith(FIXED)
+    assert [each.label for each in seat.select_slider] == ["Rank"]
+    knob(seat, "sharing").set_value("tied").run()
+    assert rooms().seats(taught(desk))[0].own == {"sharing": "tied"}
+    knob(seat, "sharing").set_value("trunk").run()
+    assert rooms().seats(taught(desk))[0].own == {}
+
+
+def test_a_push_sets_the_free_knobs_of_a_seat_anew(desk: AppTest) -> None:
+    set_up(desk, replace(TINY, free=("sharing",)))
+    seat = seated(desk)
+    set_up(desk, replace(TINY, race=replace(TINY.race, sharing="separate"), free=("sharing",)))
+    assert knob(seat.run(), "sharing").value == "separate"
+    assert rooms().seats(taught(desk))[0].own == {}
+
+
+def test_no_projection_of_a_seat_is_a_sentence_and_its_race_stays(desk: AppTest) -> None:
+    set_up(desk, replace(TINY, free=("projections",)))
+    seat = seated(desk)
+    knob(seat, "projections").set_value(["query"]).run()
+    knob(seat, "projections").set_value([]).run()
+    assert len(said(seat)) == 1
+    assert rooms().seats(taught(desk))[0].own == {"projections": ["query"]} or rooms().seats(taught(desk))[0].own == {
+        "projections": ("query",)
+    }
+
+
+def raced(desk: AppTest, engine: FakeEngine, seat: AppTest) -> AppTest:
+    """The seat once its race, which the class counts, is over."""
+    press(seat, "classroom.play")
+    taught(desk)
+    assert {name for name in KNOBS if not knob(seat.run(), name).disabled} == set()  # while it is on
+    finish(engine)
+    taught(desk)
+    return seat.run()
+
+
+def test_after_its_race_a_seat_races_what_it_sets_against_the_last_one(desk: AppTest, engine: FakeEngine) -> None:
+    set_up(desk, replace(TINY, free=("sharing", "mlp_width")))
+    seat = raced(desk, engine, seated(desk))
+    assert "race.against" not in keys(seat)  # nothing else is set
+    knob(seat, "sharing").set_value("tied").run()
+    press(seat, "race.against")
+    assert not seat.exception
+    assert [run["method"]["sharing"] for run in engine.last.spec["runs"] if run["method"]["name"] == OURS] == ["tied"]
+    finish(engine)
+    taught(desk)
+    seat.run().run()
+    assert "Sharing tied instead of trunk." in html(seat)
+    knob(seat, "mlp_width").set_value(16).run()
+    press(seat, "race.against")
+    assert len(engine.jobs) == 3
+    [kept] = rooms().seats(taught(desk))
+    assert (kept.job, kept.own) == ("job0", {})  # the class counts the first one
+    assert "1 seat, 1 began, 1 finished" in html(desk.run())
+
+
+@pytest.mark.parametrize(("act", "state"), [("pause", JobState.PAUSED), ("close", JobState.CANCELLED)])
+def test_a_race_beyond_the_one_that_counts_is_held_and_ended_with_the_others(
+    act: str, state: JobState, desk: AppTest, engine: FakeEngine
+) -> None:
+    set_up(desk, replace(TINY, free=("sharing",)))
+    seat = raced(desk, engine, seated(desk))
+    knob(seat, "sharing").set_value("tied").run()
+    press(seat, "race.against")
+    press(desk.run(), f"classroom.{act}")
+    seat.run()
+    assert engine.jobs["job1"].state is state
+    if act == "pause":
+        press(desk.run(), "classroom.start")
+        seat.run()
+        assert engine.jobs["job1"].state is JobState.RUNNING
+
+
+def test_a_push_ends_a_race_beyond_and_keeps_it_in_grey(desk: AppTest, engine: FakeEngine) -> None:
+    set_up(desk, replace(TINY, free=("sharing",)))
+    seat = raced(desk, engine, seated(desk))
+    knob(seat, "sharing").set_value("tied").run()
+    press(seat, "race.against")
+    engine.jobs["job1"].told = 3
+    seat.run()
+    set_up(desk, replace(TINY, race=replace(TINY.race, rank=8), free=("sharing",)))
+    press(seat.run(), "classroom.play")
+    taught(desk)
+    seat.run()
+    assert engine.jobs["job1"].state is JobState.CANCELLED
+    assert rooms().seats(taught(desk))[0].job == "job2"
 
 
 def test_four_words_bring_a_seat_back_in_another_browser(tiny: AppTest) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from functools import partial
 from html import escape
 from typing import Any
 
@@ -12,20 +11,21 @@ import streamlit as st
 
 from replora.classroom.conductor import KIND
 from replora.classroom.room import Phase, Room, RoomError, Seat
-from replora.classroom.setup import Setup
-from replora.config import RaceOptions
+from replora.classroom.setup import read_own
 from replora.options import SpecError
 from replora.ui.classroom.expectation import expectation_form
 from replora.ui.classroom.pooled import show_pool
 from replora.ui.classroom.pulse import PAGE, SECONDS, pulse
+from replora.ui.classroom.seat_form import race_of, seat_form
 from replora.ui.classroom.seat_session import SeatSession
 from replora.ui.classroom.server import conductor, me, rooms, seat_engine
 from replora.ui.classroom.words import changes_told, expectation_told, phase_told, settings_told, turn_told
-from replora.ui.forms.controls import control
+from replora.ui.live.engine import watch
 from replora.ui.live.page import Part
 from replora.ui.parts.run_kinds import link_to
-from replora.ui.parts.settings import value_text
 from replora.ui.parts.text import plain
+from replora.ui.race.buttons import offer
+from replora.ui.race.state import last_race, shown_race
 from replora.ui.race.view import race_parts
 
 POOL_SECONDS = 3.0  # between two pictures of the class on a seat's page
@@ -89,7 +89,7 @@ class SeatPage:
         room, seat = self._now()
         if seat is None:
             return
-        self._session.take_up(self._engine, seat.job)
+        self._take_in(room, seat)
         races = [
             Part(part.name, self._if_raced(part), part.shows, part.picture)
             for part in race_parts(self._session, self._engine, None)
@@ -107,12 +107,18 @@ class SeatPage:
 
     def _changed(self) -> bool:
         """Takes in what is new; True where this browser has lost the seat."""
-        _, seat = self._now()
+        room, seat = self._now()
         if seat is None or seat.number != self._number:
             return True
-        self._session.take_up(self._engine, seat.job)
-        self._session.poll(self._engine)
+        self._take_in(room, seat)
         return False
+
+    def _take_in(self, room: Room, seat: Seat) -> None:
+        """The room looks after the race that counts; one beyond it lives as long as its seat looks."""
+        self._session.take_up(self._engine, seat.job)
+        self._session.obey(self._engine, room.phase)
+        self._session.poll(self._engine)
+        watch().show(self._session.job if self._session.active and self._session.beyond else None)
 
     def _seconds(self) -> float:
         return min(SECONDS, self._session.running_seconds()) if self._session.active else SECONDS
@@ -121,7 +127,8 @@ class SeatPage:
 
     def _head_marks(self) -> object:
         room, seat = self._now()
-        return room.version, seat and (seat.expectation, seat.wants, seat.job, seat.result is None, seat.message)
+        told = seat and (seat.expectation, seat.wants, seat.job, seat.result is None, seat.message)
+        return room.version, told, self._session.job, self._session.state
 
     def _head(self) -> None:
         room, seat = self._now()
@@ -132,8 +139,13 @@ class SeatPage:
             st.warning(plain(seat.message))
         if SAID in st.session_state:
             st.warning(plain(st.session_state.pop(SAID)))
-        if room.phase is not Phase.CLOSED and not seat.job and seat.result is None:
-            self._before(room, seat)
+        if room.phase is Phase.CLOSED:
+            return
+        own = self._form(room, seat)
+        if seat.result is not None:
+            self._beyond(room, seat, own)
+        elif not seat.job:
+            self._before(room, seat, own)
 
     def _last_change(self, room: Room) -> str:
         """What the last push has changed."""
@@ -141,10 +153,28 @@ class SeatPage:
         before = rounds.get(room.round - 1)
         return changes_told(before, room.setup) if before else ""
 
-    def _before(self, room: Room, seat: Seat) -> None:
+    def _form(self, room: Room, seat: Seat) -> dict[str, Any] | None:
+        """What the seat's controls hold of its own; None where they hold nonsense."""
+        if not room.setup.free:
+            return {}
+        with st.container(key=f"{PAGE}.arise"):
+            return seat_form(room, seat, st.container(), disabled=bool(seat.job) and seat.result is None)
+
+    def _beyond(self, room: Room, seat: Seat, own: dict[str, Any] | None) -> None:
+        """Once the race that counts is over: what is set now against what is on the screen, in one press."""
+        if not room.setup.free or own is None or room.phase is Phase.PAUSED:
+            return
+        race = race_of(room, seat, own)
+        shown = shown_race(self._session, self._engine.ready, race).race
+        offer(self._session, self._engine, race, last_race(self._session, race, shown))
+        if self._session.problem:
+            st.warning(plain(self._session.problem))
+        st.caption("The class counts your first race of each round; further ones are for you.")
+
+    def _before(self, room: Room, seat: Seat, own: dict[str, Any] | None) -> None:
         """What comes before a race: what is free, what is expected, Play."""
-        if room.setup.free:
-            self._free(room.setup, seat)
+        if own is not None and own != room.setup.chosen_otherwise(read_own(seat.own)):
+            self._act("choose", own)
         if room.setup.expect and seat.expectation is None:
             expectation_form(room, self._expect)
             return
@@ -156,29 +186,6 @@ class SeatPage:
                 )  # fmt: skip
             else:
                 st.caption("The instructor starts everyone at once.")
-
-    def _free(self, setup: Setup, seat: Seat) -> None:
-        shown = setup.options_of(seat.own)
-        with st.expander("What you may change", expanded=True):
-            for name in setup.free:
-                key = f"{PAGE}.own.{self._room}.{name}"
-                try:
-                    control(
-                        RaceOptions,
-                        name,
-                        key=key,
-                        opened=getattr(shown, name),
-                        show=partial(value_text, name),
-                        on_change=partial(self._choose, name, key),
-                    )
-                except SpecError as error:
-                    st.warning(plain(str(error)))
-
-    def _choose(self, name: str, key: str) -> None:
-        value = st.session_state[key]
-        _, seat = self._now()
-        own = {**(seat.own if seat else {}), name: list(value) if isinstance(value, list | tuple) else value}
-        self._act("choose", own)
 
     def _expect(self, expectation: Any) -> None:
         self._act("expect", expectation)

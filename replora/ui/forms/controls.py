@@ -57,10 +57,16 @@ def segments(
     opened: Any,
     show: Callable[[Any], str] = format_value,
     disabled: bool = False,
+    fixed: str = "",
 ) -> Any:
-    """One of few values, or some of few names, side by side: a press chooses. Otherwise as `control`."""
+    """One of few values, or some of few names, side by side: a press chooses. Otherwise as `control`.
+
+    fixed: why it cannot be changed, if it cannot.
+    """
     facts, kind = options(spec)[name], kind_of(spec, name)
-    common: dict[str, Any] = {"key": key, "help": facts.help, "disabled": disabled, "persist_state": "session"}
+    about = f"{fixed} {facts.help}" if fixed else facts.help
+    common: dict[str, Any] = {"key": key, "help": about, "disabled": disabled or bool(fixed)}
+    common["persist_state"] = "session"
     if get_origin(kind) is tuple:
         declared = get_args(get_args(kind)[0])
         several = st.segmented_control(facts.label, declared, selection_mode="multi", default=list(opened), **common)

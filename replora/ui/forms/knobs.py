@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 import streamlit as st
@@ -17,10 +18,17 @@ from replora.ui.parts.settings import value_text
 KNOBS = ("projections", "sharing", "mlp_depth", "mlp_width", "activation", "layer_sharing", "residual")
 
 
-def knob_controls(page: str, opened: RaceOptions, values: dict[str, Any], idle: Collection[str]) -> list[str]:
+def knob_controls(
+    page: str,
+    opened: RaceOptions,
+    values: dict[str, Any],
+    idle: Collection[str],
+    fixed: Mapping[str, str] = MappingProxyType({}),
+) -> list[str]:
     """The group; notes the values, and returns a sentence for each that cannot be had.
 
     idle: those that change none of the methods at hand; of the others, those that another one makes idle are too.
+    fixed: why some cannot be changed.
     """
     problems = []
     with st.container(key=f"{page}.knobs"):
@@ -33,6 +41,7 @@ def knob_controls(page: str, opened: RaceOptions, values: dict[str, Any], idle: 
                     opened=getattr(opened, name),
                     show=partial(value_text, name),
                     disabled=name in {*idle, *_beside(values)},
+                    fixed=fixed.get(name, ""),
                 )
             except SpecError as error:
                 problems.append(str(error))
