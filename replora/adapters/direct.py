@@ -16,6 +16,7 @@ from replora.adapters.factors import (
     draw_parameters,
     is_tied,
     kaiming_uniform,
+    tensor_of,
 )
 from replora.config import Method
 from replora.methods import PROJECTIONS
@@ -41,8 +42,9 @@ class DirectFactors(Factors):
         def start(generator: torch.Generator) -> dict[str, Tensor]:
             # Drawn for all, so that the start of one does not depend on which others are adapted.
             drawn = {
-                projection: kaiming_uniform(shape.in_features, layers, rank, shape.in_features, generator=generator)
+                projection: kaiming_uniform(read, layers, rank, read, generator=generator)
                 for projection in PROJECTIONS
+                if (read := shape.read(projection))
             }
             return {
                 **{f"a_{each}": drawn[each] for each in self.own},
@@ -59,6 +61,6 @@ class DirectFactors(Factors):
         return list(zip(sides, (1.0, self.method.b_rate_ratio), strict=True))
 
     def generate(self, layer: int | None = None) -> LowRankPairs:
-        own = [LowRankPair(self.get_parameter(f"a_{each}"), self.get_parameter(f"b_{each}")) for each in self.own]
+        own = [LowRankPair(tensor_of(self, f"a_{each}"), tensor_of(self, f"b_{each}")) for each in self.own]
         pairs = dict(zip(self.projections, own * len(self.projections) if self.tied else own, strict=True))
         return pairs if layer is None else at_layer(pairs, layer)

@@ -25,16 +25,21 @@ from replora.seeding import stream_seed
 class AttentionShape:
     """Widths of the adapted layers: how many, what the projections read, and what each writes.
 
-    out_features: in the order of `PROJECTIONS`.
+    out_features: in the order of `PROJECTIONS`. reads: likewise what each reads, where that is not in_features for all.
     """
 
     layers: int
     in_features: int
     out_features: tuple[int, ...]
+    reads: tuple[int, ...] = ()
 
     def width(self, projection: Projection) -> int:
         """What a projection writes."""
         return self.out_features[PROJECTIONS.index(projection)]
+
+    def read(self, projection: Projection) -> int:
+        """What a projection reads."""
+        return self.reads[PROJECTIONS.index(projection)] if self.reads else self.in_features
 
 
 class LowRankPair(NamedTuple):
@@ -113,7 +118,7 @@ class Factors(nn.Module):
             products = [
                 scaling * pairs[projection].b[run] @ pairs[projection].a[run]  # (layers, out_features, in_features)
                 if projection in pairs
-                else scaling.new_zeros(shape.layers, shape.width(projection), shape.in_features)
+                else scaling.new_zeros(shape.layers, shape.width(projection), shape.read(projection))
                 for projection in PROJECTIONS
             ]
         return list(zip(*products, strict=True))
@@ -136,7 +141,7 @@ class Factors(nn.Module):
     def deployed_parameters(self) -> int:
         """Parameters one run keeps after training: A and B of the adapted projections."""
         shape = self.shape
-        return shape.layers * self.rank * sum(shape.in_features + shape.width(each) for each in self.projections)
+        return shape.layers * self.rank * sum(shape.read(each) + shape.width(each) for each in self.projections)
 
 
 def kaiming_uniform(fan_in: int, *shape: int, generator: torch.Generator) -> Tensor:
@@ -154,14 +159,23 @@ def draw_parameters(
         module.register_parameter(name, nn.Parameter(torch.stack([each[name] for each in drawn])))
 
 
+def tensor_of(module: nn.Module, name: str) -> Tensor:
+    """A parameter by name, or the plain tensor that `torch.func.functional_call` has put in its place."""
+    found: Tensor = getattr(module, name)
+    return found
+
+
 def is_tied(method: Method, shape: AttentionShape) -> bool:
     """Whether all projections have the same factors; `SpecError` where their widths forbid it."""
     if method.sharing != "tied":
         return False
-    widths = [shape.width(each) for each in method.projections]
-    if len(set(widths)) > 1:
-        raise SpecError(
-            f"sharing 'tied' needs {' and '.join(method.projections)} of one width, got "
-            f"{' and '.join(map(str, widths))} (grouped-query attention); choose trunk or separate."
-        )
+    for widths, why in (
+        ([shape.width(each) for each in method.projections], "grouped-query attention"),
+        ([shape.read(each) for each in method.projections], "what they read: cross-attention"),
+    ):
+        if len(set(widths)) > 1:
+            raise SpecError(
+                f"sharing 'tied' needs {' and '.join(method.projections)} of one width, got "
+                f"{' and '.join(map(str, widths))} ({why}); choose trunk or separate."
+            )
     return True

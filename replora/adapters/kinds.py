@@ -22,7 +22,7 @@ def make_factors(method: Method, shape: AttentionShape, seeds: Sequence[int]) ->
     if not method.has_adapter:
         named = ", ".join(name for name in METHODS if has_adapter(name))
         raise SpecError(f"method must be one of {named} to have factors, got {method.name}.")
-    width = min(shape.in_features, *(shape.width(each) for each in method.projections))
+    width = min(min(shape.read(each), shape.width(each)) for each in method.projections)
     if method.rank > width:
         raise SpecError(f"rank must be a whole number from 1 to {width}, the layer's width, got {method.rank}.")
     return KINDS[METHODS[method.name].factors](method, shape, seeds)

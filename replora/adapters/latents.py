@@ -10,11 +10,12 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from replora.adapters.attach import adapter_of, attach_factors, find_attention
+from replora.adapters.attach import adapter_of, attach_factors
 from replora.adapters.direct import DirectFactors
-from replora.adapters.kinds import make_factors
+from replora.adapters.grouped import GroupedFactors, factors_for
 from replora.adapters.peft.folder import MAX_RANK, AdapterFileError, numbers, open_weights, shapes_of
 from replora.adapters.reparameterized import ReparameterizedFactors
+from replora.adapters.sites import find_attention
 from replora.config import Method
 from replora.methods import METHODS, has_adapter
 from replora.options import SpecError
@@ -29,7 +30,7 @@ def save_latents(adapted: nn.Module, path: str | Path) -> Path:
     """
     adapter = adapter_of(adapted)
     factors = adapter.factors
-    if not isinstance(factors, DirectFactors | ReparameterizedFactors):
+    if not isinstance(factors, DirectFactors | ReparameterizedFactors | GroupedFactors):
         named = " or ".join(name for name in METHODS if has_adapter(name))
         raise SpecError(f"method must be {named} to be saved, got {type(factors).__name__}.")
     facts = {
@@ -57,12 +58,12 @@ def load_latents(model: Model, path: str | Path) -> Model:
             raise AdapterFileError(f"{Path(path).name} does not fit a model of {len(sites)} attention layers.")
         if method.rank > MAX_RANK:
             raise AdapterFileError(f"rank must be a whole number from 1 to {MAX_RANK}, got {method.rank}.")
-        shape = sites[layers[0]].shape(len(layers))
-        one = make_factors(method, shape, [0])  # its shapes must be the file's before all runs are made
+        shapes = [sites[layer].shape(1) for layer in layers]
+        one = factors_for(method, shapes, [0])  # its shapes must be the file's before all runs are made
         expected = {name: (runs, *value.shape[1:]) for name, value in one.named_parameters()}
         if shapes_of(weights) != expected:
             raise AdapterFileError(f"{Path(path).name} holds other matrices than its method has on this model.")
-        factors = make_factors(method, shape, range(runs))
+        factors = factors_for(method, shapes, range(runs))
         with torch.no_grad():
             for name, parameter in factors.named_parameters():
                 parameter.copy_(numbers(weights, name))

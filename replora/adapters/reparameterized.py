@@ -17,9 +17,11 @@ from replora.adapters.factors import (
     draw_parameters,
     is_tied,
     kaiming_uniform,
+    tensor_of,
 )
 from replora.config import Method
 from replora.methods import Projection
+from replora.options import SpecError
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "identity": lambda x: x,
@@ -107,13 +109,14 @@ class LatentMlp(nn.Module):
         """Rows for each output, (runs, rank, output) for one layer or (runs, layers, rank, output) for all."""
         own = slice(None) if layer is None else layer
         mlp = slice(None) if layer is None else (0 if self.one_mlp else layer)
-        latent = self.get_parameter("latent")[:, own]
+        latent: Tensor = tensor_of(self, "latent")[
+            :, own
+        ]  # by attribute, since torch.func may have put a plain tensor there
         hidden = latent
         for weight, bias in self.hidden:
-            hidden = self.activation(hidden @ self.get_parameter(weight)[:, mlp] + self.get_parameter(bias)[:, mlp])
+            hidden = self.activation(hidden @ tensor_of(self, weight)[:, mlp] + tensor_of(self, bias)[:, mlp])
         rows = [
-            hidden @ self.get_parameter(f"last_weight_{index}")[:, mlp]
-            + self.get_parameter(f"last_bias_{index}")[:, mlp]
+            hidden @ tensor_of(self, f"last_weight_{index}")[:, mlp] + tensor_of(self, f"last_bias_{index}")[:, mlp]
             for index in range(len(self.outputs))
         ]
         if self.whole:
@@ -183,6 +186,12 @@ class ReparameterizedFactors(Factors):
         self.method = method
         self.alpha_over = method.alpha_over
         self.tied = is_tied(method, shape)
+        reads = [shape.read(each) for each in self.projections]
+        if method.residual and method.sharing == "trunk" and method.latent == "rows" and len(set(reads)) > 1:
+            raise SpecError(
+                f"residual needs query and value that read one width, got {' and '.join(map(str, reads))} "
+                "(cross-attention); choose sharing separate."
+            )
 
         def mlps(side: str, widths: dict[Projection, int], zero_last: bool) -> nn.ModuleList:
             return nn.ModuleList(
@@ -197,7 +206,7 @@ class ReparameterizedFactors(Factors):
                 for index, served in enumerate(self.served())
             )
 
-        self.g_a = mlps("a", dict.fromkeys(self.projections, shape.in_features), zero_last=False)
+        self.g_a = mlps("a", {each: shape.read(each) for each in self.projections}, zero_last=False)
         self.g_b = mlps("b", {each: shape.width(each) for each in self.projections}, zero_last=True)
 
     def served(self) -> list[tuple[Projection, ...]]:

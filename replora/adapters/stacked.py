@@ -62,7 +62,7 @@ class MixedFactors(Factors):
         """A group's pair at the rank of the stack; zeros where it does not adapt the projection."""
         if projection not in pairs:
             lead = (factors.runs,) if layer is not None else (factors.runs, self.shape.layers)
-            rank, inputs, outputs = self.rank, self.shape.in_features, self.shape.width(projection)
+            rank, inputs, outputs = self.rank, self.shape.read(projection), self.shape.width(projection)
             return LowRankPair(
                 self.scaling.new_zeros(*lead, rank, inputs), self.scaling.new_zeros(*lead, outputs, rank)
             )

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from replora.adapters.attach import find_attention
+from replora.adapters.sites import find_attention
 from replora.catalog import Modality
 from replora.options import UserError
 

@@ -19,7 +19,8 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from replora.adapters.attach import AttentionSite, adapter_of, find_attention, is_adapted
+from replora.adapters.attach import adapter_of, is_adapted
+from replora.adapters.sites import AttentionSite, find_attention
 from replora.lens.measures import check_whole, expert_part, routing_part
 from replora.lens.mixtures import HeadExperts, LayerExperts
 from replora.lens.reader import AttentionReader, AttentionReadError, base_layers

@@ -16,8 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from replora.adapters.attach import AttentionSite
 from replora.adapters.linear import LowRankLinear
+from replora.adapters.sites import AttentionSite
 from replora.lens.mixtures import LayerExperts, Mixture
 from replora.options import UserError
 
@@ -90,13 +90,15 @@ class AttentionReader(TorchFunctionMode):
         attention = model.get_submodule(site.path)
         held: dict[str, Any] = {}
         value_layer, rows = site.place("value")
+        if site.bare:
+            raise _unreadable(attention, "its query and value are no layers of their own")
 
         def before(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
             held["call"] = copy.deepcopy((args, kwargs))  # the attention may write into them (a cache of keys, say)
             self._open()
 
         def projected(module: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
-            held["values"] = output[..., rows.start : rows.stop].clone()
+            held["values"] = rows.take(output, dim=-1).clone()
 
         def after(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
             mixture = base = self._close(module)

@@ -15,8 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from replora.adapters.attach import AttentionSite, attach_factors, find_attention
+from replora.adapters.attach import attach_factors
 from replora.adapters.factors import AttentionShape, LowRankPair, LowRankPairs
+from replora.adapters.sites import AttentionSite, find_attention
 from replora.adapters.stacked import GivenFactors
 from replora.backbones import Backbone, Rows, TransformersText, use_plain_attention
 from replora.config import Run

@@ -13,10 +13,11 @@ from functools import cache as memoize
 import torch
 from torch import Tensor, nn
 
-from replora.adapters.attach import attach, attach_factors, find_attention
+from replora.adapters.attach import attach, attach_factors
 from replora.adapters.factors import Factors
 from replora.adapters.kinds import make_factors
-from replora.adapters.linear import LowRankLinear
+from replora.adapters.linear import LowRankLinear, base_of
+from replora.adapters.sites import find_attention
 from replora.adapters.stacked import MixedFactors
 from replora.backbones import Backbone, Rows, load_backbone, use_plain_attention
 from replora.catalog import BACKBONES, READS
@@ -224,5 +225,5 @@ def _stack_factors(spec: Training, runs: Sequence[StackedRun], backbone: Backbon
 @torch.no_grad()
 def _frozen_norm(backbone: Backbone) -> float:
     """Frobenius norm of all adapted projections together, without their updates."""
-    layers = [each.base_layer for each in backbone.model.modules() if isinstance(each, LowRankLinear)]
+    layers = [base_of(each) for each in backbone.model.modules() if isinstance(each, LowRankLinear)]
     return math.sqrt(sum(each.weight.float().square().sum().item() for each in layers))

@@ -15,8 +15,9 @@ from present import present
 from torch import Tensor, nn
 
 from replora import Method, SpecError, attach, delta_weights, detach, find_attention, merge
-from replora.adapters.attach import AdapterError, AttentionNotFoundError, adapter_of, attach_factors
+from replora.adapters.attach import AdapterError, adapter_of, attach_factors
 from replora.adapters.kinds import make_factors
+from replora.adapters.sites import AttentionNotFoundError
 from replora.adapters.stacked import MixedFactors
 from replora.backbones import load_backbone
 from replora.lens.attention import head_as_experts, part_sizes, read_layers

@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from replora.adapters.attach import ADAPTER_NAME, AdapterError, adapter_of
-from replora.adapters.linear import LowRankLinear
+from replora.adapters.attach import ADAPTER_NAME, Adapter, AdapterError, adapter_of
+from replora.adapters.linear import LowRankLinear, LowRankUpdate
 from replora.adapters.peft.folder import PREFIX, WEIGHTS_FILE, AdapterFileError, modules_of, numbers, plain_name, shown
 
 TASK_HEADS = {  # what PEFT adds to modules_to_save by the task_type
@@ -103,8 +103,8 @@ def biases_of(adapted: nn.Module, kind: str) -> dict[str, Tensor]:
     found: dict[str, Tensor] = {}
     for path, module in modules_of(adapted).items():
         if isinstance(module, LowRankLinear):
-            if module.base_layer.bias is not None:
-                found[f"{PREFIX}{path}.base_layer.bias"] = module.base_layer.bias
+            if module.bias is not None:
+                found[f"{PREFIX}{path}.base_layer.bias"] = module.bias
         elif kind == "all" and ADAPTER_NAME not in path.split("."):
             for name, parameter in module.named_parameters(path, recurse=False):
                 if "bias" in name and not path.endswith("base_layer"):
@@ -131,7 +131,7 @@ def to_save(adapted: nn.Module, task: str | None) -> tuple[list[str], list[str]]
     listed += [name for name in TASK_HEADS.get(task or "", ()) if name not in listed and matching(adapted, [name])]
     wanted, modules = matching(adapted, listed), modules_of(adapted)
     for name in wanted:
-        if any(isinstance(each, LowRankLinear) for each in modules[name].modules()):
+        if any(isinstance(each, LowRankUpdate) for each in modules[name].modules()):
             raise AdapterError(f"{name} holds adapted layers, but PEFT would take it for one of {listed} by its end.")
     return listed, wanted
 
@@ -141,15 +141,16 @@ def _trained(module: nn.Module, own: set[int], path: str = "") -> list[str]:
 
     own: the parameters, by id, that have a place of their own.
     """
-    for name, parameter in module.named_parameters(path, recurse=isinstance(module, LowRankLinear)):
+    for name, parameter in module.named_parameters(path, recurse=isinstance(module, LowRankUpdate)):
         if parameter.requires_grad and id(parameter) not in own:
             raise AdapterError(f"{name} is trained, but beside its adapters a PEFT folder holds whole modules only.")
     found = []
     for name, child in module.named_children():
         inner = f"{path}.{name}" if path else name
-        if inner == ADAPTER_NAME or not any(each.requires_grad and id(each) not in own for each in child.parameters()):
+        trained = any(each.requires_grad and id(each) not in own for each in child.parameters())
+        if isinstance(child, Adapter) or not trained:
             continue
-        if any(isinstance(each, LowRankLinear) for each in child.modules()):
+        if any(isinstance(each, LowRankUpdate) for each in child.modules()):
             found += _trained(child, own, inner)
         else:
             found.append(inner)

@@ -11,9 +11,10 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from replora.adapters.attach import AttentionSite, adapter_of, attach_factors, find_attention
-from replora.adapters.direct import DirectFactors
+from replora.adapters.attach import adapter_of, attach_factors
 from replora.adapters.factors import Factors, LowRankPair, LowRankPairs
+from replora.adapters.grouped import factors_for, place_of
+from replora.adapters.layers import matrix_of
 from replora.adapters.peft.beside import biases_of, check_keys, load_modules, load_values
 from replora.adapters.peft.contents import Contents, contents_of
 from replora.adapters.peft.description import RESIDUALS, Description, read_description
@@ -30,6 +31,8 @@ from replora.adapters.peft.folder import (
 )
 from replora.adapters.peft.patterns import Patterns
 from replora.adapters.peft.residual import without_start
+from replora.adapters.rows import OwnedRows
+from replora.adapters.sites import AttentionSite, find_attention
 from replora.config import AlphaOver, Method, alpha_divisor
 from replora.methods import DIRECT, PROJECTIONS, Projection
 
@@ -49,7 +52,8 @@ def load_peft(model: Model, folder: str | Path) -> Model:
     with open_weights(folder / WEIGHTS_FILE) as weights:
         sites, shapes = find_attention(model), shapes_of(weights)
         owned = {layer_name(site, name) for site in sites for name in site.linears}
-        contents = contents_of(model, owned, description, patterns, shapes)
+        idle = _idle_keys(sites, weights)
+        contents = contents_of(model, owned, description, patterns, shapes.keys() - idle)
         plan = _plan(sites, description, patterns, contents, shapes)
         adapted = attach_factors(model, _direct(plan, plan.pairs(model, weights)), plan.places)
         _load_beside(adapted, description, contents, weights)
@@ -58,7 +62,7 @@ def load_peft(model: Model, folder: str | Path) -> Model:
 
 def layer_name(site: AttentionSite, name: str) -> str:
     """The plain name of a site's linear layer."""
-    return plain_name(f"{site.path}.{name}")
+    return plain_name(site.module_path(name))
 
 
 @dataclass(frozen=True)
@@ -87,7 +91,7 @@ class _Plan:
             for site, found in zip(self.sites, read, strict=True)
             for name, (_, b) in found.items()
             for projection, rows in site.linears[name].items()
-            if len(site.linears[name]) == 1 or torch.count_nonzero(b[rows.start : rows.stop])
+            if len(site.linears[name]) == 1 or torch.count_nonzero(rows.take(b))
         }
         adapted = [each for each in PROJECTIONS if each in fused] or list(PROJECTIONS)  # B may be zero yet
         return [
@@ -105,11 +109,12 @@ class _Plan:
         scaling = self.scalings[path]
         pair = LowRankPair(*(numbers(weights, f"{PREFIX}{path}.lora_{side}.weight").float() for side in "AB"))
         if self.start in RESIDUALS:
-            weight: Tensor = modules_of(model)[path].weight  # type: ignore[assignment]
+            module = modules_of(model)[path]
+            weight: Tensor = getattr(module, name) if site.bare else matrix_of(module)
             pair = without_start(pair, weight, self.start, scaling)
         rest = torch.ones(len(pair.b), dtype=torch.bool)
         for rows in site.linears[name].values():
-            rest[rows.start : rows.stop] = False
+            rest[list(rows)] = False
         if torch.count_nonzero(pair.b[rest]):
             raise AdapterFileError(f"{path} also updates the key; only query and value can be read.")
         return LowRankPair(pair.a, pair.b * (scaling / self.scaling))
@@ -132,11 +137,11 @@ def _plan(
         chosen.append((place, found))
         for name in found:
             path = layer_name(site, name)
-            rank, width = description.rank_of(path, patterns), _width(site, name)
+            rank, (read, width) = description.rank_of(path, patterns), site.widths[name]
             if len(site.linears) > 1 and rank > MAX_RANK:
                 raise AdapterFileError(f"r must be a whole number from 1 to {MAX_RANK}, got {rank}.")
             start = f"{PREFIX}{path}"
-            wanted = {f"{start}.lora_A.weight": (rank, site.in_features), f"{start}.lora_B.weight": (width, rank)}
+            wanted = {f"{start}.lora_A.weight": (rank, read), f"{start}.lora_B.weight": (width, rank)}
             for key, shape in wanted.items():
                 if shapes[key] != shape:
                     raise AdapterFileError(f"{key} must have the shape {shape} of the model, got {shapes[key]}.")
@@ -155,20 +160,29 @@ def _plan(
     )
 
 
-def _width(site: AttentionSite, name: str) -> int:
-    """Output width of a linear layer; where several projections are fused it is equal thirds, the key among them."""
-    rows = site.linears[name]
-    return max(each.stop for each in rows.values())
+def _idle_keys(sites: Sequence[AttentionSite], weights: Any) -> set[str]:
+    """The keys of updates of zero of the output projection, which PEFT adapts along with `nn.MultiheadAttention`.
+
+    Raises `AdapterFileError` where it is no zero.
+    """
+    found = set()
+    for site in sites:
+        start = f"{PREFIX}{plain_name(site.path)}.base_layer.out_proj.lora_"
+        keys = {key for key in weights.keys() if site.bare and key.startswith(start)}  # noqa: SIM118 (not a mapping)
+        if any(torch.count_nonzero(numbers(weights, key)) for key in keys if key.endswith("B.weight")):
+            raise AdapterFileError(f"{site.path} also updates its output projection; only query and value can be held.")
+        found |= keys
+    return found
 
 
-def _owned(site: AttentionSite, name: str, adapted: Sequence[Projection]) -> dict[Projection, range]:
+def _owned(site: AttentionSite, name: str, adapted: Sequence[Projection]) -> dict[Projection, OwnedRows]:
     """The rows of a linear layer that adapted projections own."""
     return {each: rows for each, rows in site.linears[name].items() if each in adapted}
 
 
-def _split(a: Tensor, b: Tensor, owned: Mapping[Projection, range]) -> LowRankPairs:
+def _split(a: Tensor, b: Tensor, owned: Mapping[Projection, OwnedRows]) -> LowRankPairs:
     """A linear layer's pair by projection: by blocks where B has one for each, else with all of A."""
-    parts = {projection: b[rows.start : rows.stop] for projection, rows in owned.items()}
+    parts = {projection: rows.take(b) for projection, rows in owned.items()}
     count = max(1, len(parts))
     blocks = [slice(place * (len(a) // count), (place + 1) * (len(a) // count)) for place in range(count)]
     apart = len(a) % count == 0 and all(
@@ -190,17 +204,20 @@ def _direct(plan: _Plan, found: Sequence[LowRankPairs]) -> Factors:
     said = plan.scaling * alpha_divisor(rank, plan.alpha_over)
     alpha = max(0.01, min(4096.0, said))  # what a method takes; the rest of it goes into B
     method = Method(name=DIRECT, rank=rank, alpha=alpha, alpha_over=plan.alpha_over, projections=adapted)
-    factors = DirectFactors(method, plan.sites[0].shape(len(found)), [0])
+    factors = factors_for(method, [site.shape(1) for site in plan.sites], [0])
     scaling = plan.scaling if alpha == said else method.scaling
-    factors.scaling.fill_(scaling)
+    for module in factors.modules():
+        if isinstance(module, Factors):
+            module.scaling.fill_(scaling)
     with torch.no_grad():
         for parameter in factors.parameters():
             parameter.zero_()
         for layer, pairs in enumerate(found):
+            part, place = place_of(factors, layer)
             for projection, pair in pairs.items():
                 own = len(pair.a)
-                factors.get_parameter(f"a_{projection}")[0, layer, :own] = pair.a
-                factors.get_parameter(f"b_{projection}")[0, layer, :, :own] = pair.b * (plan.scaling / scaling)
+                part.get_parameter(f"a_{projection}")[0, place, :own] = pair.a
+                part.get_parameter(f"b_{projection}")[0, place, :, :own] = pair.b * (plan.scaling / scaling)
     return factors
 
 

@@ -14,11 +14,12 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from replora.adapters.attach import adapter_of
-from replora.adapters.linear import LowRankLinear
+from replora.adapters.attach import AdapterError, adapter_of
+from replora.adapters.linear import LowRankLinear, LowRankUpdate, LowRankWeight
 from replora.adapters.peft.beside import biases_of, state_of, to_save
 from replora.adapters.peft.folder import COMPILED, CONFIG_FILE, PREFIX, WEIGHTS_FILE, modules_of, plain_name
 from replora.adapters.peft.origin import origin_of
+from replora.adapters.sites import TOGETHER
 from replora.config import alpha_divisor
 from replora.options import SpecError
 
@@ -41,12 +42,14 @@ def save_peft(adapted: nn.Module, folder: str | Path, run: int = 0) -> Path:
     tensors: dict[str, Tensor] = {}
     targets = []
     with torch.no_grad():
-        for path, layer in _adapted_layers(adapted):
-            a, b = layer.update(factors.at(layer.layer))
+        pairs = {path: _pair(layer, run) for path, layer in _adapted_layers(adapted)}
+        rank = max(len(a) for a, _ in pairs.values())
+        for path, (a, b) in pairs.items():
             targets.append(plain_name(path))
-            tensors[f"{PREFIX}{targets[-1]}.lora_A.weight"] = a[run]
-            tensors[f"{PREFIX}{targets[-1]}.lora_B.weight"] = b[run]
-        rank = a.shape[1]
+            start, missing = f"{PREFIX}{targets[-1]}", rank - len(a)  # fused layers hold the ranks of two projections
+            tensors[f"{start}.lora_A.weight"] = nn.functional.pad(a, (0, 0, 0, missing))
+            tensors[f"{start}.lora_B.weight"] = nn.functional.pad(b, (0, missing))
+            tensors |= _beside_bare(adapted.get_submodule(path), start, rank)
     origin = origin_of(adapted)
     listed, beside = to_save(adapted, origin["task_type"])
     modules = modules_of(adapted)
@@ -65,6 +68,8 @@ def save_peft(adapted: nn.Module, folder: str | Path, run: int = 0) -> Path:
         "target_modules": targets,
         "modules_to_save": listed or None,
     }
+    if any(isinstance(layer, LowRankLinear) and layer.transposed for _, layer in _adapted_layers(adapted)):
+        config["fan_in_fan_out"] = True
     if factors.alpha_over == "root":
         config["use_rslora"] = True
     # A tied matrix is written once for each module that holds it: safetensors refuses shared memory.
@@ -97,7 +102,36 @@ def _alpha(scaling: float, divisor: float) -> float:
     return int(alpha) if alpha.is_integer() else alpha
 
 
-def _adapted_layers(adapted: nn.Module) -> Iterator[tuple[str, LowRankLinear]]:
+def _adapted_layers(adapted: nn.Module) -> Iterator[tuple[str, LowRankUpdate]]:
+    """All updates, by the path of the layer that PEFT is to adapt; `AdapterError` where PEFT cannot do it."""
     for path, module in adapted.named_modules():
         if isinstance(module, LowRankLinear):
+            if module.through_weight:
+                raise AdapterError(
+                    f"{path} is a {type(module.base_layer).__name__} with a forward of its own, behind which PEFT "
+                    "would add the update; merge the model and save that."
+                )
             yield path, module
+        elif isinstance(module, LowRankWeight):
+            attention, _, name = path.partition(".parametrizations.")
+            if not name.startswith(f"{TOGETHER}."):
+                raise AdapterError(f"{attention} keeps query and value apart, which PEFT does not adapt; merge it.")
+            yield attention, module
+
+
+def _pair(layer: LowRankUpdate, run: int) -> tuple[Tensor, Tensor]:
+    """A (r, in_features) and unscaled B (out_features, r) of one layer and run."""
+    a, b = layer.update(layer.factors.at(layer.layer))
+    return a[run], b[run]
+
+
+def _beside_bare(module: nn.Module, start: str, rank: int) -> dict[str, Tensor]:
+    """An update of zero for the output projection of `nn.MultiheadAttention`, which PEFT always adapts as well."""
+    if not isinstance(module, nn.MultiheadAttention):
+        return {}
+    out_features, in_features = module.out_proj.weight.shape
+    start = f"{start}.base_layer.out_proj"
+    return {
+        f"{start}.lora_A.weight": torch.zeros(rank, in_features),
+        f"{start}.lora_B.weight": torch.zeros(out_features, rank),
+    }

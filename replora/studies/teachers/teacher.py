@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from replora.adapters.attach import AttentionSite, find_attention
 from replora.adapters.direct import DirectFactors
 from replora.adapters.factors import Factors
+from replora.adapters.sites import AttentionSite, find_attention
 from replora.backbones import Backbone
 from replora.config import Method
 from replora.methods import DIRECT, PROJECTIONS, Projection
@@ -158,5 +158,5 @@ def _projection_norm(backbone: Backbone, site: AttentionSite) -> float:
     """Geometric mean of the Frobenius norms of the weights of a layer's projections."""
     attention = backbone.model.get_submodule(site.path)
     places = (site.place(projection) for projection in PROJECTIONS)
-    norms = [getattr(attention, name).weight[rows.start : rows.stop].norm() for name, rows in places]
+    norms = [rows.take(getattr(attention, name).weight).norm() for name, rows in places]
     return float(torch.stack(norms).prod() ** (1 / len(norms)))
