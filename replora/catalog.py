@@ -7,9 +7,11 @@ Plain data, so that forms, the command line and the docs can list names without 
 from __future__ import annotations
 
 import re
+from collections import ChainMap
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 Modality = Literal["image", "text", "continuation"]
 
@@ -135,6 +137,33 @@ TASKS: dict[str, TaskCard] = {
     "movie_sentiment": TaskCard(
         "Movie sentiment", "text", "tasks/movie_sentiment.parquet", "minilm_l3", 2, "Film review sentences, by mood."
     ),
+}
+
+CORPORA: dict[str, TaskCard] = {  # texts to continue: `replora.statistics.metrics` says what judges them
+    "plays": TaskCard(
+        "Plays", "continuation", "tasks/plays.parquet", "smollm2", 1, "Four of Shakespeare's plays, tested on a fifth."
+    ),
+    "devils_dictionary": TaskCard(
+        "Devil's dictionary",
+        "continuation",
+        "tasks/devils_dictionary.parquet",
+        "smollm2",
+        1,
+        "Ambrose Bierce's definitions.",
+    ),
+}
+ALL_TASKS: Mapping[str, TaskCard] = ChainMap(CORPORA, TASKS)  # the second is listed first
+
+RACES: dict[Modality, Mapping[str, Any]] = {  # what a race has otherwise than the options' defaults, by modality
+    "continuation": {
+        "adapted_blocks": 30,
+        "data_fraction": 1.0,
+        "learning_rate": 1e-3,
+        "steps": 20,
+        "batch_size": 8,
+        "evaluate_every": 5,
+        "test_examples": 32,
+    },
 }
 
 

@@ -245,17 +245,24 @@ class Linked(Spec):
 
     def to_query(self) -> dict[str, str]:
         """The values that differ from their defaults, as text for a URL."""
-        default = type(self)()
-        return {
-            name: format_value(getattr(self, name))
-            for name in options(self)
-            if getattr(self, name) != getattr(default, name)
-        }
+        asked = type(self)().differing(self)
+        if "task" in asked:
+            asked = ["task", *self.unasked({"task": format_value(cast(Any, self).task)}).differing(self)]
+        return {name: format_value(getattr(self, name)) for name in options(self) if name in asked}
+
+    def differing(self, other: Self) -> list[str]:
+        """The options in which another spec of this kind is not the same."""
+        return [name for name in options(self) if getattr(self, name) != getattr(other, name)]
+
+    @classmethod
+    def unasked(cls, query: Mapping[str, str]) -> Self:
+        """What a link means by what it leaves out: the defaults, unless those depend on what it says."""
+        return cls()
 
     @classmethod
     def from_query(cls, query: Mapping[str, str]) -> tuple[Self, list[str]]:
         """What a URL asks for; a value that cannot be taken, alone or beside the others, becomes a sentence."""
-        found, problems = cls(), list[str]()
+        found, problems = cls.unasked(query), list[str]()
         for name, facts in options(cls).items():
             if name not in query:
                 continue

@@ -11,6 +11,7 @@ from typing import Any
 from replora.config import Run
 from replora.events import Diverged, Evaluated, Event, Finished, RunFacts, Step, started_of
 from replora.methods import METHOD_TITLES, OURS, REFERENCE
+from replora.statistics.metrics import Metric, metric_of
 from replora.statistics.verdict import lost_count, verdict
 
 
@@ -18,7 +19,8 @@ from replora.statistics.verdict import lost_count, verdict
 class RunSummary:
     """One run: sizes, accuracies in [0, 1] (None before the first evaluation), mean loss on the test examples.
 
-    highest_accuracy: of all evaluations on the test examples, which nobody who stops training could have known.
+    highest_accuracy, lowest_loss: of all evaluations on the test examples, which nobody who stops training could have
+    known.
     """
 
     method: str
@@ -34,6 +36,7 @@ class RunSummary:
     final_loss: float | None
     seconds: float
     diverged: bool
+    lowest_loss: float | None = None
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,7 @@ def summarize(events: Iterable[Event]) -> RaceSummary | None:
 def _summarize_run(run: Run, facts: RunFacts, scores: list[tuple[float | None, float | None]]) -> RunSummary:
     """One run from its (accuracy, loss) pairs, evaluation by evaluation."""
     known = [accuracy for accuracy, _ in scores if accuracy is not None]
+    losses = [loss for _, loss in scores if loss is not None]
     accuracy, loss = scores[-1] if scores else (None, None)
     return RunSummary(
         method=run.method.name,
@@ -112,28 +116,34 @@ def _summarize_run(run: Run, facts: RunFacts, scores: list[tuple[float | None, f
         final_accuracy=accuracy,
         highest_accuracy=max(known, default=None),
         final_loss=loss,
+        lowest_loss=min(losses, default=None),
         seconds=0.0,
         diverged=False,
     )
 
 
 def paired_differences(summary: RaceSummary, method: str = OURS, reference: str = REFERENCE) -> list[float]:
-    """Final accuracy of `method` minus that of `reference` for each seed both have finished, in [-1, 1]."""
-    finals = {(run.method, run.seed): run.final_accuracy for run in summary.runs if not run.diverged}
+    """What `method` ends with minus what `reference` does, by the task's metric, for each seed both have finished."""
+    final = metric_of(summary.task).final
+    finals: dict[tuple[str, int], float | None] = {
+        (run.method, run.seed): getattr(run, final) for run in summary.runs if not run.diverged
+    }
     pairs = [(finals.get((method, seed)), finals.get((reference, seed))) for seed in {run.seed for run in summary.runs}]
     return [ours - theirs for ours, theirs in pairs if ours is not None and theirs is not None]
 
 
 def race_verdict(summary: RaceSummary, method: str = OURS, reference: str = REFERENCE) -> str:
     """What the race shows, claiming no more than its seeds allow; of one method alone, what it has reached."""
+    metric = metric_of(summary.task)
     finals: dict[str, list[float]] = {}
     for run in summary.runs:
-        known = [] if run.diverged or run.final_accuracy is None else [run.final_accuracy]
-        finals.setdefault(run.method, []).extend(known)
-    if not any(finals.values()) and all(run.final_accuracy is None for run in summary.runs):
+        final: float | None = getattr(run, metric.final)
+        finals.setdefault(run.method, []).extend([] if run.diverged or final is None else [final])
+    if not any(finals.values()) and all(getattr(run, metric.final) is None for run in summary.runs):
         return "Nothing was evaluated."
     if not {method, reference} <= finals.keys():
-        return ", ".join(f"{METHOD_TITLES[name]}: {share_in_words(each)}" for name, each in finals.items()) + "."
+        said = (f"{METHOD_TITLES[name]}: {mean_in_words(each, metric)}" for name, each in finals.items())
+        return ", ".join(said) + "."
     lost = sum(run.diverged for run in summary.runs)
     return verdict(
         paired_differences(summary, method, reference),
@@ -141,9 +151,10 @@ def race_verdict(summary: RaceSummary, method: str = OURS, reference: str = REFE
         reference,
         when="" if summary.finished else f" after {summary.step} of {summary.steps} steps",
         lost=f"{lost_count(lost, len(summary.runs))}." if lost else "",
+        metric=metric,
     )
 
 
-def share_in_words(accuracies: Sequence[float]) -> str:
-    """The mean accuracy of those runs of a method that did not diverge."""
-    return f"{100 * fmean(accuracies):.1f} %" if accuracies else "diverged"
+def mean_in_words(values: Sequence[float], metric: Metric) -> str:
+    """The mean of those runs of a method that did not diverge."""
+    return metric.value(fmean(values) if values else None)

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from replora.catalog import ASSETS, FITTING, OWN_PREFIX, OWN_TASK, TASKS, Modality, TaskCard
+from replora.catalog import ALL_TASKS, ASSETS, FITTING, OWN_PREFIX, OWN_TASK, Modality, TaskCard
 from replora.options import UserError
 from replora.seeding import stream
 from replora.settings import data_folder
@@ -54,8 +54,8 @@ class Task:
 
 def load_task(name: str) -> Task:
     """An embedded or own task by name; `TaskError` where the name is unknown or the file cannot be read."""
-    if name in TASKS:
-        return read_task(ASSETS / TASKS[name].file, name)
+    if name in ALL_TASKS:
+        return read_task(ASSETS / ALL_TASKS[name].file, name)
     path = own_file(name)
     if not path.is_file():
         raise _gone(name)
@@ -64,8 +64,8 @@ def load_task(name: str) -> Task:
 
 def task_card(name: str) -> TaskCard:
     """What is known of an embedded or own task without reading its examples; `TaskError` as for `load_task`."""
-    if name in TASKS:
-        return TASKS[name]
+    if name in ALL_TASKS:
+        return ALL_TASKS[name]
     path = own_file(name)
     try:
         schema = pq.read_schema(path)
@@ -83,7 +83,7 @@ def task_card(name: str) -> TaskCard:
 def own_file(name: str) -> Path:
     """Where an own task is kept, whether it is there or not; `TaskError` where the name is none of an own task."""
     if not re.fullmatch(OWN_TASK, name):
-        raise TaskError(f"task must be one of {', '.join(TASKS)}, own:ID, got {name!r}.")
+        raise TaskError(f"task must be one of {', '.join(ALL_TASKS)}, own:ID, got {name!r}.")
     return data_folder() / "tasks" / f"{name.removeprefix(OWN_PREFIX)}.parquet"
 
 
@@ -100,7 +100,7 @@ def read_task(path: Path, name: str) -> Task:
         classes = tuple(json.loads(facts["classes"]))
         modality: Any = facts["modality"]
         # Lists, since pyarrow imports pandas, which takes longer than all of this, for whatever becomes of arrays.
-        examples = table.column({"image": "image", "text": "text"}[modality]).to_pylist()
+        examples = table.column({"image": "image", "text": "text", "continuation": "text"}[modality]).to_pylist()
         labels = np.array(table.column("label").to_pylist(), dtype=np.int64)
         splits = np.asarray(table.column("split").to_pylist())
     except (OSError, KeyError, TypeError, ValueError, pa.ArrowException) as error:

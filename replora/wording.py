@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from replora.catalog import OWN_PREFIX, TASKS
+from replora.catalog import ALL_TASKS, OWN_PREFIX
 
 MINUS, NARROW_SPACE = "\u2212", "\u202f"
 SUPERSCRIPTS = str.maketrans("-0123456789", "\u207b\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079")
@@ -70,4 +70,4 @@ def task_title(task: str, own: str = "own data") -> str:
     """A task as people call it, own data as `own`: their name opens them and is told to nobody."""
     if task.startswith(OWN_PREFIX):
         return own
-    return TASKS[task].title if task in TASKS else task
+    return ALL_TASKS[task].title if task in ALL_TASKS else task

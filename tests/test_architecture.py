@@ -38,7 +38,7 @@ ROOMS: dict[str, str] = {
     "hub": "catalog event_lines options settings",
     "own_data": "catalog csv_text options pictures settings tasks",
     "simulation": "event_lines options theory",
-    "statistics": "methods wording",
+    "statistics": "catalog methods wording",
     "summary": "config events methods statistics",
     "memory": "catalog config methods options settings tasks",
     "backbones": "adapters catalog hub options",
@@ -47,7 +47,7 @@ ROOMS: dict[str, str] = {
     "studies": "adapters backbones config csv_text event_lines events memory methods options seeding statistics "
     "tasks training wording",
     "figures": "config events lens methods options simulation statistics studies wording",
-    "result_card": "catalog config events options studies summary wording",
+    "result_card": "catalog config events options statistics studies summary wording",
     "jobs": "catalog config csv_text events memory options result_card settings simulation studies summary",
     "classroom": "catalog config csv_text events jobs methods options result_card settings statistics summary",
     "cli": "config events memory options own_data result_card statistics studies summary theory training",

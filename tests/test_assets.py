@@ -28,7 +28,13 @@ ASSETS = ROOT / "assets"
 
 IMAGE_TASKS = ("digits", "fashion", "emoji")
 TEXT_TASKS = ("wordnet_topics", "movie_sentiment")
-TASKS = (*IMAGE_TASKS, *TEXT_TASKS)
+CORPORA = ("plays", "devils_dictionary")
+TASKS = (*IMAGE_TASKS, *TEXT_TASKS, *CORPORA)
+MODALITIES = {
+    **dict.fromkeys(IMAGE_TASKS, "image"),
+    **dict.fromkeys(TEXT_TASKS, "text"),
+    **dict.fromkeys(CORPORA, "continuation"),
+}
 BACKBONES = ("dinov2_small_6", "minilm_l3")
 
 CLASS_COUNTS: dict[str, dict[str, tuple[int, ...]]] = {  # by label
@@ -46,6 +52,8 @@ CLASS_COUNTS: dict[str, dict[str, tuple[int, ...]]] = {  # by label
         "test": (100, 100, 100, 100, 100, 100, 100, 99, 100, 99, 100, 100),
     },
     "movie_sentiment": {"train": (1500, 1499), "test": (500, 500)},
+    "plays": {"train": (2482,), "test": (534,)},
+    "devils_dictionary": {"train": (1216,), "test": (380,)},
 }
 
 
@@ -95,7 +103,7 @@ def test_a_task_has_the_promised_columns(name: str) -> None:
 def test_a_task_says_what_it_is(name: str) -> None:
     facts = metadata(name)
     assert set(facts) == {"classes", "modality", "source", "licence"}
-    assert facts["modality"] == ("image" if name in IMAGE_TASKS else "text")
+    assert facts["modality"] == MODALITIES[name]
     assert facts["source"]
     assert facts["licence"]
     assert len(set(json.loads(facts["classes"]))) == len(CLASS_COUNTS[name]["train"])
@@ -108,7 +116,7 @@ def test_a_split_has_the_promised_classes(name: str, split: str) -> None:
     assert counts == dict(enumerate(CLASS_COUNTS[name][split]))
 
 
-@pytest.mark.parametrize("name", ["digits", "fashion", *TEXT_TASKS])
+@pytest.mark.parametrize("name", ["digits", "fashion", *TEXT_TASKS, *CORPORA])
 def test_no_example_is_there_twice(name: str) -> None:
     examples = [content for split in ("train", "test") for content, _ in contents(name, split)]
     assert len(set(examples)) == len(examples)
@@ -143,6 +151,13 @@ def test_every_text_is_a_stripped_line(name: str) -> None:
         assert text
         assert text == text.strip()
         assert "\n" not in text
+
+
+@pytest.mark.parametrize("name", CORPORA)
+def test_every_piece_of_a_corpus_has_some_words_and_few_are_long(name: str) -> None:
+    pieces = read_task(name)["text"].to_pylist()
+    assert all(piece == piece.strip() and len(piece.split()) > 1 for piece in pieces)
+    assert sum(len(piece) > 190 for piece in pieces) < 0.2 * len(pieces)
 
 
 def half_precision(folder: Path) -> dict[str, torch.Tensor]:

@@ -67,7 +67,9 @@ class Setup(Spec):
             raise SpecError(f"rates must list at most 12 values, got {len(self.rates)}.")
         object.__setattr__(self, "free", tuple(name for name in FREE if name in self.free))
         if self.race.task not in TASKS:
-            raise SpecError("task must be one of the app's own in a room, since seats do not hold anybody's data.")
+            raise SpecError(
+                "task must be one of the app's own in a room, and of those with labels: seats hold no data."
+            )
         if self.race.backbone != AUTO:
             raise SpecError(f"backbone must be {AUTO} in a room, got {self.race.backbone[:40]!r}.")
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -19,11 +20,12 @@ from rich.table import Table
 from replora.cli.own_data import data_options, own_task
 from replora.cli.spec_options import Command, spec_option
 from replora.config import METHOD_TITLES, RaceOptions
-from replora.events import Diverged, Evaluated, Event, Started, Step, to_line
+from replora.events import Diverged, Evaluated, Event, PerRun, Started, Step, to_line
 from replora.memory.admission import check_race
 from replora.options import SpecError, UserError, options
 from replora.result_card import read_race
 from replora.statistics.intervals import sampling_half_width
+from replora.statistics.metrics import ACCURACY, metric_of
 from replora.summary import RaceSummary, race_verdict, summarize
 
 
@@ -53,7 +55,7 @@ def race_command(spec_file: Path | None, events_file: Path | None, as_json: bool
                 _alone("--spec", values)
                 spec = read_race(spec_file)
             else:
-                spec = RaceOptions(**stack.enter_context(own_task(values))).race()
+                spec = _asked(stack.enter_context(own_task(values))).race()
             sink = stack.enter_context(open_sink(events_file)) if events_file else None
             check_race(spec)
             from replora.training.race import race
@@ -68,6 +70,14 @@ def race_command(spec_file: Path | None, events_file: Path | None, as_json: bool
         click.echo(json.dumps({**summary.to_dict(), "verdict": race_verdict(summary)}))
     else:
         print_summary(summary)
+
+
+def _asked(values: Mapping[str, Any]) -> RaceOptions:
+    """The race of the options; those that nobody gave are as the task has them."""
+    context = click.get_current_context()
+    unasked = RaceOptions.on(values["task"])
+    given = {name for name in values if context.get_parameter_source(name) is ParameterSource.COMMANDLINE}
+    return dataclasses.replace(unasked, **{name: value for name, value in values.items() if name in given | {"task"}})
 
 
 def _alone(option: str, others: Iterable[str]) -> None:
@@ -98,32 +108,30 @@ def _watched(events: Iterable[Event], steps: int) -> Iterator[Event]:
     with Progress(*columns, console=Console(stderr=True)) as progress:
         bar = progress.add_task("preparing", total=steps)
         titles: list[str] = []
+        metric = ACCURACY
         for event in events:
             if isinstance(event, Started):
                 titles = [f"{METHOD_TITLES[run.method.name]} (seed {run.seed})" for run in event.spec.runs]
+                metric = metric_of(event.spec.task)
                 progress.update(bar, description="training")
             elif isinstance(event, Step):
                 progress.update(bar, completed=event.step)
             elif isinstance(event, Evaluated):
-                shown = [percent(value) for value in event.accuracies[:4]]
-                progress.update(bar, description="accuracy " + " / ".join(shown))
+                values: PerRun = getattr(event, metric.field)
+                shown = [metric.number(value) for value in values[:4]]
+                progress.update(bar, description=f"{metric.heading} " + " / ".join(shown))
             elif isinstance(event, Diverged):
                 progress.console.print(f"{titles[event.run]} diverged at step {event.step}: {event.reason}")
             yield event
 
 
-def percent(share: float | None) -> str:
-    """An accuracy for people."""
-    return "diverged" if share is None else f"{100 * share:.1f} %"
-
-
 def print_summary(summary: RaceSummary) -> None:
     """A table, the verdict, and what it was measured on."""
     console = Console(file=sys.stdout)
-    first = summary.runs[0]
+    first, metric = summary.runs[0], metric_of(summary.task)
     title = f"{summary.task} on {summary.backbone}, {first.examples:,} examples, learning rate {first.learning_rate:g}"
     table = Table(title=title, title_justify="left", box=box.SIMPLE)
-    for heading in ("method", "seed", "trained", "deployed", "accuracy", "highest tested", "loss"):
+    for heading in ("method", "seed", "trained", "deployed", metric.heading, metric.best_heading, metric.beside[0]):
         table.add_column(heading, justify="left" if heading == "method" else "right", no_wrap=True)
     for run in summary.runs:
         table.add_row(
@@ -131,14 +139,14 @@ def print_summary(summary: RaceSummary) -> None:
             str(run.seed),
             f"{run.trained_parameters:,}",
             f"{run.deployed_parameters:,}",
-            "diverged" if run.diverged else percent(run.final_accuracy),
-            percent(run.highest_accuracy),
-            "diverged" if run.final_loss is None else f"{run.final_loss:.3f}",
+            metric.number(None if run.diverged else getattr(run, metric.final)),
+            metric.number(getattr(run, metric.best)),
+            metric.told_beside(run.final_loss),
         )
     console.print(table)
     console.print(race_verdict(summary))
     known = [run.final_accuracy for run in summary.runs if run.final_accuracy is not None]
-    if known and summary.test_examples:
+    if known and summary.test_examples and metric.is_share:
         most = max(100 * sampling_half_width(share, summary.test_examples) for share in known)
         console.print(
             f"All on the same {summary.test_examples:,} test examples; others would move a single accuracy by up to "

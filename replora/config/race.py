@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
+from replora.catalog import ALL_TASKS, RACES
 from replora.config.method import Activation, AlphaOver, Latent, LayerSharing, Method, method_of
 from replora.config.training import Run, Training
 from replora.methods import METHODS, REFERENCE, MethodName, Projection, Sharing
@@ -108,6 +109,19 @@ class RaceOptions(Training, Linked):
                 f"seeds must list at most {most} values for methods {','.join(self.methods)}, "
                 f"since a race holds at most {MOST_RUNS} runs, got {len(self.seeds):,}."
             )
+
+    @classmethod
+    def on(cls, task: str) -> Self:
+        """The race on a task with all else as it is unless somebody asks: of some modalities other than the defaults.
+
+        Raises `SpecError` for a task that no option takes.
+        """
+        return cls(task=task, **(RACES.get(ALL_TASKS[task].modality, {}) if task in ALL_TASKS else {}))
+
+    @classmethod
+    def unasked(cls, query: Mapping[str, str]) -> Self:
+        task = query.get("task", "").strip()
+        return cls.on(task) if task in ALL_TASKS else cls()
 
     @classmethod
     def of(cls, race: Race) -> Self | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from replora.catalog import BACKBONES, OWN_TASK, TASKS
+from replora.catalog import ALL_TASKS, BACKBONES, OWN_TASK, PACKAGED, TASKS
 from replora.config.method import Method
 from replora.options import Spec, option
 
@@ -15,6 +15,11 @@ Device = Literal["auto", "cpu", "cuda", "mps"]
 Optimizer = Literal["adamw", "sgd"]
 
 AUTO = "auto"
+
+
+def labelled_task(default: str) -> Any:
+    """The field of a spec that takes tasks whose examples have labels only."""
+    return option(default, "Task", "What is learnt.", choices=tuple(TASKS), pattern=OWN_TASK, placeholder="own:ID")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,12 +59,12 @@ class Training(Spec):
     """What all runs of a race have in common."""
 
     task: str = option(
-        "digits", "Task", "What is learnt.", choices=tuple(TASKS), pattern=OWN_TASK, placeholder="own:ID"
+        "digits", "Task", "What is learnt.", choices=tuple(ALL_TASKS), pattern=OWN_TASK, placeholder="own:ID"
     )
     backbone: str = option(
         AUTO,
         "Backbone",
-        "auto (the task's own), " + ", ".join(BACKBONES) + ", timm:NAME, hf:ID, or local:FOLDER.",
+        "auto (the task's own), " + ", ".join([*BACKBONES, *PACKAGED]) + ", timm:NAME, hf:ID, or local:FOLDER.",
     )
     adapted_blocks: int = option(
         3, "Adapted blocks", "How many of the last transformer blocks are adapted.", low=1, high=256, marks=(1, 2, 3, 6)

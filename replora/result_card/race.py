@@ -11,7 +11,8 @@ from replora.options import format_value
 from replora.result_card.card import Compared, ResultCard
 from replora.result_card.commands import race_command, spec_file
 from replora.result_card.settings import OWN_NOTE, named_settings
-from replora.summary import RaceSummary, RunSummary, race_verdict, share_in_words, summarize
+from replora.statistics.metrics import Metric, metric_of
+from replora.summary import RaceSummary, RunSummary, mean_in_words, race_verdict, summarize
 from replora.wording import listing, task_title
 
 
@@ -28,7 +29,7 @@ def race_card(events: Iterable[Event], *, link: str = "", recorded: bool = False
         kind="race",
         title=f"{listing(names)} on {task_title(spec.task)}",
         verdict=race_verdict(summary),
-        compared=_compared(summary.runs),
+        compared=_compared(summary.runs, metric_of(summary.task)),
         settings=_settings(spec),
         seeds=tuple(dict.fromkeys(run.seed for run in summary.runs)),
         data=_data(summary, spec),
@@ -47,24 +48,28 @@ def race_card(events: Iterable[Event], *, link: str = "", recorded: bool = False
     )
 
 
-def _compared(runs: Sequence[RunSummary]) -> tuple[Compared, ...]:
+def _compared(runs: Sequence[RunSummary], metric: Metric) -> tuple[Compared, ...]:
     """One row for all runs of a method and size."""
     groups: dict[tuple[str, int, int], list[RunSummary]] = {}
     for run in runs:
         groups.setdefault((run.method, run.trained_parameters, run.deployed_parameters), []).append(run)
     return tuple(
         Compared(
-            name=METHOD_TITLES[method], trained_parameters=trained, deployed_parameters=deployed, result=_result(own)
+            name=METHOD_TITLES[method],
+            trained_parameters=trained,
+            deployed_parameters=deployed,
+            result=_result(own, metric),
         )
         for (method, trained, deployed), own in groups.items()
     )
 
 
-def _result(runs: Sequence[RunSummary]) -> str:
-    known = [run.final_accuracy for run in runs if run.final_accuracy is not None and not run.diverged]
+def _result(runs: Sequence[RunSummary], metric: Metric) -> str:
+    finals: list[float | None] = [getattr(run, metric.final) for run in runs if not run.diverged]
+    known = [final for final in finals if final is not None]
     lost = sum(run.diverged for run in runs)
     mean = f", mean of {len(known)} runs" if len(known) > 1 else ""
-    parts = [share_in_words(known) + mean] if known else []
+    parts = [mean_in_words(known, metric) + mean] if known else []
     parts += [f"{lost} diverged"] if lost else []
     return "; ".join(parts) or "not evaluated"
 

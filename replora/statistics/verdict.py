@@ -1,6 +1,6 @@
 """The one sentence on paired runs: who is ahead, by how much, and whether that can be told. No torch.
 
-Accuracies are shares in [0, 1]; sentences speak of points, hundredths.
+Differences are as measured, accuracies as shares in [0, 1]; sentences speak as the metric does, of points, hundredths.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from replora.methods import METHOD_TITLES, OURS, REFERENCE
 from replora.statistics.intervals import COARSE, Interval, geometric_interval, t_interval
+from replora.statistics.metrics import ACCURACY, Metric
 from replora.wording import fixed, signed
 
 SEEDS_FOR_A_VERDICT = 3
@@ -16,9 +17,15 @@ MOST_DECIMALS = 6
 
 
 def verdict(
-    differences: Sequence[float], method: str = OURS, reference: str = REFERENCE, *, when: str = "", lost: str = ""
+    differences: Sequence[float],
+    method: str = OURS,
+    reference: str = REFERENCE,
+    *,
+    when: str = "",
+    lost: str = "",
+    metric: Metric = ACCURACY,
 ) -> str:
-    """The sentence on paired differences of accuracy, `method` minus `reference`, of races and studies alike.
+    """The sentence on paired differences of a metric, `method` minus `reference`, of races and studies alike.
 
     Somebody is ahead only where Student's interval at 95 % over three seeds or more excludes zero; fewer seeds are an
     anecdote. when: ' after 10 of 100 steps'. lost: a sentence on diverged runs, put after it.
@@ -29,18 +36,20 @@ def verdict(
     if found is None:
         return f"There is no pair of runs of {ours} and {theirs} to compare.{note}"
     if found.n < SEEDS_FOR_A_VERDICT:
-        lead = _lead(found.mean, ours, theirs)
+        lead = _lead(found.mean, ours, theirs, metric)
         return f"{lead}{when}, with {seeds_in_words(found.n)}: an anecdote, not a finding.{note}"
     assert found.half_width is not None  # two values or more
-    lead, over = f"{ours} minus {theirs}: {points(found.mean)}", f"points over {found.n} paired seeds{when}"
+    scale, unit = metric.scale, metric.difference_unit
+    shown = fixed(scale * found.mean, metric.decimals)
+    lead, over = f"{ours} minus {theirs}: {shown}", f"{unit} over {found.n} paired seeds{when}"
     if found.is_coarse:
         what = "level" if abs(found.mean) < COARSE else "the same on every seed, too coarse a measure for an interval"
         return f"{lead} {over}: {what}.{note}"
-    ahead = ours if found.mean > 0 else theirs
+    ahead = ours if metric.lead(found.mean) > 0 else theirs
     what = f"{ahead} is ahead" if found.excludes_zero else "not distinguishable"
-    decimals = _decimals(abs(100 * found.mean), 100 * found.half_width, least=1)
-    lead = f"{ours} minus {theirs}: {points(found.mean, decimals)}"
-    return f"{lead} ± {100 * found.half_width:.{decimals}f} {over}: {what}.{note}"
+    decimals = _decimals(abs(scale * found.mean), scale * found.half_width, least=metric.decimals)
+    lead = f"{ours} minus {theirs}: {fixed(scale * found.mean, decimals)}"
+    return f"{lead} ± {scale * found.half_width:.{decimals}f} {over}: {what}.{note}"
 
 
 def ratio_verdict(ratios: Sequence[float], ours: str, theirs: str) -> str:
@@ -126,8 +135,8 @@ def _decimals(value: float, limit: float, least: int) -> int:
     return decimals
 
 
-def _lead(difference: float, ours: str, theirs: str) -> str:
-    size = 100 * abs(difference)
-    if size < 0.05:
+def _lead(difference: float, ours: str, theirs: str, metric: Metric) -> str:
+    lead = metric.lead(difference)
+    if abs(lead) < 0.5 * 10**-metric.decimals:
         return f"{ours} and {theirs} are level"
-    return f"{ours if difference > 0 else theirs} is {size:.1f} points ahead"
+    return f"{ours if lead > 0 else theirs} is {abs(lead):.{metric.decimals}f} {metric.difference_unit} ahead"

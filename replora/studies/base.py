@@ -21,6 +21,7 @@ from replora.config import (
     Projection,
     Race,
     Training,
+    labelled_task,
 )
 from replora.memory.admission import METHOD_FIELDS, TRAINING_FIELDS, Lever, check_memory, fields_levers
 from replora.memory.estimate import batch_bytes, examples_of, fixed_bytes
@@ -45,7 +46,7 @@ class Study(Linked):
     name: ClassVar[str]  # in `replora.studies.kinds`
     compares: ClassVar[str]  # the option that lists those who are compared
 
-    task: str = dataclasses.field(default="wordnet_topics", metadata=same_as(Training, "task").metadata)
+    task: str = labelled_task("wordnet_topics")
     seeds: tuple[int, ...] = option(
         (0, 1, 2), "Seeds", "One run of each kind a seed; runs of a seed are paired.", low=0, high=2**31 - 1
     )

@@ -21,6 +21,7 @@ from replora.config import (
     Run,
     Sharing,
     Training,
+    labelled_task,
     method_of,
 )
 from replora.methods import has_adapter
@@ -173,7 +174,7 @@ class RateStudy(RaceStudy):
 
     name = "rate"
 
-    task: str = dataclasses.field(default="digits", metadata=same_as(Training, "task").metadata)
+    task: str = labelled_task("digits")
     # Within a minute of two cores these rates tell apart, and the best of them is no end of the grid.
     steps: int = dataclasses.field(default=50, metadata=same_as(Training, "steps").metadata)
     rates: tuple[float, ...] = option(

@@ -12,18 +12,16 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from torch import Tensor
 
-from replora.backbones import Rows
 from replora.config import Race
 from replora.events import Evaluated, Event, PerRun, RunFacts, Started, Step
 from replora.options import SpecError
 from replora.tasks import Indices, Split, Task, batches_of_runs, load_task, nested_subset, subset_size
-from replora.training.cache import CHUNK, PrefixCache, Prefixes
+from replora.training.cache import PrefixCache, Prefixes
 from replora.training.device import device_name, versions
 from replora.training.graphs import Pace
-from replora.training.head import Heads, fit_probe
+from replora.training.head import Heads
+from replora.training.objectives import OBJECTIVES
 from replora.training.seats import Seat
 from replora.training.stack import RunStack
 from replora.training.steps import NewRates, Steps, Tests
@@ -46,9 +44,8 @@ class Batch:
         self.task = load_task(spec.task)
         self.stack = stack = RunStack(spec, spec.runs, self.task, device)
         self.seeds = [run.seed for run in spec.runs]
-        self.heads = Heads(self.seeds, stack.backbone.width, len(self.task.classes)).to(device)
-        stack.optimize(beside=self.heads.parameters())
-        self.labels = torch.from_numpy(self.task.train.labels).to(device)
+        self.objective = OBJECTIVES[self.task.modality](spec, self.task, stack, self.seeds)
+        stack.optimize(beside=self.objective.beside())
         held, self.pool = held_out(self.task, spec.validation_examples)
         self.subsets = [self._subset(run.data_fraction, run.seed) for run in spec.runs]
         self.orders = batches_of_runs([len(subset) for subset in self.subsets], spec.batch_size, spec.steps, self.seeds)
@@ -60,9 +57,9 @@ class Batch:
 
         self.graphs = pace.graphs()
         self.train_cache = cache("train", self.task.train)
-        self.steps = Steps(stack, self.train_cache, self._batch_losses, self.graphs)
-        self.test = self._tests(cache("test", test), test)
-        self.validation = self._tests(cache("validation", validation), validation) if len(validation) else None
+        self.steps = Steps(stack, self.train_cache, self.objective.losses, self.graphs)
+        self.test = self._tests(cache("test", test))
+        self.validation = self._tests(cache("validation", validation)) if len(validation) else None
         self.tested = len(test)
         self.done = 0  # steps
         self.seconds = 0.0
@@ -70,6 +67,11 @@ class Batch:
     @property
     def runs(self) -> int:
         return len(self.seeds)
+
+    @property
+    def heads(self) -> Heads | None:
+        """What trains beside the adapters, where anything does."""
+        return self.objective.heads
 
     @property
     def over(self) -> bool:
@@ -119,8 +121,7 @@ class Batch:
 
     def _beginning(self) -> Iterator[Event]:
         yield self._started()
-        if self.spec.head_start == "probe":
-            self._fit_probes()
+        if self.objective.begin(self.train_cache, self.subsets):
             yield self._evaluate(0)
 
     def _leg(self, new_rates: NewRates | None) -> Iterator[Event]:
@@ -136,7 +137,7 @@ class Batch:
         facts = tuple(
             RunFacts(
                 *self.stack.adapter_sizes(place),
-                head_parameters=sum(each.numel() for each in self.heads.parameters()) // self.runs,
+                head_parameters=sum(each.numel() for each in self.objective.beside()) // self.runs,
                 examples=len(subset),
             )
             for place, subset in enumerate(self.subsets)
@@ -162,67 +163,27 @@ class Batch:
         orders = zip(self.subsets, next(self.orders), strict=True)
         return np.stack([subset[order] for subset, order in orders])[None]
 
-    def _batch_losses(self, rows: Rows, picks: Tensor) -> Tensor:
-        return self._losses(self._logits(rows), self.labels[picks[0]]).mean(dim=1)
-
-    def _losses(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Losses (runs, batch) of logits (runs, batch, classes)."""
-        return F.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none").view(self.runs, -1)
-
-    def _logits(self, rows: Rows) -> Tensor:
-        """Logits (runs, batch, classes) of rows (runs * batch, ...)."""
-        return self.heads(self.stack.features(rows))  # type: ignore[no-any-return]
-
     def _evaluate(self, step: int) -> Evaluated:
         """Accuracy and mean loss of each run on the test examples, and accuracy on those held out for validation."""
-        right, losses = self.test.scores()
+        scores = self.test.scores()
+        shares, losses = self.objective.tested(scores, self.test.cache)
         validation: PerRun = ()
         if self.validation is not None:
-            validation = self.stack.known(self.validation.scores()[0].mean(dim=1))
-        accuracies = self.stack.known(right.mean(dim=1))
+            held = self.objective.tested(self.validation.scores(), self.validation.cache)
+            validation = self.stack.known(held.accuracies)
+        accuracies = self.stack.known(shares)
         answers: tuple[str, ...] = ()
         if self.spec.tell_answers and step == self.spec.steps:
-            rows = np.packbits(right.cpu().numpy() > 0, axis=1)
+            rows = np.packbits(scores[0].cpu().numpy() > 0, axis=1)
             answers = tuple(
                 "" if accuracy is None else row.tobytes().hex() for row, accuracy in zip(rows, accuracies, strict=True)
             )
         norms = self.stack.known(self.stack.delta_norms())
-        return Evaluated(step, 0.0, accuracies, self.stack.known(losses.mean(dim=1)), validation, answers, norms)
+        return Evaluated(step, 0.0, accuracies, self.stack.known(losses), validation, answers, norms)
 
-    def _tests(self, cache: PrefixCache, split: Split) -> Tests:
-        """Of each run and example whether it is right, as 0 or 1, and the loss, (2, runs, examples)."""
-        labels = torch.from_numpy(split.labels).to(self.device)
-
-        def score(rows: Rows, places: Tensor) -> Tensor:
-            wanted = labels[places].expand(self.runs, -1)
-            logits = self._logits(rows)  # (runs, examples, classes)
-            return torch.stack([(logits.argmax(dim=-1) == wanted).to(logits.dtype), self._losses(logits, wanted)])
-
+    def _tests(self, cache: PrefixCache) -> Tests:
+        score = self.objective.score(cache)
         return Tests(self.stack, cache, score, self.graphs, self.spec.steps // self.spec.evaluate_every)
-
-    @torch.no_grad()
-    def _fit_probes(self) -> None:
-        """Start each head at a probe of the frozen features of its run's examples; runs of equal data share it."""
-        fitted: dict[tuple[int, int], tuple[Tensor, Tensor]] = {}
-        for place, subset in enumerate(self.subsets):
-            key = (self.seeds[place], len(subset))
-            if key not in fitted:
-                features = self._frozen_features(subset)
-                with torch.enable_grad():
-                    fitted[key] = fit_probe(features, self.labels[torch.from_numpy(subset)], len(self.task.classes))
-            weight, bias = fitted[key]
-            self.heads.weight[place] = weight.to(self.device)
-            self.heads.bias[place, 0] = bias.to(self.device)
-
-    def _frozen_features(self, subset: Indices) -> Tensor:
-        """Features (examples, width) before the first step: delta_weight is zero, so any run's are the backbone's."""
-        size = max(1, 4 * CHUNK[self.device.type] // self.runs)
-        parts = []
-        for start in range(0, len(subset), size * self.runs):
-            wanted = subset[start : start + size * self.runs]
-            padded = np.resize(wanted, -(-len(wanted) // self.runs) * self.runs)
-            parts.append(self.stack.features(self.train_cache.take(padded)).flatten(0, 1)[: len(wanted)])
-        return torch.cat(parts)
 
 
 def held_out(task: Task, count: int) -> tuple[Indices, Indices]:

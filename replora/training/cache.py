@@ -37,7 +37,7 @@ class PrefixCache:
         self.known = np.zeros(len(split), dtype=bool)
         self.rows: Rows = {}
         # Texts are encoded together, to one length; images one chunk at a time, when they are needed.
-        self.inputs = backbone.encode(split.examples) if backbone.modality == "text" else None
+        self.inputs = backbone.encode(split.examples) if backbone.modality != "image" else None
         lengths = torch.zeros(len(split), dtype=torch.int64) if self.inputs is None else self.inputs["mask"].sum(dim=1)
         self.lengths: Indices = lengths.numpy()  # tokens of each example, 0 for pictures
         self.token_counts = lengths.to(self.device)

@@ -2,8 +2,9 @@
 
 race.json                 the spec, `Race.to_dict`
 step_000010.safetensors   a_query (runs, layers, rank, in_features), b_query (runs, layers, out_features, rank), and the
-                          same of each projection that any run adapts; scaling (runs,), head_weight (runs, classes,
-                          width), head_bias (runs, 1, classes); runs that do not adapt it have zeros for factors
+                          same of each projection that any run adapts; scaling (runs,); where heads train, head_weight
+                          (runs, classes, width) and head_bias (runs, 1, classes); runs that do not adapt it have zeros
+                          for factors
 parameters.safetensors    what the factors of each method arise from (latents and MLPs) after the latest of these
                           steps, `<group>.<parameter>`, groups as `method_groups` numbers them
 Of recordings that are shipped both are gzipped.
@@ -74,7 +75,9 @@ class SnapshotWriter:
         self._every: int | None = None  # not known before the size of a snapshot is
         self._evaluations = 0 if since is None else 1 + since // spec.evaluate_every
 
-    def offer(self, step: int, factors: MixedFactors | None, heads: Heads, places: Sequence[int] | None = None) -> None:
+    def offer(
+        self, step: int, factors: MixedFactors | None, heads: Heads | None, places: Sequence[int] | None = None
+    ) -> None:
         """Called at step 0 and after each evaluation; writes some of them, the last one always.
 
         places: those of the race's runs in the stack, where others train beside them.
@@ -116,9 +119,11 @@ class SnapshotWriter:
         draft.replace(self.folder / name)
 
 
-def _taken(factors: MixedFactors | None, heads: Heads, places: Sequence[int]) -> dict[str, Tensor]:
+def _taken(factors: MixedFactors | None, heads: Heads | None, places: Sequence[int]) -> dict[str, Tensor]:
     rows = list(places)
-    tensors: dict[str, Tensor] = {"head_weight": heads.weight[rows], "head_bias": heads.bias[rows]}
+    tensors: dict[str, Tensor] = {}
+    if heads is not None:
+        tensors = {"head_weight": heads.weight[rows], "head_bias": heads.bias[rows]}
     own = [] if factors is None else [each for each, _ in _groups(factors, places)]
     if factors is not None and own:
         rank = max(each.rank for each in own)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from replora.config import STUDENT_TITLES, Activation, Method, Training, method_of
+from replora.config import STUDENT_TITLES, Activation, Method, Training, labelled_task, method_of
 from replora.methods import STUDENTS
 from replora.methods import StudentName as StudentName
 from replora.options import SpecError, option, options, same_as
@@ -40,7 +40,7 @@ class TeacherStudy(Study):
     name = "teacher"
     compares = "students"
 
-    task: str = dataclasses.field(default="fashion", metadata=same_as(Training, "task").metadata)
+    task: str = labelled_task("fashion")
     steps: int = dataclasses.field(default=100, metadata=same_as(Training, "steps").metadata)
     batch_size: int = dataclasses.field(default=16, metadata=same_as(Training, "batch_size").metadata)
     adapted_blocks: int = dataclasses.field(default=1, metadata=same_as(Training, "adapted_blocks").metadata)

@@ -7,6 +7,7 @@ from functools import partial
 
 import streamlit as st
 
+from replora.catalog import CORPORA
 from replora.classroom.room import RoomError
 from replora.classroom.setup import STEPS, Setup
 from replora.config import RaceOptions
@@ -47,7 +48,8 @@ def entrance() -> None:
         opened, problems = open_spec(RaceOptions, linked, PAGE, check=servable)
         for problem in problems:
             st.warning(plain(problem))
-        task = control(RaceOptions, "task", key=f"{PAGE}.task", opened=opened.task, show=partial(value_text, "task"))
+        show = partial(value_text, "task")
+        task = control(RaceOptions, "task", key=f"{PAGE}.task", opened=opened.task, show=show, without=CORPORA)
         setup, problem = _setup(dataclasses.replace(opened, task=task))
         told = f"{settings_told(setup)}. All of it can be changed in the room, for all at once." if setup else problem
         st.caption(plain(told))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import Any, Literal, get_args, get_origin
 
 import streamlit as st
@@ -20,10 +20,12 @@ def control(
     on_change: Callable[[], None] | None = None,
     disabled: bool = False,
     more: Sequence[str] = (),
+    without: Container[str] = (),
 ) -> Any:
     """The control of one option, at first with the value `opened`, which need not be one of its marks.
 
-    more: names beside the option's choices; where `opened` is among neither, the option's default comes first.
+    more: names beside the option's choices; without: those of them that are not offered; where `opened` is among
+    neither, the option's default comes first.
     Returns a value of the option's kind. Raises `SpecError` where a text cannot be read.
     """
     facts, kind = options(spec)[name], kind_of(spec, name)
@@ -39,7 +41,8 @@ def control(
         return parse_value(name, text or "", kind, facts)
     if kind is bool:
         return st.toggle(label, opened, **common)
-    names = [*(get_args(kind) if get_origin(kind) is Literal else facts.choices), *more]
+    declared = get_args(kind) if get_origin(kind) is Literal else facts.choices
+    names = [*(name for name in declared if name not in without), *more]
     if names:
         opened = opened if opened in names else default_of(spec, name)
         return st.selectbox(label, names, names.index(opened), format_func=show, **common)

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any, TypeVar, cast
 
-from replora.catalog import BACKBONES, OWN_PREFIX, PRIVATE_TASK
+from replora.catalog import BACKBONES, CORPORA, OWN_PREFIX, PRIVATE_TASK
 from replora.config import AUTO
 from replora.hub.names import is_downloaded
 from replora.options import Linked, default_of
@@ -35,6 +35,8 @@ def _backbone_problem(backbone: str) -> str:
 
 def _task_problem(task: str) -> str:
     """Own data that are here join this session's list of tasks; of private data the form says what they are."""
+    if task in CORPORA:
+        return f"task {task} is for the command line: its pages are not there yet."
     if task == PRIVATE_TASK or not task.startswith(OWN_PREFIX) or adopt(task):
         return ""
     return f"task {task} is not kept here: own data last for a session unless they are saved."
