@@ -83,7 +83,8 @@ def _card(name: str, factors: Sequence[Factors], scales: tuple[float, float, flo
 def _frames(factors: Sequence[Factors], part: str, scale: float) -> str:
     """A matrix at each step, one picture on the other. Shades go by square root, since early updates are small."""
     maps = [data_uri(_root(getattr(snapshot, part)), scale**0.5) for snapshot in factors]
-    return "".join(f'<img class="at{place}" alt="" src="{source}">' for place, source in enumerate(maps))
+    shown = "".join(f'<img class="at{place}" alt="" src="{source}">' for place, source in enumerate(maps))
+    return f"<i>{shown}</i>"
 
 
 def _root(matrix: Matrix) -> Matrix:
