@@ -64,7 +64,7 @@ def test_a_live_study_fills_in_and_a_reload_takes_it_up_again(server: str, visit
     expect(standing(page)).to_contain_text(
         re.compile(r"Running: [1-9]\d* of 24 runs, about|Live study: 24 runs"), timeout=HOST
     )
-    points = page.locator(".st-key-data_efficiency-figure-accuracy svg.marks .mark-symbol path[aria-label*='RepLoRA']")
+    points = page.locator(".st-key-data_efficiency-figure-accuracy svg.marks .mark-symbol.role-mark path")
     expect(points.first).to_be_attached()
     assert page.locator(".stVegaLiteChart svg[data-kept=yes]").count() >= 2
     run = query(page)["run"]
