@@ -10,6 +10,7 @@ from replora.config.method import method_of
 from replora.memory.sizes import Trained, sizes_of
 from replora.methods import OURS, REFERENCE
 from replora.options import options
+from replora.tasks import TaskError
 
 
 def trained_parameters(method: Method, width: int, layers: int, value_width: int = 0) -> int:
@@ -47,8 +48,12 @@ def rank_for(parameters: int, rank: int, trained: int) -> int:
 
 
 def equal_rank(form: Trained) -> int:
-    """LoRA's rank with which it trains as many parameters as RepLoRA does as a form of a race or study sets it."""
-    sizes = sizes_of(form.backbone, form.task)
+    """LoRA's rank with which it trains as many parameters as RepLoRA does as a form of a race or study sets it; 0 where
+    there is none, or where the data of the task are not kept here any more and with them what its backbone is."""
+    try:
+        sizes = sizes_of(form.backbone, form.task)
+    except TaskError:
+        return 0
     reference, ours = (method_of(form, name) for name in (REFERENCE, OURS))
     counts = [
         trained_parameters(method, sizes.width, form.adapted_blocks, sizes.value_width) for method in (ours, reference)
