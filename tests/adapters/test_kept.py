@@ -133,6 +133,7 @@ def test_functional_call_takes_factors_by_name(bert_example):
         assert torch.equal(found, adapted(**inputs).logits)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", ["compiled", "adapted"])
 def test_a_compiled_model_is_adapted_and_an_adapted_one_compiled(first, timm_example, tmp_path):
     inputs = timm_example.inputs(2)
