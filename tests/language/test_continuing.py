@@ -32,6 +32,7 @@ from replora.training.objectives import continuing
 from replora.training.objectives.continuing import token_losses
 from replora.training.race import race
 from replora.training.snapshots import Snapshots, SnapshotWriter
+from replora.ui.forms.links import NO_PAGES, servable
 
 SMALL = Race(
     runs=(Run(method=Method(name="lora")), Run(method=Method(name="replora", mlp_width=16))),
@@ -233,6 +234,12 @@ def test_a_corpus_comes_in_links_and_commands_with_its_own_defaults():
     assert RaceOptions.from_query(changed.to_query()) == (changed, [])
     assert RaceOptions.of(changed.race()) == changed
     assert RaceOptions.on("digits") == RaceOptions()
+
+
+def test_a_link_to_a_corpus_is_one_sentence_and_the_defaults():
+    opened, said = servable(RaceOptions.on("plays"), [])
+    assert opened == RaceOptions()
+    assert said == [NO_PAGES.format("plays")]
 
 
 def test_its_memory_is_told_before_it_runs():

@@ -12,12 +12,16 @@ from replora.hub.names import is_downloaded
 from replora.options import Linked, default_of
 from replora.ui.visitor.own_data import adopt, own_tasks
 
+NO_PAGES = "task {} is for the command line: no page shows texts to continue. The defaults are used instead."
+
 Opened = TypeVar("Opened", bound=Linked)
 
 
 def servable(opened: Opened, problems: Sequence[str]) -> tuple[Opened, list[str]]:
     """The spec of a link as far as it can be had here, and a sentence for each value that cannot."""
     values, said = cast(Any, opened), list(problems)
+    if values.task in CORPORA:  # whose race has other defaults, which fit no other task
+        return type(opened)(), [*said, NO_PAGES.format(values.task)]
     for name, problem in (("backbone", _backbone_problem(values.backbone)), ("task", _task_problem(values.task))):
         if problem:
             said.append(f"{problem} The default is used instead.")
@@ -35,8 +39,6 @@ def _backbone_problem(backbone: str) -> str:
 
 def _task_problem(task: str) -> str:
     """Own data that are here join this session's list of tasks; of private data the form says what they are."""
-    if task in CORPORA:
-        return f"task {task} is for the command line: its pages are not there yet."
     if task == PRIVATE_TASK or not task.startswith(OWN_PREFIX) or adopt(task):
         return ""
     return f"task {task} is not kept here: own data last for a session unless they are saved."
