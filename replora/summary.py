@@ -11,6 +11,7 @@ from typing import Any
 from replora.config import Run
 from replora.events import Diverged, Evaluated, Event, Finished, RunFacts, Step, started_of
 from replora.methods import METHOD_TITLES, OURS, REFERENCE
+from replora.statistics.intervals import t_interval
 from replora.statistics.metrics import Metric, metric_of
 from replora.statistics.verdict import lost_count, verdict
 
@@ -130,6 +131,21 @@ def paired_differences(summary: RaceSummary, method: str = OURS, reference: str 
     }
     pairs = [(finals.get((method, seed)), finals.get((reference, seed))) for seed in {run.seed for run in summary.runs}]
     return [ours - theirs for ours, theirs in pairs if ours is not None and theirs is not None]
+
+
+def race_difference(summary: RaceSummary, method: str = OURS, reference: str = REFERENCE) -> dict[str, Any] | None:
+    """`paired_differences` as plain values: by which measure, their mean over seeds and the t interval of that.
+
+    Accuracy is in [-1, 1], a loss in nats a token. The interval, of 95 % and over seeds, is None of one seed and of equal ones; None where no seed has both methods.
+    """
+    pairs = paired_differences(summary, method, reference)
+    if not pairs:
+        return None
+    found = t_interval(pairs)
+    known = found is not None and found.low is not None and not found.is_coarse
+    interval = [found.low, found.high] if found is not None and known else None
+    of = {"measure": metric_of(summary.task).final, "method": method, "reference": reference}
+    return {**of, "seeds": len(pairs), "mean": fmean(pairs), "interval": interval}
 
 
 def race_verdict(summary: RaceSummary, method: str = OURS, reference: str = REFERENCE) -> str:

@@ -8,6 +8,7 @@ import math
 
 import numpy as np
 import pytest
+import scipy.stats
 from present import present
 
 from replora.config import MOST_RUNS, Method, Race, RaceOptions, Run
@@ -27,7 +28,7 @@ from replora.events import (
 from replora.events import to_line as line_of
 from replora.options import SpecError, format_value, kind_of, nearest, options, parse_value
 from replora.result_card.hashing import spec_hash
-from replora.summary import paired_differences, race_verdict, summarize
+from replora.summary import paired_differences, race_difference, race_verdict, summarize
 
 ODD = RaceOptions(
     task="emoji", methods=("head", "replora"), rank=8, seeds=(5, 1), learning_rate=1e-3, residual=True, clip_norm=0.5
@@ -192,6 +193,14 @@ def test_the_verdict_claims_no_more_than_the_seeds_allow():
     assert race_verdict(running).startswith("RepLoRA and LoRA are level after 10 of 100 steps, with one seed")
     three = present(summarize(events_of([0.5, 0.4, 0.5, 0.6, 0.9, 0.6], seeds=(0, 1, 2))))
     assert paired_differences(three) == pytest.approx([-0.1, 0.1, -0.3])
+    told = race_difference(three)
+    oracle = scipy.stats.ttest_1samp([-0.1, 0.1, -0.3], 0).confidence_interval()
+    assert told is not None
+    assert (told["seeds"], told["mean"]) == (3, pytest.approx(-0.1))
+    assert told["interval"] == pytest.approx([oracle.low, oracle.high])
+    assert race_difference(one) == {
+        "measure": "final_accuracy", "method": "replora", "reference": "lora", "seeds": 1, "mean": pytest.approx(0.1), "interval": None
+    }  # fmt: skip
     assert race_verdict(three) == "RepLoRA minus LoRA: −10.0 ± 49.7 points over 3 paired seeds: not distinguishable."
     ahead = present(summarize(events_of([0.5, 0.6, 0.4, 0.51, 0.6, 0.69], seeds=(0, 1, 2), finished=False)))
     assert race_verdict(ahead) == (

@@ -26,7 +26,7 @@ from replora.options import SpecError, UserError, options
 from replora.result_card import read_race
 from replora.statistics.intervals import sampling_half_width
 from replora.statistics.metrics import ACCURACY, metric_of
-from replora.summary import RaceSummary, race_verdict, summarize
+from replora.summary import RaceSummary, race_difference, race_verdict, summarize
 
 
 def race_options(command: Command) -> Command:
@@ -67,7 +67,8 @@ def race_command(spec_file: Path | None, events_file: Path | None, as_json: bool
     summary = summarize(events)
     assert summary is not None  # a race that ends without an error has started
     if as_json:
-        click.echo(json.dumps({**summary.to_dict(), "verdict": race_verdict(summary)}))
+        said = {"difference": race_difference(summary), "verdict": race_verdict(summary)}
+        click.echo(json.dumps({**summary.to_dict(), **said}))
     else:
         print_summary(summary)
 
