@@ -136,7 +136,8 @@ def paired_differences(summary: RaceSummary, method: str = OURS, reference: str 
 def race_difference(summary: RaceSummary, method: str = OURS, reference: str = REFERENCE) -> dict[str, Any] | None:
     """`paired_differences` as plain values: by which measure, their mean over seeds and the t interval of that.
 
-    Accuracy is in [-1, 1], a loss in nats a token. The interval, of 95 % and over seeds, is None of one seed and of equal ones; None where no seed has both methods.
+    Accuracy is in [-1, 1], a loss in nats a token. The interval, of 95 % and over seeds, is None of one seed and of
+    equal ones; the whole is None where no seed has both methods.
     """
     pairs = paired_differences(summary, method, reference)
     if not pairs:

@@ -7,6 +7,7 @@ dotted line. benchmarks/growth.json holds what was printed with --json, and the 
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ TITLES = {
 }
 SIDES = {"lora": ("LoRA", "blue"), "replora": ("RepLoRA", "orange"), "peft": ("PEFT's LoRA", "gray")}
 AS_ITS_CAUSE = "grows as its cause"
+SPOKEN = re.compile(r' (?:aria-[\w-]+|role|class|pointer-events)="[^"]*"')  # the page says what the picture shows
 WIDTH, HEIGHT = 150, 170
 DECADES = [10.0**power for power in range(-1, 5)]
 
@@ -126,10 +128,10 @@ def picture(records: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def drawn() -> str:
-    """The picture as a standalone SVG document."""
+    """The picture as a standalone SVG document, without what is only there for browsers that it is not drawn in."""
     records = json.loads(RECORD.read_text(encoding="utf-8"))
     text: str = vl_convert.vegalite_to_svg(picture(records), vl_version=VEGA_LITE)
-    return text
+    return SPOKEN.sub("", text)
 
 
 @click.command()
