@@ -19,6 +19,7 @@ from replora.jobs.messages import encode, goes
 from replora.jobs.turns.limits import Waiting
 from replora.jobs.turns.line import Line
 from replora.jobs.turns.rides import Rides
+from replora.memory.machine import all_jobs_bytes
 
 HOST_LOST = "The process that runs the jobs ended unexpectedly, and this job with it."
 HOST_UNWELL = "The process that runs the jobs ended several times in a row and is started again in a moment."
@@ -53,14 +54,14 @@ class Dispatcher:
         status = record.status()
         if not (record.state is JobState.QUEUED or self._line.is_back(record.job)):
             on = record.state is JobState.RUNNING
-            return replace(status, company=max(0, self._line.running() - 1)) if on else status
+            return replace(status, company=max(0, len(self._line.running) - 1)) if on else status
         position, wait = self._line.prospect(record.job)
         notice = status.notice or ("" if self.host.healthy else HOST_UNWELL)
         return replace(status, state=JobState.QUEUED, position=position, wait=wait, notice=notice)
 
     def dispatch(self) -> None:
         """Starts jobs that wait, or lets paused ones go on, while places are free."""
-        while not self.closed and self.host.ready and (job := self._line.next()) is not None:
+        while not self.closed and self.host.ready and self._fits() and (job := self._line.next()) is not None:
             record = self._jobs.records[job]
             if record.state is JobState.QUEUED or record.seat is not None:
                 self._begin(record)
@@ -138,10 +139,23 @@ class Dispatcher:
         for record in filter(None, map(self._jobs.records.get, self._line.lose())):
             self._repeat_or_fail(record, HOST_LOST)
 
+    def _taken(self, beside: JobRecord | None = None) -> int:
+        """The memory that the jobs that are on are reckoned to take, but for one of them, in bytes."""
+        on = (self._jobs.records.get(job) for job in self._line.running)
+        return sum(each.need for each in on if each is not None and each is not beside)
+
+    def _fits(self) -> bool:
+        """Whether the job whose turn is next has memory beside those that are on; one by itself always may try."""
+        order = self._line.order
+        if not order or not self._line.running:
+            return True
+        return self._taken() + self._jobs.records[order[0]].need <= all_jobs_bytes()
+
     def _begin(self, record: JobRecord) -> None:
         """Has the host start a job whose turn it is, and with it those that wait and fit."""
         waiting = [self._jobs.records[job] for job in self._line.order]
-        together = [record, *self._rides.companions(record, waiting, self._line.expect)]
+        room = all_jobs_bytes() - self._taken(beside=record)
+        together = [record, *self._rides.companions(record, waiting, self._line.expect, room)]
         for started in together:
             started.state = JobState.RUNNING
             self._writer.state(started)

@@ -15,7 +15,7 @@ from replora.config import Race
 from replora.jobs.engine import JobRefused, JobState, JobStatus, Submitter
 from replora.jobs.messages import Control, encode
 from replora.jobs.turns.pace import Load, load_of, seconds_left
-from replora.memory.admission import check_race
+from replora.memory.admission import check_race, needed_bytes
 from replora.options import UserError
 from replora.studies.kinds import study_from_dict
 
@@ -30,7 +30,7 @@ class JobRecord:
     with others, if any; `leaving`: it was told to leave that; `seat`: the step after which it did, its seat in its
     folder, where it is in no process; `alone`: it is to share none any more;
     `sharing`: how many processes shared the machine's threads with its own when it began, 0 before: repeated it has as
-    many, since their number changes the last bits of what it tells.
+    many, since their number changes the last bits of what it tells. `need`: bytes that it is reckoned to take.
     """
 
     job: str
@@ -54,6 +54,7 @@ class JobRecord:
     seat: int | None = None
     alone: bool = False
     sharing: int = 0
+    need: int = 0
     viewers: set[str] = field(default_factory=set)
     orphaned: threading.Timer | None = None
     stored: bool = False  # as a whole, lines and state
@@ -165,4 +166,4 @@ def new_record(kind: str, spec: Mapping[str, Any], time_limit: float, by: Submit
         plain = json.loads(json.dumps(dict(spec), allow_nan=False))
     except (TypeError, ValueError, RecursionError) as error:
         raise JobRefused(f"The spec of a job must hold plain JSON values: {error}.") from None
-    return JobRecord(secrets.token_urlsafe(8), kind, plain, time_limit, by)
+    return JobRecord(secrets.token_urlsafe(8), kind, plain, time_limit, by, need=needed_bytes(kind, plain))

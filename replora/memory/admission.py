@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, cast
 
@@ -50,6 +50,13 @@ def check_race(race: Race) -> None:
             f"got {race.steps:,}."
         )
     check_memory(race, "race", race_bytes, _race_levers)
+
+
+def needed_bytes(kind: str, spec: Mapping[str, Any]) -> int:
+    """What a job is reckoned to take, in bytes: a study, which fits its batches to what there is, all that it may."""
+    if kind == "study":
+        return job_bytes()
+    return race_bytes(Race.from_dict(spec)) if kind == "race" else 0
 
 
 def check_memory(spec: SpecOf, noun: str, need: Callable[[SpecOf], int], levers: Levers[SpecOf]) -> None:

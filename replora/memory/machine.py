@@ -14,7 +14,6 @@ from replora.settings import Settings
 MEGABYTE, GIGABYTE = 2**20, 2**30
 UNKNOWN_MEMORY = 4096 * MEGABYTE
 LEAST_JOB_MB = 1500  # the smallest races fit in it
-MEMORY_FOR_TWO = 12 * GIGABYTE  # so that a job still has three
 DRIVERS = (Path("/dev/nvidiactl"), Path("/dev/kfd"))  # of NVIDIA's and AMD's
 CGROUPS = Path("/sys/fs/cgroup")
 FILES = (  # limit and use of a container, of cgroups 2 and 1
@@ -50,10 +49,9 @@ def default_slots() -> int:
     """How many jobs run at a time where REPLORA_SLOTS does not say it: two where that is worth it, else one.
 
     Two on two cores end a class a quarter sooner than one on both: the threads of one wait for each other.
-    An accelerator is kept for one at a time, and so is a machine with little memory.
+    An accelerator is kept for one at a time.
     """
-    worth = usable_cpus() >= 2 and memory_there() >= MEMORY_FOR_TWO and not accelerator_in_sight()
-    return JobLimits().slots if worth else 1
+    return JobLimits().slots if usable_cpus() >= 2 and not accelerator_in_sight() else 1
 
 
 def accelerator_in_sight() -> bool:
@@ -62,10 +60,18 @@ def accelerator_in_sight() -> bool:
 
 
 def job_bytes() -> int:
-    """The most that a job may take, in bytes: what the environment says, else a share of half the memory there is."""
-    slots = JobLimits.from_environment(slots=default_slots()).slots
+    """The most that a job may take, in bytes: what the environment says, else half the memory there is.
+
+    Where the environment says how many jobs run at a time, a share of that; else a second one runs where both fit.
+    """
+    slots = JobLimits.from_environment(slots=1).slots
     share = max(LEAST_JOB_MB, memory_there() // (2 * slots * MEGABYTE))
     return MEGABYTE * JobLimits.from_environment(max_job_mb=share).max_job_mb
+
+
+def all_jobs_bytes() -> int:
+    """The most that all jobs that are on may take together, in bytes."""
+    return JobLimits.from_environment(slots=1).slots * job_bytes()
 
 
 def memory_there() -> int:

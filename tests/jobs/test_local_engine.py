@@ -23,12 +23,14 @@ from processes import alive, wait_for
 import replora.jobs.dispatcher as dispatcher
 import replora.jobs.host_keeper as host_keeper
 import replora.jobs.job_record as job_record
+from replora.config import RaceOptions
 from replora.jobs.engine import NOBODY, Action, Engine, JobRefused, JobState, NoAnswer, NotYours, Submitter, UnknownJob
 from replora.jobs.host_process import SPIN_COUNT, why
 from replora.jobs.local import LocalEngine
 from replora.jobs.storage.history import RESTARTED, RESTARTED_IN_QUEUE
 from replora.jobs.storage.store import Store
 from replora.jobs.turns.limits import Waiting
+from replora.memory.estimate import race_bytes
 from replora.options import SpecError
 
 FOLDER = Path(__file__).parents[1]
@@ -327,6 +329,19 @@ def test_slots_run_side_by_side(engines: Engines) -> None:
     engine.cancel(jobs[0])
     first(engine, jobs[2])
     assert state(engine, jobs[1]) is JobState.RUNNING
+
+
+def test_a_second_job_begins_where_both_have_memory(engines: Engines, monkeypatch: pytest.MonkeyPatch) -> None:
+    race = RaceOptions().race()
+    monkeypatch.setattr(dispatcher, "all_jobs_bytes", lambda: 2 * race_bytes(race) - 1)
+    engine = engines(slots=2, kinds={"race": "job_kinds:sleep", "count": "job_kinds:count"})
+    one, two = (engine.submit("race", race.to_dict()) for _ in range(2))
+    first(engine, one)
+    assert state(engine, two) is JobState.QUEUED
+    monkeypatch.setattr(dispatcher, "all_jobs_bytes", lambda: 2 * race_bytes(race))
+    engine.submit("count", {})
+    first(engine, two)
+    assert (state(engine, one), engine.status(one).company) == (JobState.RUNNING, 1)
 
 
 def test_a_full_queue_and_bad_submits_are_refused(engines: Engines) -> None:

@@ -25,6 +25,7 @@ from replora.jobs.local import PRELOAD, LocalEngine
 from replora.jobs.messages import encode
 from replora.jobs.processes.shared import SharedLink
 from replora.jobs.turns.rides import Rides
+from replora.memory.machine import job_bytes
 from replora.training.race import race
 
 Engines = Callable[..., LocalEngine]
@@ -332,7 +333,7 @@ def record(spec: Race, visitor: str, limit: float = 900.0) -> JobRecord:
 
 
 def companions(waiting: list[JobRecord], seconds: float | None = 10.0, most: int = 8) -> list[JobRecord]:
-    found = Rides(most, lambda message: None).companions(waiting[0], waiting[1:], lambda job: seconds)
+    found = Rides(most, lambda message: None).companions(waiting[0], waiting[1:], lambda job: seconds, job_bytes())
     assert waiting[0] not in found
     return found
 

@@ -208,18 +208,18 @@ def line(clock: Clock, slots: int, *jobs: str, limit: float = 900.0) -> Line:
 def test_the_machine_is_shared_by_those_that_run_and_those_that_are_about_to(clock: Clock) -> None:
     two = line(clock, 2, "a")
     two.next()
-    assert (two.sharing(), two.running()) == (1, 1)
+    assert (two.sharing(), len(two.running)) == (1, 1)
     for job in "bcd":
         two.enter(job, Submitter(job), RACE, 900.0)
     two.next()
     two.join("c", "b")
-    assert (two.sharing(), two.running()) == (2, 3)
+    assert (two.sharing(), len(two.running)) == (2, 3)
     two.rest("a")
-    assert two.running() == 2
+    assert list(two.running) == ["b", "c"]
     for job in "abc":
         two.leave(job)
     two.next()
-    assert (two.sharing(), two.running()) == (1, 1)
+    assert (two.sharing(), len(two.running)) == (1, 1)
 
 
 def test_a_paused_job_keeps_its_place_until_another_waits(clock: Clock) -> None:

@@ -17,7 +17,7 @@ from replora.jobs.engine import JobRefused
 from replora.jobs.job_record import check_job
 from replora.memory.admission import check_race
 from replora.memory.estimate import MEGABYTE, race_bytes
-from replora.memory.machine import _containers, default_slots, free_memory, job_bytes, memory_there
+from replora.memory.machine import _containers, all_jobs_bytes, default_slots, free_memory, job_bytes, memory_there
 from replora.options import SpecError
 from replora.studies.spec import DataStudy, RateStudy, TeacherStudy, study_to_dict
 
@@ -165,18 +165,19 @@ def test_the_limit_is_half_the_memory_shared_among_the_slots_unless_it_is_set(mo
 
 
 @pytest.mark.parametrize(
-    ("cpus", "megabytes", "accelerator", "slots"),
-    [(2, 16_000, False, 2), (64, 16_000, False, 2), (1.5, 16_000, False, 1), (2, 8000, False, 1), (2, 16_000, True, 1)],
+    ("cpus", "accelerator", "slots"), [(2, False, 2), (64, False, 2), (1.5, False, 1), (2, True, 1)]
 )
-def test_two_jobs_run_side_by_side_where_there_is_room_and_no_accelerator(
-    monkeypatch: pytest.MonkeyPatch, cpus: float, megabytes: int, accelerator: bool, slots: int
+def test_two_jobs_run_side_by_side_where_there_are_two_processors_and_no_accelerator(
+    monkeypatch: pytest.MonkeyPatch, cpus: float, accelerator: bool, slots: int
 ) -> None:
     monkeypatch.delenv("REPLORA_SLOTS", raising=False)
     monkeypatch.setattr("replora.memory.machine.usable_cpus", lambda: cpus)
-    monkeypatch.setattr("replora.memory.machine.memory_there", lambda: megabytes * MEGABYTE)
+    monkeypatch.setattr("replora.memory.machine.memory_there", lambda: 16_000 * MEGABYTE)
     monkeypatch.setattr("replora.memory.machine.accelerator_in_sight", lambda: accelerator)
     assert default_slots() == slots
-    assert job_bytes() == max(1500, megabytes // (2 * slots)) * MEGABYTE
+    assert job_bytes() == all_jobs_bytes() == 8000 * MEGABYTE
+    monkeypatch.setenv("REPLORA_SLOTS", "4")
+    assert (job_bytes(), all_jobs_bytes()) == (2000 * MEGABYTE, 8000 * MEGABYTE)
 
 
 def test_a_container_counts_where_it_has_a_limit(tmp_path: Path) -> None:

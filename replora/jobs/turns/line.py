@@ -99,9 +99,10 @@ class Line:
         """How many processes have the machine together once all that wait have a place that may get one."""
         return min(self._slots, len(set(self._holders.values())) + len(self._order()))
 
-    def running(self) -> int:
-        """How many jobs are on."""
-        return len(self._holders) - len(self._resting)
+    @property
+    def running(self) -> Sequence[str]:
+        """The jobs that are on."""
+        return [job for job in self._holders if job not in self._resting]
 
     def expect(self, job: str) -> float | None:
         """In how many seconds a job is expected to be done by itself; None where nothing like it was here."""

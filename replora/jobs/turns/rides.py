@@ -36,12 +36,12 @@ class Rides:
         self._numbers = count()
 
     def companions(
-        self, first: JobRecord, waiting: Sequence[JobRecord], expect: Callable[[str], float | None]
+        self, first: JobRecord, waiting: Sequence[JobRecord], expect: Callable[[str], float | None], room: int
     ) -> list[JobRecord]:
         """Which of those that wait, in their order, run together with the `first`.
 
-        expect: in how many seconds a job is expected to be done by itself, if that is known. Who passes over others
-        that do not fit brings one job, so that nobody takes several turns of others at once.
+        expect: in how many seconds a job is expected to be done by itself, if that is known. room: bytes for them.
+        Who passes over others that do not fit brings one job, so that nobody takes several turns of others at once.
         """
         fit, taken, passed = _fit(first), [first], False
         alone = expect(first.job)
@@ -58,7 +58,7 @@ class Rides:
                 break
             if passed and record.by.visitor and record.by.visitor in visitors:
                 continue
-            if not _go_well([*map(_race, taken), _race(record)]):
+            if not _go_well([*map(_race, taken), _race(record)], room):
                 passed = True
                 continue
             runs += len(_race(record).runs)
@@ -153,12 +153,12 @@ def _fit(record: JobRecord) -> tuple[Race, int | None] | None:
     return dataclasses.replace(_race(record), runs=(Run(),)), record.seat
 
 
-def _go_well(races: Sequence[Race]) -> bool:
-    """Whether one batch is good for all: it fits into a job's memory, and no race is much heavier than another."""
+def _go_well(races: Sequence[Race], room: int) -> bool:
+    """Whether one batch is good for all: it fits into a job's memory and the room, and no race is much heavier."""
     together = dataclasses.replace(races[0], runs=tuple(run for race in races for run in race.runs))
     try:
         weights = [batch_bytes(race, [run.method for run in race.runs]) / len(race.runs) for race in races]
-        return max(weights) <= UNEQUAL * min(weights) and race_bytes(together) <= job_bytes()
+        return max(weights) <= UNEQUAL * min(weights) and race_bytes(together) <= min(job_bytes(), room)
     except UserError:
         return False  # their task is not here any more, which each race says by itself
 
