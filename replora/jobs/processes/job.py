@@ -23,7 +23,7 @@ from replora.jobs.messages import decode, encode
 from replora.memory.confine import confine, memory_sentence, unconfine
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
-NICENESS = 5  # of a job
+NICENESS = 10  # of a job
 LOG_FORMAT = "%(asctime)s %(name)s %(levelname)s: %(message)s"
 LONGEST_MESSAGE = 400  # characters of a foreign exception that a user gets to read
 

@@ -10,7 +10,7 @@ from replora.ui.live.session import JobSession
 IDLE_SECONDS = 1.0  # paused, or for each job before it in the queue
 FAR_SECONDS = 4.0  # the most: a class that waits must not take the processor from the race that is on
 NEXT_SECONDS = 0.5  # next in line
-CROWD_SECONDS = 0.15  # for each job that is on: what all pages are redrawn for together costs the same however many
+CROWD_SECONDS = 0.2  # for each job that is on: what all pages are redrawn for together costs the same however many
 
 
 def poll_seconds(session: JobSession[Any, Any]) -> float | None:
