@@ -113,6 +113,7 @@ def start_job(kind: str, values: Any) -> None:
     next(iter(job_function(kind)(values, lambda: None, Path("nowhere"))))
 
 
+@pytest.mark.slow
 @settings(seldom, max_examples=400)
 @given(spec=st.sampled_from(LINKED), data=st.data())
 def test_a_link_is_what_can_be_had_of_it_and_a_sentence_for_each_value_that_cannot(

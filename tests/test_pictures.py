@@ -225,6 +225,7 @@ def test_what_is_read_apart_is_what_is_read_here() -> None:
         square_apart(b"no picture", Limits())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "P", "CMYK"])
 def test_the_largest_pictures_fit_into_the_memory_of_the_reader(mode: str) -> None:
     data = saved(plain((5000, 5000), 0, mode), "JPEG" if mode == "CMYK" else "PNG")

@@ -48,6 +48,7 @@ def family(name):
     return next(each for each in FAMILIES if each.name == name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ASKED)
 def test_an_architecture_is_adapted_as_peft_adapts_it(name):
     found = measured(family(name))

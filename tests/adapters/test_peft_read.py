@@ -71,6 +71,7 @@ def same(ours, theirs, tolerance=1e-6):
     assert (ours - theirs).abs().max() <= tolerance * theirs.abs().max()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", HELD)
 def test_a_folder_that_can_be_held_is_held_exactly(kind, tmp_path):
     name, options = HELD[kind]
@@ -189,6 +190,7 @@ PLAIN = {  # fields of LoraConfig that may say something, each for a reason that
 }
 
 
+@pytest.mark.slow
 def test_every_other_field_of_this_peft_and_of_a_later_one_is_refused_once_it_says_something(tmp_path):
     model = made("bert")
     folder = written(model, tmp_path)

@@ -178,6 +178,7 @@ def writer(folder: Path, name: str, rows: int) -> subprocess.Popen[str]:
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("acknowledged", [1, 40])
 def test_a_kill_loses_nothing_that_was_committed(tmp_path: Path, acknowledged: int) -> None:
     process = writer(tmp_path, "killed", 100)

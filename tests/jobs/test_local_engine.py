@@ -667,6 +667,7 @@ def hosted_by_another(engine: LocalEngine, pid: int) -> bool:
     return engine._host.process != pid
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", ["dies while it loads", "cannot be started", "is killed"])
 def test_a_host_that_ends_again_and_again_is_started_anew_and_the_jobs_wait(
     engines: Engines, fault: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path

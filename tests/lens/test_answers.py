@@ -122,6 +122,7 @@ def test_a_head_is_what_attention_says_of_the_adapted_model(folders, modality, r
         assert found.runs[0].change.max() == 0  # the head-only run has no update
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("modality", MODALITIES)
 def test_the_map_is_that_of_all_heads_and_all_runs_come_out_of_one_pass(folders, modality, monkeypatch):
     oracle = Oracle(folders[modality], REPLORA)
@@ -138,6 +139,7 @@ def test_the_map_is_that_of_all_heads_and_all_runs_come_out_of_one_pass(folders,
     assert len(found.tokens) == found.runs[0].gates.shape[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("modality", MODALITIES)
 def test_predictions_are_those_of_the_merged_model(folders, modality):
     for run in (LORA, REPLORA):
@@ -165,6 +167,7 @@ def test_an_earlier_step_shows_an_earlier_model(folders):
     assert np.abs(at[3].runs[0].change - at[6].runs[0].change).max() > 1e-3
 
 
+@pytest.mark.slow
 def test_ones_own_sentence_and_picture_are_seen_as_the_same_example_of_the_task(folders):
     for modality, name in (("image", "picture"), ("text", "sentence")):
         oracle = Oracle(folders[modality], LORA)
@@ -302,6 +305,7 @@ def test_grafts_do_what_they_say(folders):
     assert np.abs(now(layer_sharing="one").parts["query"].a - trained.parts["query"].a).max() > 1e-4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("modality", MODALITIES)
 def test_merging_changes_no_logit_and_leaves_nothing_beside_the_model(folders, modality):
     found = ask(MergeQuestion(folder=str(folders[modality]), run=REPLORA, rounds=3, examples=8), MergeAnswer)
@@ -314,6 +318,7 @@ def test_merging_changes_no_logit_and_leaves_nothing_beside_the_model(folders, m
     assert all(low <= middle <= high for (low, high), middle in zip(found.quartiles, found.milliseconds, strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("modality", MODALITIES)
 @pytest.mark.parametrize("run", [LORA, REPLORA])
 def test_the_adapter_is_a_peft_folder_that_gives_the_same_logits(folders, modality, run, tmp_path):

@@ -290,6 +290,7 @@ def test_the_query_moves_gates_only_and_the_value_experts_only(name):
             assert_splits(head)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", [LORA, REPLORA], ids=lambda method: method.name)
 @pytest.mark.parametrize("name", MODELS)
 def test_base_is_the_plain_model_where_the_layers_below_are_plain(name, method):

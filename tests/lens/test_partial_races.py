@@ -63,6 +63,7 @@ def test_the_part_of_the_projection_that_is_not_adapted_is_exactly_zero(folder):
         assert np.array_equal(told.gates, told.base_gates) != query_alone
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("run", "beside", "projection"), [(DEEP_QUERY, QUERY, "query"), (LINEAR_VALUE, VALUE, "value")]
 )

@@ -35,6 +35,7 @@ CSV = b"text,label,other\n" + b"".join(b"rain and sun %d,weather,1\nbank loan %d
 ROOT = Path(__file__).resolve().parents[2]
 
 
+@pytest.mark.slow
 def test_a_table_is_outlined_by_the_columns_that_are_guessed_or_asked_for() -> None:
     found = read_apart(CSV, "a.csv", LIMITS)
     assert (found.columns, found.chosen, found.problem) == (("text", "label", "other"), ("text", "label"), "")
@@ -61,6 +62,7 @@ def test_pictures_are_outlined_by_some_of_each_class(shapes: Callable[[int], byt
     assert all(isinstance(each, bytes) and each.startswith(b"\x89PNG") for each in found.outline.shown.values())
 
 
+@pytest.mark.slow
 def test_what_is_kept_is_what_is_read_here() -> None:
     options = SplitOptions(title="topics", test_share=0.3, split_seed=4)
     name = keep_apart(CSV, "a.csv", LIMITS, ("text", "label"), options, "somebody")
@@ -71,6 +73,7 @@ def test_what_is_kept_is_what_is_read_here() -> None:
     assert load_task(name).classes == ("money", "weather")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["a.csv", "a.zip", "a.parquet"])
 def test_damaged_files_are_the_sentences_that_they_were(name: str) -> None:
     with pytest.raises(OwnError) as here:
@@ -137,6 +140,7 @@ def _only_late(module: str) -> Callable[..., None]:
     return late
 
 
+@pytest.mark.slow
 def test_pictures_of_too_many_pixels_are_refused_before_one_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
     data = large_pictures(39, 5000, 5000)
     assert len(data) < 5 * MEGABYTE
@@ -221,6 +225,7 @@ def test_a_name_of_a_column_has_an_end() -> None:
     assert found.problem == "a.csv has a column whose name has 300 characters; at most 200 are taken."
 
 
+@pytest.mark.slow
 def test_what_the_web_process_holds_of_a_file_is_small() -> None:
     sink = io.BytesIO()
     with zipfile.ZipFile(sink, "w") as archive:

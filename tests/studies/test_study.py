@@ -57,6 +57,7 @@ def cells(events):
     return [each for each in events if isinstance(each, CellFinished)]
 
 
+@pytest.mark.slow
 def test_validation_examples_are_held_out_of_every_run_and_evaluated():
     built = Batch(RACE, torch.device("cpu"), Prefixes(), Pace())
     labels = load_task("wordnet_topics").train.labels
@@ -131,6 +132,7 @@ def test_equal_epochs_train_each_fraction_for_its_share_of_the_steps():
     assert "2 with 50 % of the data and 4 with 100 % of the data" in summary.fairness[3].text
 
 
+@pytest.mark.slow
 def test_a_cell_is_the_race_it_stands_for():
     found = cells(study(SWEEP))[1]
     run = Run(method=SWEEP.method("replora"), learning_rate=1e-3, data_fraction=1.0)

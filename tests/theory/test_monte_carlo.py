@@ -162,6 +162,7 @@ def test_slope_and_band_by_hand() -> None:
     assert mean_band(errors[:1]) == Interval(errors[0], 0.0, np.inf)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("replicates", [5, 10, 40])
 def test_bands_and_slopes_of_skewed_errors_cover_the_truth(replicates: int) -> None:
     """Squared errors of four parameters, at five sample sizes, in 2,000 Monte Carlos."""

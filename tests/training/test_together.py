@@ -112,6 +112,7 @@ def test_each_race_tells_what_it_would_alone(task: str, optimizer: str, tmp_path
                 )
 
 
+@pytest.mark.slow
 def test_a_rate_changes_for_one_race_alone(tmp_path: Path) -> None:
     asked = iter([{}, {}, {"plain": 0.05}])
     told = sorted_out(train_together(riders(tmp_path, ["plain", "wide"]), lambda: next(asked, {}), nobody))
@@ -132,6 +133,7 @@ class LeaveAfter:
         return self.plan.get(step, {})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block", [1, 2])
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
 def test_who_leaves_goes_on_alone_and_the_others_together(optimizer: str, block: int, tmp_path: Path) -> None:
@@ -155,6 +157,7 @@ def test_who_leaves_goes_on_alone_and_the_others_together(optimizer: str, block:
         assert times == sorted(times)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after", [0, 2])
 def test_who_leaves_has_the_snapshots_of_who_stayed_alone(after: int, tmp_path: Path) -> None:
     told = sorted_out(train_together(riders(tmp_path, ["plain", "wide"]), nobody, LeaveAfter({after: {"plain": True}})))
@@ -169,6 +172,7 @@ def test_who_leaves_has_the_snapshots_of_who_stayed_alone(after: int, tmp_path: 
         torch.testing.assert_close(mine, alone, atol=2e-4, rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_who_cannot_leave_a_seat_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(tensors: Any, path: Path, **facts: Any) -> None:
         if path.parent.name == "wide":
@@ -185,6 +189,7 @@ def test_who_cannot_leave_a_seat_stays(tmp_path: Path, monkeypatch: pytest.Monke
     agree([event for event in told["wide"] if not isinstance(event, OSError)], list(race(of("wide"))))
 
 
+@pytest.mark.slow
 def test_a_diverged_run_stays_so_wherever_it_goes_on(tmp_path: Path) -> None:
     hot = dataclasses.replace(of("plain", optimizer="sgd"), runs=(WILD, RACES["plain"][0]))
     aboard = [Rider.named("hot", hot, tmp_path / "hot"), *riders(tmp_path, ["wide"], optimizer="sgd")]
@@ -210,6 +215,7 @@ def test_one_batch_at_a_time_is_held(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert len(made) == 3
 
 
+@pytest.mark.slow
 def test_races_that_have_left_after_the_same_step_go_on_together(tmp_path: Path) -> None:
     everyone = LeaveAfter({4: {"plain": True, "wide": True}})
     told = sorted_out(train_together(riders(tmp_path, ["plain", "wide"]), nobody, everyone))

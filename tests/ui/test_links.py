@@ -44,6 +44,7 @@ def about(test: AppTest, name: str) -> list[str]:
     return [each for each in said(test) if f"has no {name}" in each]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES)
 def test_an_unknown_name_is_said_once_and_leaves_the_address(page: str) -> None:
     test = open_framed(page, zzz="1", yyy="<script>")
@@ -88,6 +89,7 @@ def test_every_setting_of_a_page_is_a_name_of_its_link(page: str) -> None:
 NAMED = ("task", "run", "axis", "view", "done", "station")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("page", "name"), [(page, name) for page in PAGES for name in NAMED if name in names_of(page)])
 def test_an_unknown_value_is_said_once(page: str, name: str) -> None:
     test = open_framed(page, **{name: "zzz"})

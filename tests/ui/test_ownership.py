@@ -76,6 +76,7 @@ def test_who_owns_the_run_is_told_nothing_of_the_kind_and_steers(owners: AppTest
     assert not owners.button(key=BUTTONS[page][1][-1]).disabled
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("state", [JobState.RUNNING, JobState.PAUSED, JobState.QUEUED])
 def test_nothing_a_stranger_presses_is_felt(strangers: AppTest, engine: FakeEngine, page: str, state: JobState) -> None:
     engine.jobs["job0"].state = state

@@ -96,6 +96,7 @@ def test_a_link_sets_the_form_even_to_values_between_the_marks(app: Open) -> Non
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "value"),
     [

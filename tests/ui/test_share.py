@@ -74,6 +74,7 @@ def links(test: AppTest) -> list[str]:
     return [each.value for each in opened(test) if each.type == "code"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES)
 def test_every_page_has_the_one_button_with_its_link_and_that_as_a_qr_code(
     page: str, monkeypatch: pytest.MonkeyPatch
@@ -136,6 +137,7 @@ def test_a_page_without_a_figure_offers_no_frame(page: str, monkeypatch: pytest.
     assert len(links(open_framed(page))) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES)
 def test_a_frame_has_one_figure_no_sidebar_and_nothing_that_leads_on_but_the_way_out(
     page: str, monkeypatch: pytest.MonkeyPatch

@@ -176,6 +176,7 @@ def test_a_link_opens_the_form_it_says(app: Open, page: str) -> None:
     assert query(test) == link
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("page", "name", "value"),
     [

@@ -220,6 +220,7 @@ def shown(events: list[StudyEvent], spec: TeacherStudy) -> ShownStudy[Any]:
     return ShownStudy(spec, SelectedStudy(Selection(events, events), summary, spec), Standing(""), recorded=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spec", [WHOLE, dataclasses.replace(WHOLE, examples=(64,))])
 def test_figures_hold_from_the_empty_case_on_and_only_their_data_move(spec: TeacherStudy) -> None:
     events = list(synthetic(spec))

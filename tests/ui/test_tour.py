@@ -81,6 +81,7 @@ def test_the_tour_has_a_station_for_each_question_and_nothing_is_wrong_with_it()
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("preset", KNOWN.presets, ids=lambda preset: preset.name)
 def test_a_station_opens_its_page_as_it_says_and_its_steps_name_what_is_there(
     preset: Preset, engine: FakeEngine

@@ -51,6 +51,7 @@ def deflated(*parts: bytes) -> int:
     return sum(len(compress.compress(part)) for part in parts) + len(compress.flush(zlib.Z_SYNC_FLUSH))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steps", [400, 1000])
 @pytest.mark.parametrize("earlier", [0, 3])
 def test_the_pictures_of_a_look_stay_small_in_long_races_of_many_runs(
