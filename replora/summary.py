@@ -9,7 +9,7 @@ from statistics import fmean
 from typing import Any
 
 from replora.config import Run
-from replora.events import Diverged, Evaluated, Event, Finished, RunFacts, Step, started_of
+from replora.events import Diverged, Evaluated, Event, Finished, PerRun, RunFacts, Started, Step, started_of
 from replora.methods import METHOD_TITLES, OURS, REFERENCE
 from replora.statistics.intervals import t_interval
 from replora.statistics.metrics import Metric, metric_of
@@ -45,7 +45,8 @@ class RaceSummary:
     """A whole race. `seconds` and `steps_per_second` count training and evaluation, pauses left out.
 
     test_examples: on which all runs are tested; 0 where nobody told. shared_runs: of other races, trained in the same
-    batch, whose time that is too.
+    batch, whose time that is too. untouched: what the frozen model has by the task's metric; None where heads train,
+    which begin at random, and where it was not tested.
     """
 
     task: str
@@ -61,6 +62,7 @@ class RaceSummary:
     test_examples: int
     runs: tuple[RunSummary, ...]
     shared_runs: int = 0
+    untouched: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -97,7 +99,16 @@ def summarize(events: Iterable[Event]) -> RaceSummary | None:
             dataclasses.replace(run, seconds=seconds, diverged=index in diverged) for index, run in enumerate(runs)
         ),
         shared_runs=started.shared_runs,
+        untouched=_untouched(started, evaluations),
     )
+
+
+def _untouched(started: Started, evaluations: Sequence[Evaluated]) -> float | None:
+    """What all runs have before the first step, where nothing but adapters trains."""
+    if not evaluations or evaluations[0].step or any(facts.head_parameters for facts in started.facts):
+        return None
+    values: PerRun = getattr(evaluations[0], metric_of(started.spec.task).field)
+    return next((value for value in values if value is not None), None)
 
 
 def _summarize_run(run: Run, facts: RunFacts, scores: list[tuple[float | None, float | None]]) -> RunSummary:

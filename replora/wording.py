@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from replora.catalog import ALL_TASKS, OWN_PREFIX
+from replora.catalog import ALL_TASKS, OWN_PREFIX, PACKAGED
 
 MINUS, NARROW_SPACE = "\u2212", "\u202f"
 SUPERSCRIPTS = str.maketrans("-0123456789", "\u207b\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079")
@@ -71,3 +71,8 @@ def task_title(task: str, own: str = "own data") -> str:
     if task.startswith(OWN_PREFIX):
         return own
     return ALL_TASKS[task].title if task in ALL_TASKS else task
+
+
+def backbone_in_words(name: str) -> str:
+    """A backbone's name and, of a model of a package, what it is: 'smollm2 (SmolLM2-135M-Instruct, 30 blocks; ...)'."""
+    return f"{name} ({PACKAGED[name].title})" if name in PACKAGED else name

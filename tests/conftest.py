@@ -19,11 +19,11 @@ from xdist.scheduler import LoadFileScheduling
 from replora.catalog import PACKAGED
 from replora.config import Race, RaceOptions
 from replora.events import Event
-from replora.hub.packaged import REQUIREMENTS, is_here
+from replora.hub.packaged import REQUIREMENTS, is_here, packaged_file
 from replora.studies.events import StudyEvent
 
 BROWSER = Path(__file__).parent / "browser"
-PACKAGED_MODEL = Path(__file__).parent / "language" / "test_packaged_model.py"
+LANGUAGE = Path(__file__).parent / "language"
 
 settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)  # the same examples everywhere
 settings.load_profile("repeatable")
@@ -45,12 +45,16 @@ class ByFile(LoadFileScheduling):
 def pytest_report_header() -> str:
     """Whether the tests of the packaged language model are among those that run."""
     name = next(iter(PACKAGED))
-    return f"{name}: " + ("tested" if is_here(name) else f"left out, for {REQUIREMENTS} is not installed")
+    if not is_here(name):
+        return f"{name}: left out, for {REQUIREMENTS} is not installed"
+    return f"{name}: tested" + ("" if packaged_file(name) else ", but not as GGUF")
 
 
 def pytest_ignore_collect(collection_path: Path) -> bool | None:
     """They are no tests of a machine without it, where its twin stands for it."""
-    return True if collection_path == PACKAGED_MODEL and not is_here(next(iter(PACKAGED))) else None
+    name = next(iter(PACKAGED))
+    needed = {LANGUAGE / "test_packaged_model.py": is_here, LANGUAGE / "test_gguf.py": packaged_file}
+    return True if collection_path in needed and not needed[collection_path](name) else None
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile:

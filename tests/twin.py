@@ -7,11 +7,17 @@ it reads any text.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 import transformers
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from torch import nn
 
+from replora import Method, attach
+from replora.adapters.attach import adapter_of
+
+Model = TypeVar("Model", bound=nn.Module)
 NAME = "smollm2"  # whose twin it is
 SENTENCES = ["The weather today is fine, and so is the king.", "What news, my lord? None that the day has brought."]
 
@@ -42,3 +48,13 @@ def write_twin(folder: Path, *, seed: int = 0) -> transformers.LlamaForCausalLM:
     transformers.LlamaForCausalLM(config).to(torch.bfloat16).save_pretrained(folder)
     transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token=special[0]).save_pretrained(folder)
     return transformers.LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+
+
+def moved(model: Model, method: Method, by: float, *, blocks: int | None = None, runs: int = 1) -> Model:
+    """The model with adapters on its last blocks, None being all, away from their start."""
+    adapted = attach(model, method, runs=runs, layers=None if blocks is None else range(-blocks, 0))
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for parameter in adapter_of(adapted).factors.parameters():
+            parameter.add_(by * torch.randn(parameter.shape, generator=generator))
+    return adapted

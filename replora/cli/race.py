@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from replora.cli.adapters import adapters_option, keeping
 from replora.cli.own_data import data_options, own_task
 from replora.cli.spec_options import Command, spec_option
 from replora.config import METHOD_TITLES, RaceOptions
@@ -45,9 +46,12 @@ def race_options(command: Command) -> Command:
     type=click.Path(dir_okay=False, path_type=Path),
     help="Run the race of a JSON file, as a result card has it, in place of all options above.",
 )
+@adapters_option
 @click.option("--events", "events_file", type=click.Path(dir_okay=False, path_type=Path), help="Write events as lines.")
 @click.option("--json", "as_json", is_flag=True, help="Print one summary object as the last line.")
-def race_command(spec_file: Path | None, events_file: Path | None, as_json: bool, **values: Any) -> None:
+def race_command(
+    spec_file: Path | None, adapters_folder: Path | None, events_file: Path | None, as_json: bool, **values: Any
+) -> None:
     """Train every method with every seed side by side and report what came out."""
     try:
         with contextlib.ExitStack() as stack:
@@ -58,19 +62,27 @@ def race_command(spec_file: Path | None, events_file: Path | None, as_json: bool
                 spec = _asked(stack.enter_context(own_task(values))).race()
             sink = stack.enter_context(open_sink(events_file)) if events_file else None
             check_race(spec)
+            kept = stack.enter_context(keeping(adapters_folder, spec))
             from replora.training.race import race
 
-            told = race(spec)
+            told = race(spec, snapshots=kept.snapshots if kept else None)
             events = list(_written(told, sink) if as_json else _watched(_written(told, sink), spec.steps))
+            if not as_json:
+                print_summary(_summary(events))
+            for sentence in kept.write(events) if kept else ():
+                click.echo(sentence, err=as_json)
     except (UserError, OSError) as error:
         raise click.ClickException(str(error)) from error
-    summary = summarize(events)
-    assert summary is not None  # a race that ends without an error has started
     if as_json:
+        summary = _summary(events)
         said = {"difference": race_difference(summary), "verdict": race_verdict(summary)}
         click.echo(json.dumps({**summary.to_dict(), **said}))
-    else:
-        print_summary(summary)
+
+
+def _summary(events: Iterable[Event]) -> RaceSummary:
+    summary = summarize(events)
+    assert summary is not None  # a race that ends without an error has started
+    return summary
 
 
 def _asked(values: Mapping[str, Any]) -> RaceOptions:
@@ -145,6 +157,8 @@ def print_summary(summary: RaceSummary) -> None:
             metric.told_beside(run.final_loss),
         )
     console.print(table)
+    if summary.untouched is not None:
+        console.print(f"Untouched, before the first step: {metric.value(summary.untouched)}.")
     console.print(race_verdict(summary))
     known = [run.final_accuracy for run in summary.runs if run.final_accuracy is not None]
     if known and summary.test_examples and metric.is_share:

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import save
-from torch import nn
+from safetensors.torch import save_file
 
 from replora.adapters.attach import adapter_of, merge
 from replora.adapters.factors import LowRankPair
 from replora.adapters.kinds import make_factors
 from replora.adapters.peft import save_peft
 from replora.backbones import Backbone, Rows
+from replora.backbones.gguf import can_write, save_gguf
 from replora.lens.answers import AdapterAnswer, MergeAnswer
 from replora.lens.questions import AdapterQuestion, LensError, MergeQuestion
 from replora.lens.subject import RunsSnapshot, Subject, logits, parameters_of, whole_forward
@@ -61,17 +61,27 @@ def answer_merge(subject: Subject, question: MergeQuestion) -> MergeAnswer:
 
 def answer_adapter(subject: Subject, question: AdapterQuestion) -> AdapterAnswer:
     """See `AdapterAnswer`; `LensError` for a run without an adapter."""
-    taken, adapted = _adapted(subject, question.step, question.run)
-    model: nn.Module = adapted.model
     sink = io.BytesIO()
     with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as archive:
-        for file in sorted(save_peft(model, Path(folder)).iterdir()):
+        step = write_adapter(subject, question.step, question.run, Path(folder))
+        for file in sorted(Path(folder).iterdir()):
             archive.write(file, file.name)
-        archive.writestr(
-            "head.safetensors",
-            save({"weight": taken.head_weight[0].contiguous(), "bias": taken.head_bias[0, 0].contiguous()}),
-        )
-    return AdapterAnswer(taken.step, base64.b64encode(sink.getvalue()).decode("ascii"))
+    return AdapterAnswer(step, base64.b64encode(sink.getvalue()).decode("ascii"))
+
+
+def write_adapter(subject: Subject, step: int, run: int, folder: Path) -> int:
+    """Write a run after `step` as a PEFT folder, its head beside it; of a model that llama.cpp knows as GGUF, too.
+
+    Returns the step. `LensError` for a run without an adapter.
+    """
+    taken, adapted = _adapted(subject, step, run)
+    save_peft(adapted.model, folder)
+    if taken.head_weight.numel():
+        head = {"weight": taken.head_weight[0].contiguous(), "bias": taken.head_bias[0, 0].contiguous()}
+        save_file(head, folder / "head.safetensors")
+    if can_write(adapted.model):
+        save_gguf(folder, adapted.model)
+    return taken.step
 
 
 def _adapted(subject: Subject, step: int, run: int) -> tuple[RunsSnapshot, Backbone]:

@@ -37,7 +37,8 @@ MOST_MODELS = 6  # adapted copies; one of the kit's models takes 50 MB
 class RunsSnapshot:
     """A snapshot for some runs beside each other: factors (runs, layers, ...), scaling (runs,), and their heads.
 
-    head_weight (runs, classes, width), head_bias (runs, 1, classes); zeros for the frozen model.
+    head_weight (runs, classes, width), head_bias (runs, 1, classes); zeros for the frozen model, and of no classes
+    where no head trains.
     """
 
     step: int
@@ -92,7 +93,8 @@ class Subject:
         all_pairs = pairs_in(found) or self._no_update()
         pairs = {each: LowRankPair(chosen(pair.a), chosen(pair.b)) for each, pair in all_pairs.items()}
         scaling = found["scaling"] if "scaling" in found else torch.ones(len(self.spec.runs))
-        heads = (chosen(found[name]) for name in ("head_weight", "head_bias"))
+        none = torch.zeros(len(self.spec.runs), 0, 0)
+        heads = (chosen(found.get(name, none)) for name in ("head_weight", "head_bias"))
         return RunsSnapshot(step, pairs, chosen(scaling), *heads)
 
     @property

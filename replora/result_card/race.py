@@ -13,7 +13,7 @@ from replora.result_card.commands import race_command, spec_file
 from replora.result_card.settings import OWN_NOTE, named_settings
 from replora.statistics.metrics import Metric, metric_of
 from replora.summary import RaceSummary, RunSummary, mean_in_words, race_verdict, summarize
-from replora.wording import listing, task_title
+from replora.wording import backbone_in_words, listing, task_title
 
 
 def race_card(events: Iterable[Event], *, link: str = "", recorded: bool = False) -> ResultCard | None:
@@ -29,11 +29,11 @@ def race_card(events: Iterable[Event], *, link: str = "", recorded: bool = False
         kind="race",
         title=f"{listing(names)} on {task_title(spec.task)}",
         verdict=race_verdict(summary),
-        compared=_compared(summary.runs, metric_of(summary.task)),
+        compared=_compared(summary),
         settings=_settings(spec),
         seeds=tuple(dict.fromkeys(run.seed for run in summary.runs)),
         data=_data(summary, spec),
-        backbone=started.backbone,
+        backbone=backbone_in_words(started.backbone),
         device=started.device,
         precision=started.precision,
         threads=started.threads,
@@ -48,12 +48,13 @@ def race_card(events: Iterable[Event], *, link: str = "", recorded: bool = False
     )
 
 
-def _compared(runs: Sequence[RunSummary], metric: Metric) -> tuple[Compared, ...]:
-    """One row for all runs of a method and size."""
+def _compared(summary: RaceSummary) -> tuple[Compared, ...]:
+    """One row for all runs of a method and size, after that of the frozen model where it was tested."""
+    metric = metric_of(summary.task)
     groups: dict[tuple[str, int, int], list[RunSummary]] = {}
-    for run in runs:
+    for run in summary.runs:
         groups.setdefault((run.method, run.trained_parameters, run.deployed_parameters), []).append(run)
-    return tuple(
+    rows = [
         Compared(
             name=METHOD_TITLES[method],
             trained_parameters=trained,
@@ -61,7 +62,11 @@ def _compared(runs: Sequence[RunSummary], metric: Metric) -> tuple[Compared, ...
             result=_result(own, metric),
         )
         for (method, trained, deployed), own in groups.items()
-    )
+    ]
+    if summary.untouched is not None:
+        frozen = metric.value(summary.untouched)
+        rows.insert(0, Compared(name="Untouched", trained_parameters=0, deployed_parameters=0, result=frozen))
+    return tuple(rows)
 
 
 def _result(runs: Sequence[RunSummary], metric: Metric) -> str:

@@ -11,7 +11,7 @@ from replora.studies.base import Study
 from replora.studies.kinds import kind_of_study
 from replora.studies.spec import command, study_to_dict
 from replora.studies.summary import Summary
-from replora.wording import listing, task_title
+from replora.wording import backbone_in_words, listing, task_title
 
 ALWAYS = (
     "rank",
@@ -56,7 +56,7 @@ def study_card(
         settings=_settings(spec),
         seeds=spec.seeds,
         data=f"{task_title(spec.task)}, {started.test_examples:,} test examples, {spec.validation_examples:,} held out",
-        backbone=started.backbone,
+        backbone=backbone_in_words(started.backbone),
         device=started.device,
         precision=started.precision,
         threads=started.threads,

@@ -14,9 +14,9 @@ import pytest
 import torch
 import transformers
 from twin import NAME, SENTENCES, write_twin
+from twin import moved as twin_moved
 
-from replora import Method, attach, merge
-from replora.adapters.attach import adapter_of
+from replora import Method, merge
 from replora.adapters.peft import load_peft, save_peft
 from replora.backbones import BackboneError, CausalLM, load_backbone
 from replora.backbones.causal import PIECE_TOKENS
@@ -40,11 +40,7 @@ def causal(name: str) -> CausalLM:
 
 def moved(backbone: CausalLM, method: Method, blocks: int, runs: int = 1) -> CausalLM:
     """The backbone with adapters on its last blocks, away from their start."""
-    adapted = attach(backbone.model.float(), method, runs=runs, layers=range(-blocks, 0))
-    generator = torch.Generator().manual_seed(1)
-    with torch.no_grad():
-        for parameter in adapter_of(adapted).factors.parameters():
-            parameter.add_(0.1 * torch.randn(parameter.shape, generator=generator))
+    adapted = twin_moved(backbone.model.float(), method, 0.1, blocks=blocks, runs=runs)
     found = backbone.with_model(adapted)
     assert isinstance(found, CausalLM)
     return found

@@ -206,7 +206,7 @@ def test_a_race_is_judged_by_nats_a_token_and_lower_is_better():
     )
     assert [run.lowest_loss for run in summary.runs[::2]] == [pytest.approx(value) for value in finals[:, 0]]
     card = present(race_card(events))
-    assert card.compared[0].result == f"{finals[:, 0].mean():.3f} nats a token, mean of 3 runs"
+    assert card.compared[1].result == f"{finals[:, 0].mean():.3f} nats a token, mean of 3 runs"
     assert [from_line(to_line(event)) for event in events] == events
 
 

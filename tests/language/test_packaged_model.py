@@ -7,10 +7,9 @@ import copy
 import peft
 import pytest
 import torch
-from twin import NAME
+from twin import NAME, moved
 
-from replora import Method, attach
-from replora.adapters.attach import adapter_of
+from replora import Method
 from replora.adapters.peft import save_peft
 from replora.backbones import CausalLM, load_backbone
 
@@ -38,11 +37,7 @@ def test_it_is_the_model_that_its_card_says(backbone):
 
 def test_peft_gives_the_same_logits_on_all_blocks(backbone, tmp_path):
     model = copy.deepcopy(backbone.model).float()
-    adapted = attach(model, Method(name="replora", rank=4))
-    generator = torch.Generator().manual_seed(1)
-    with torch.no_grad():
-        for parameter in adapter_of(adapted).factors.parameters():
-            parameter.add_(0.01 * torch.randn(parameter.shape, generator=generator))
+    adapted = moved(model, Method(name="replora", rank=4), 0.01)
     oracle = peft.PeftModelForCausalLM.from_pretrained(copy.deepcopy(model), save_peft(adapted, tmp_path)).eval()
     rows = backbone.encode([PROMPT, "To be, or not to be, that is the question: whether 'tis nobler in the mind"])
     with torch.no_grad():
