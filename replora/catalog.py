@@ -1,5 +1,5 @@
-"""What ships in `assets/`, by name: two embedded backbones and five tasks; models of packages and of the hub beside
-them; and how own tasks are named.
+"""What ships in `assets/`, by name: two embedded backbones, five tasks and two corpora; models of packages and of the
+hub beside them; and how own tasks are named.
 
 Plain data, so that forms, the command line and the docs can list names without loading a model or a file.
 """

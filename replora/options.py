@@ -122,9 +122,11 @@ def check_value(name: str, value: Any, kind: Any, facts: Option) -> Any:
     """`value` as `kind`, or `SpecError`: '<field> must be <allowed range>, got <value>.'"""
     if _is_tuple(kind):
         item = get_args(kind)[0]
-        if isinstance(value, str) or not isinstance(value, Sequence) or not value:
-            said = "none is given" if value in ((), [], "", None) else f"got {_shown(value)}"
-            raise SpecError(f"{name} must list at least {_at_least(facts.allowed(item))}; {said}.")
+        at_least = _at_least(facts.allowed(item))
+        if value in ((), [], "", None):
+            raise SpecError(f"{name} must list at least {at_least}; none is given.")
+        if isinstance(value, str) or not isinstance(value, Sequence):
+            raise SpecError(f"{name} must be a list, not {_shown(value)} by itself, and hold at least {at_least}.")
         _check_count(name, value)
         found = tuple(check_value(name, each, item, facts) for each in value)
         if len(set(found)) != len(found):

@@ -13,7 +13,7 @@ from replora.events import Diverged, Evaluated, Event, Finished, PerRun, RunFact
 from replora.methods import METHOD_TITLES, OURS, REFERENCE
 from replora.statistics.intervals import t_interval
 from replora.statistics.metrics import Metric, metric_of
-from replora.statistics.verdict import lost_count, verdict
+from replora.statistics.verdict import SEEDS_FOR_A_VERDICT, lost_count, verdict
 
 
 @dataclass(frozen=True)
@@ -147,15 +147,14 @@ def paired_differences(summary: RaceSummary, method: str = OURS, reference: str 
 def race_difference(summary: RaceSummary, method: str = OURS, reference: str = REFERENCE) -> dict[str, Any] | None:
     """`paired_differences` as plain values: by which measure, their mean over seeds and the t interval of that.
 
-    Accuracy is in [-1, 1], a loss in nats a token. The interval, of 95 % and over seeds, is None of one seed and of
-    equal ones; the whole is None where no seed has both methods.
+    Accuracy is in [-1, 1], a loss in nats a token. The interval, of 95 % and over seeds, is None of fewer seeds than
+    a verdict takes and of equal ones; the whole is None where no seed has both methods.
     """
     pairs = paired_differences(summary, method, reference)
     if not pairs:
         return None
-    found = t_interval(pairs)
-    known = found is not None and found.low is not None and not found.is_coarse
-    interval = [found.low, found.high] if found is not None and known else None
+    found = t_interval(pairs) if len(pairs) >= SEEDS_FOR_A_VERDICT else None
+    interval = [found.low, found.high] if found is not None and not found.is_coarse else None
     of = {"measure": metric_of(summary.task).final, "method": method, "reference": reference}
     return {**of, "seeds": len(pairs), "mean": fmean(pairs), "interval": interval}
 

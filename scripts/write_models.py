@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 from benchmarks.families import FAMILIES
@@ -23,7 +24,8 @@ one example, and refused where the pass cannot tell. Nothing is adapted by guess
 
 `python -m scripts.write_models` made this table: tiny models with random weights, adapted by RepLoRA, trained for
 three steps, merged, saved, loaded by PEFT and loaded back, all outputs equal up to {limit:.0e} of the largest. That
-only the rows of the query move when only its factors do, and so for the value, is seen in the attention's own products.
+only the rows of the query move when only its factors do, and so for the value, is seen in the attention's own products;
+{unseen}
 
 - **PEFT**: *as it runs*, PEFT's model of our folder gives the same outputs at once; *merged*, after `merge_and_unload`
   only, since this model reads its weights past the layers and PEFT's layers are then not asked; *none*, PEFT has no
@@ -70,8 +72,10 @@ def page() -> str:
     assert not wrong, wrong
     counts = Counter(each["outcome"] for each in found.values())
     said = f"Of {len(found)} architectures {counts['right']} are adapted and {counts['refused']} refused."
+    blind = [family.name for family, each in found.items() if None in each.get("roles", {}).values()]
+    unseen = f"not in {'; '.join(blind)}, whose products cannot be watched from outside."
     rows = [row(family.name, family.library, each) for family, each in found.items()]
-    return HEAD.format(limit=LIMIT, counts=said) + "\n".join(rows) + "\n" + TAIL
+    return HEAD.format(limit=LIMIT, counts=said, unseen=fill(unseen, 120)) + "\n".join(rows) + "\n" + TAIL
 
 
 if __name__ == "__main__":

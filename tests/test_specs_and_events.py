@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import re
 
 import numpy as np
 import pytest
@@ -91,6 +92,12 @@ def test_rubbish_in_a_url_is_one_sentence_and_the_default(query, sentence):
     assert len(problems) == 1
     assert problems[0].startswith(sentence)
     assert problems[0].endswith("The default is used instead.")
+
+
+def test_one_value_where_a_list_is_wanted_is_shown_as_what_it_is():
+    said = "projections must be a list, not 'query' by itself, and hold at least one of query, value."
+    with pytest.raises(SpecError, match=re.escape(said)):
+        Method(projections="query")  # type: ignore[arg-type]
 
 
 def test_a_spec_from_json_names_what_is_wrong():
@@ -196,6 +203,9 @@ def test_the_verdict_claims_no_more_than_the_seeds_allow():
     assert told is not None
     assert (told["seeds"], told["mean"]) == (3, pytest.approx(-0.1))
     assert told["interval"] == pytest.approx([oracle.low, oracle.high])
+    pair = race_difference(present(summarize(events_of([0.5, 0.4, 0.5, 0.6], seeds=(0, 1)))))
+    assert pair is not None
+    assert (pair["seeds"], pair["interval"]) == (2, None)
     alone = race_difference(one)
     assert alone is not None
     assert (alone["measure"], alone["seeds"], alone["interval"]) == ("final_accuracy", 1, None)

@@ -75,7 +75,7 @@ def attach(
         return _frozen_copy(model, keep)[0]
     sites, chosen = choose_layers(model, layers, inputs)
     factors = factors_for(method, [site.shape(1) for site in sites], range(seed, seed + runs))
-    return attach_factors(model, factors, chosen, keep=keep, inputs=inputs)
+    return _carrying(model, sites, chosen, factors, keep)
 
 
 def choose_layers(
@@ -96,16 +96,16 @@ def choose_layers(
     return [sites[place] for place in places], places
 
 
-def attach_factors(
-    model: Model,
-    factors: Factors,
-    layers: Sequence[int],
-    *,
-    keep: Sequence[str] = (),
-    inputs: Inputs | None = None,
-) -> Model:
+def attach_factors(model: Model, factors: Factors, layers: Sequence[int], *, inputs: Inputs | None = None) -> Model:
     """A frozen copy of `model` whose attention layers `layers` (places, ascending) carry `factors`."""
     sites, places = choose_layers(model, layers, inputs)
+    return _carrying(model, sites, places, factors)
+
+
+def _carrying(
+    model: Model, sites: Sequence[AttentionSite], places: Sequence[int], factors: Factors, keep: Sequence[str] = ()
+) -> Model:
+    """A frozen copy of `model` whose attention layers `sites`, at `places`, carry `factors`."""
     for path in keep:
         if any(f"{site.path}.".startswith(f"{path}." if path else "") for site in sites):
             raise SpecError(f"keep must name modules without adapted attention, got {path!r}.")
@@ -218,7 +218,7 @@ def adapter_of(model: nn.Module) -> Adapter:
 def delta_weights(model: nn.Module, run: int = 0) -> list[tuple[Tensor, ...]]:
     """delta_weight of query and value, (out_features, in_features) each, for every adapted layer of one run.
 
-    Exactly 0 for a projection that is not adapted. OwnedRows are those that the projection owns, in their order.
+    Exactly 0 for a projection that is not adapted. Rows are those that the projection owns, in their order.
     """
     factors = adapter_of(model).factors
     _check_run(factors, run)

@@ -15,7 +15,7 @@ from replora.adapters.direct import DirectFactors
 from replora.adapters.grouped import GroupedFactors, factors_for
 from replora.adapters.peft.folder import MAX_RANK, AdapterFileError, numbers, open_weights, shapes_of
 from replora.adapters.reparameterized import ReparameterizedFactors
-from replora.adapters.sites import find_attention
+from replora.adapters.sites import Inputs, find_attention
 from replora.config import Method
 from replora.methods import METHODS, has_adapter
 from replora.options import SpecError
@@ -43,8 +43,8 @@ def save_latents(adapted: nn.Module, path: str | Path) -> Path:
     return Path(path)
 
 
-def load_latents(model: Model, path: str | Path) -> Model:
-    """A frozen copy of `model` with the adapters of `save_latents`, ready to be trained on."""
+def load_latents(model: Model, path: str | Path, *, inputs: Inputs | None = None) -> Model:
+    """A frozen copy of `model` with the adapters of `save_latents`, ready to be trained on; inputs as for `attach`."""
     with open_weights(Path(path)) as weights:
         facts = weights.metadata() or {}
         try:
@@ -52,7 +52,7 @@ def load_latents(model: Model, path: str | Path) -> Model:
             runs, layers = int(facts["runs"]), [int(layer) for layer in json.loads(facts["layers"])]
         except (KeyError, ValueError, TypeError, OverflowError, RecursionError) as error:
             raise AdapterFileError(f"{Path(path).name} does not say which method it holds.") from error
-        sites = find_attention(model)
+        sites = find_attention(model, inputs)
         places = sorted({layer for layer in layers if 0 <= layer < len(sites)})
         if not 1 <= runs <= 1024 or not layers or layers != places:
             raise AdapterFileError(f"{Path(path).name} does not fit a model of {len(sites)} attention layers.")
@@ -67,4 +67,4 @@ def load_latents(model: Model, path: str | Path) -> Model:
         with torch.no_grad():
             for name, parameter in factors.named_parameters():
                 parameter.copy_(numbers(weights, name))
-    return attach_factors(model, factors, layers)
+    return attach_factors(model, factors, layers, inputs=inputs)

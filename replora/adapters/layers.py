@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -21,9 +22,14 @@ def is_linear(layer: object) -> bool:
     return isinstance(layer, nn.Linear) or is_transposed(layer)
 
 
+def weight_of(layer: nn.Module) -> Tensor:
+    """The layer's weight as it is kept: (out_features, in_features), of a Conv1D (in_features, out_features)."""
+    return cast("Tensor", layer.weight)
+
+
 def matrix_of(layer: nn.Module) -> Tensor:
     """The layer's weight as (out_features, in_features)."""
-    weight: Tensor = layer.weight  # type: ignore[assignment]
+    weight = weight_of(layer)
     return weight.mT if is_transposed(layer) else weight
 
 
@@ -42,7 +48,7 @@ def adds_plainly(layer: nn.Module) -> bool:
         return True
     probe = copy.deepcopy(layer).eval()
     in_features, out_features = widths_of(layer)
-    weight: Tensor = probe.weight  # type: ignore[assignment]
+    weight = weight_of(probe)
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(2, 3, in_features, generator=generator).to(weight)
     change = torch.randn(out_features, in_features, generator=generator).to(weight)

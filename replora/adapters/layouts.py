@@ -1,7 +1,8 @@
 """Which rows of a fused layer are query, key and value, for classes whose source was read.
 
-Every entry is held against `replora.adapters.probe` by a test. A class that is not here, or a subclass of one that is,
-is asked by one forward pass instead. Source: the `forward` of each class in timm 1.0 and transformers 5.
+Every class is in an architecture that `python -m benchmarks.models` holds against PEFT, most against
+`replora.adapters.probe` too. A class that is not here, or a subclass of one that is, is asked by one forward pass
+instead. Source: the `forward` of each class in timm 1.0 and transformers 5.
 """
 
 from __future__ import annotations
@@ -94,21 +95,17 @@ LAYOUTS: Mapping[str, Layout] = {
     **dict.fromkeys(
         (
             "timm.layers.attention.Attention",
-            "timm.layers.attention.AttentionRope",
             "timm.layers.attention_pool.AttentionPoolLatent",
             "timm.models.beit.Attention",
             "timm.models.cait.TalkingHeadAttn",
             "timm.models.coat.FactorAttnConvRelPosEnc",
             "timm.models.convit.GPSA",
-            "timm.models.convit.MHSA",
             "timm.models.davit.ChannelAttention",
-            "timm.models.davit.ChannelAttentionV2",
             "timm.models.davit.WindowAttention",
             "timm.models.edgenext.CrossCovarianceAttn",
             "timm.models.eva.EvaAttention",
             "timm.models.fastvit.Attention",
             "timm.models.hiera.MaskUnitAttention",
-            "timm.models.hieradet_sam2.MultiScaleAttention",
             "timm.models.metaformer.Attention",
             "timm.models.mvitv2.MultiScaleAttention",
             "timm.models.nest.Attention",
@@ -123,21 +120,14 @@ LAYOUTS: Mapping[str, Layout] = {
             "timm.models.vision_transformer_sam.Attention",
             "timm.models.volo.Attention",
             "timm.models.volo.ClassAttention",
-            "timm.models.xcit.ClassAttention",
             "timm.models.xcit.XCA",
             "transformers.models.blip.modeling_blip.BlipAttention",
-            "transformers.models.blip_2.modeling_blip_2.Blip2Attention",
             "transformers.models.gpt2.modeling_gpt2.GPT2Attention",
             "transformers.models.hiera.modeling_hiera.HieraMaskUnitAttention",
-            "transformers.models.imagegpt.modeling_imagegpt.ImageGPTAttention",
             "transformers.models.modernbert.modeling_modernbert.ModernBertAttention",
             "transformers.models.mpt.modeling_mpt.MptAttention",
             "transformers.models.openai.modeling_openai.Attention",
-            "transformers.models.qwen2_vl.modeling_qwen2_vl.VisionAttention",
-            "transformers.models.sam.modeling_sam.SamVisionAttention",
             "transformers.models.sam.modeling_sam.SamVisionSdpaAttention",
-            "transformers.models.timesformer.modeling_timesformer.TimesformerSelfAttention",
-            "transformers.models.vitdet.modeling_vitdet.VitDetAttention",
         ),
         in_order,
     ),
@@ -147,7 +137,6 @@ LAYOUTS: Mapping[str, Layout] = {
     "transformers.models.bloom.modeling_bloom.BloomAttention": by_head("num_heads"),
     "transformers.models.codegen.modeling_codegen.CodeGenAttention": codegen,
     "transformers.models.deberta.modeling_deberta.DisentangledSelfAttention": by_head("num_attention_heads"),
-    "transformers.models.deepseek_v2.modeling_deepseek_v2.DeepseekV2Attention": latent_keys,
     "transformers.models.deepseek_v3.modeling_deepseek_v3.DeepseekV3Attention": latent_keys,
     "transformers.models.falcon.modeling_falcon.FalconAttention": falcon,
     "transformers.models.gpt_bigcode.modeling_gpt_bigcode.GPTBigCodeAttention": big_code,

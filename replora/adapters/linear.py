@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from replora.adapters.factors import Factors, LowRankPair, LowRankPairs
-from replora.adapters.layers import adds_plainly, is_transposed, widths_of
+from replora.adapters.layers import adds_plainly, is_transposed, weight_of, widths_of
 from replora.adapters.rows import OwnedRows
 from replora.methods import Projection
 from replora.options import SpecError
@@ -59,7 +59,7 @@ class LowRankUpdate(nn.Module):
     """The low-rank update of the projections in one weight (out_features, in_features).
 
     rows: the rows of the weight that each adapted projection owns: all of them where projections stand apart, some of
-    them where they are fused. OwnedRows of no projection are not updated.
+    them where they are fused. Rows of no projection are not updated.
     The factors belong to the adapted model, not to the layer: `source` holds them without registering them here.
     """
 
@@ -159,8 +159,7 @@ class LowRankLinear(LowRankUpdate):
     @property
     def weight(self) -> Tensor:
         """The base layer's weight plus delta_weight, as the base layer keeps it; `SpecError` for several runs."""
-        weight: Tensor = self.base_layer.weight  # type: ignore[assignment]
-        return self.added_to(weight, self.only_run(), transposed=self.transposed)
+        return self.added_to(weight_of(self.base_layer), self.only_run(), transposed=self.transposed)
 
     @property
     def bias(self) -> Tensor | None:
@@ -171,8 +170,7 @@ class LowRankLinear(LowRankUpdate):
     def merged(self, run: int) -> nn.Module:
         """A layer of the base layer's class whose weight is the base's plus delta_weight of `run`."""
         plain = copy.deepcopy(self.base_layer)
-        weight: Tensor = self.base_layer.weight  # type: ignore[assignment]
-        merged = self.added_to(weight, run, transposed=self.transposed)
+        merged = self.added_to(weight_of(self.base_layer), run, transposed=self.transposed)
         plain.weight = merged if parametrize.is_parametrized(plain, "weight") else nn.Parameter(merged)
         _move_hooks(self, plain)
         return plain.train(self.training)

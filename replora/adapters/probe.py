@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from replora.adapters.layers import weight_of
 from replora.adapters.rows import OwnedRows
 
 SOFTMAX = {torch.softmax, F.softmax, Tensor.softmax}
@@ -79,7 +80,7 @@ def probe_rows(
     seen = {path: Seen() for path in layers}
     watch = _Watch()
     with ExitStack() as stack, torch.enable_grad():
-        stack.enter_context(_evaluating(model))
+        stack.enter_context(evaluating(model))
         for path, (name, _) in layers.items():
             for handle in _hooks(model.get_submodule(path), name, seen[path], watch):
                 stack.callback(handle.remove)
@@ -95,7 +96,7 @@ def _hooks(module: nn.Module, name: str, seen: Seen, watch: _Watch) -> Iterator[
 
     def begin(*_: Any) -> None:
         if seen.output is None:
-            watch.now, watch.weight = seen, layer.weight  # type: ignore[assignment]
+            watch.now, watch.weight = seen, weight_of(layer)
 
     def wrote(_: nn.Module, args: Any, output: Tensor) -> Tensor | None:
         if watch.now is not seen or seen.written is output:
@@ -144,7 +145,7 @@ def _tokens_read(values: Tensor, written: Tensor) -> Tensor:
 
 
 @contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
+def evaluating(model: nn.Module) -> Iterator[None]:
     """Without dropout until the end of the block."""
     training = [module for module in model.modules() if module.training]
     model.eval()

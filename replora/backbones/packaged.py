@@ -25,10 +25,11 @@ def ready_folder(name: str) -> Path:
         draft.mkdir(parents=True)
         try:
             convert(file, draft)
-            shutil.rmtree(folder, ignore_errors=True)
-            draft.rename(folder)
-        except OSError:
             if not is_kept(name):  # by another process in the meantime
+                shutil.rmtree(folder, ignore_errors=True)
+                draft.rename(folder)
+        except OSError:
+            if not is_kept(name):  # by another process between the look and the renaming
                 raise
         finally:
             shutil.rmtree(draft, ignore_errors=True)

@@ -11,8 +11,8 @@ Gates and experts are noted while the model runs (`replora.lens.reader`), so the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from replora.adapters.attach import adapter_of, is_adapted
+from replora.adapters.probe import evaluating
 from replora.adapters.sites import AttentionSite, find_attention
 from replora.lens.measures import check_whole, expert_part, routing_part
 from replora.lens.mixtures import HeadExperts, LayerExperts
@@ -112,7 +113,7 @@ def read_forward(
         check_whole("run", run, _runs_of(model))
     reader = AttentionReader(_runs_of(model), runs, has_base=is_adapted(model))
     with ExitStack() as stack:
-        stack.enter_context(_evaluating(model))
+        stack.enter_context(evaluating(model))
         for place in dict.fromkeys(places):
             reader.watch(stack, model, sites[place])
         with reader:
@@ -147,15 +148,3 @@ def _repeat(name: str, value: Any, runs: int, device: torch.device) -> Tensor:
         got = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
         raise SpecError(f"{name} must be a tensor of one example, its first of at least two axes 1, got {got}.")
     return value.to(device).repeat_interleave(runs, dim=0)
-
-
-@contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
-    """Without dropout until the end of the block."""
-    training = [module for module in model.modules() if module.training]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module in training:
-            module.training = True

@@ -32,7 +32,7 @@ class JobLimits(Settings):
     slots: int = option(2, "Slots", "How many runs are on at a time.", low=1, high=64)
 
 
-def usable_cpus(root: Path = Path("/sys/fs/cgroup")) -> float:
+def usable_cpus(root: Path = CGROUPS) -> float:
     """Processors this process may use: its affinity, and in a container its share of processor time."""
     count = float(len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1)
     for names in (["cpu.max"], ["cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us"]):  # cgroup 2, cgroup 1

@@ -54,9 +54,7 @@ SIZES = {
     "hf:sentence-transformers/all-MiniLM-L6-v2": Sizes(MAX_TOKENS, 384, 12, 22_713_216),
     "hf:distilbert-base-uncased": Sizes(MAX_TOKENS, 768, 12, 66_362_880),
     "hf:bert-base-uncased": Sizes(MAX_TOKENS, 768, 12, 109_482_240),
-    **dict.fromkeys(
-        ("smollm2", "hf:HuggingFaceTB/SmolLM2-135M-Instruct"), Sizes(64, 576, 9, 134_515_008, value_width=192)
-    ),
+    **dict.fromkeys(("smollm2", "hf:HuggingFaceTB/SmolLM2-135M-Instruct"), SMOLLM2),
 }
 LONGEST = {"wordnet_topics": 48, "movie_sentiment": 68}  # tokens of large batches of texts
 LARGE = Sizes(257, 1024, 16, 304_000_000)  # for any other backbone

@@ -46,7 +46,7 @@ class EqualNorm:
             return "The points are too few to tell what straight lines between them make of a curve."
         return (
             f"Taken off are the {signed(100 * self.bend, 2)} points that straight lines between the points would make "
-            "of one curve through all of them."
+            "of one smooth curve fitted to all of them; at a sharp bend more is left, which the interval does not hold."
         )
 
     def sentence(self, method: str, reference: str, noun: str = "evaluation", lost: str = "") -> str:

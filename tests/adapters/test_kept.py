@@ -111,7 +111,8 @@ def test_attention_that_reads_the_weights_itself_is_adapted():
     adapted = attach(model, LORA)
     with torch.no_grad():
         before = adapted(waves).last_hidden_state
-        assert torch.equal(before, model(waves).last_hidden_state)
+        assert_close(before, model(waves).last_hidden_state)  # its products round by where the weight lies in memory
+        assert_close(merge(adapted).state_dict(), model.state_dict(), rtol=0, atol=0)
         scramble(adapted)
         after = adapted(waves).last_hidden_state
         assert (after - before).abs().max() > 1e-3

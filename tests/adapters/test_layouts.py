@@ -9,8 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.families import FAMILIES
-from replora import Method, attach, find_attention
-from replora.adapters.layouts import layout_of
+from replora import Method, attach, find_attention, load_peft, save_peft
+from replora.adapters.attach import adapter_of
+from replora.adapters.latents import load_latents, save_latents
+from replora.adapters.layouts import LAYOUTS, layout_of
 from replora.adapters.probe import probe_rows
 from replora.adapters.sites import AttentionNotFoundError
 
@@ -64,6 +66,14 @@ def test_a_known_class_has_the_rows_that_a_forward_pass_finds(name):
     assert probe_rows(model, layers, lambda: model(**family.inputs(1))) == expected
 
 
+@pytest.mark.slow
+def test_each_class_is_in_an_architecture_of_the_benchmark():
+    built: set[str] = set()
+    for family in FAMILIES:
+        built |= {f"{type(each).__module__}.{type(each).__qualname__}" for each in family.build().modules()}
+    assert not LAYOUTS.keys() - built
+
+
 class Interleaved(nn.Module):
     """Attention whose fused layer has [value; query; key] head by head, as no library has it."""
 
@@ -96,6 +106,20 @@ def test_a_forward_pass_tells_the_rows_of_an_unknown_class():
     adapted = attach(model, Method(name="lora", rank=2, projections=("value",)), inputs=x)
     assert adapted(x).shape == model(x).shape
     assert model.training
+
+
+def test_a_folder_and_a_file_are_loaded_into_an_unknown_class_by_an_example(tmp_path):
+    torch.manual_seed(0)
+    model, x = nn.Sequential(Interleaved()).eval(), torch.randn(1, 6, 12)
+    adapted = attach(model, Method(name="lora", rank=2), inputs=x)
+    with torch.no_grad():
+        for parameter in adapter_of(adapted).factors.parameters():
+            parameter.add_(torch.randn(parameter.shape))
+    save_peft(adapted, tmp_path / "folder")
+    save_latents(adapted, tmp_path / "latents.safetensors")
+    assert not torch.equal(adapted(x), model(x))
+    torch.testing.assert_close(load_peft(model, tmp_path / "folder", inputs=x)(x), adapted(x))
+    torch.testing.assert_close(load_latents(model, tmp_path / "latents.safetensors", inputs=x)(x), adapted(x))
 
 
 def test_what_a_forward_pass_cannot_tell_is_refused():

@@ -15,7 +15,7 @@ from streamlit.testing.v1 import AppTest
 from synthetic_runs import synthetic_race
 
 from replora.config import RaceOptions
-from replora.events import Evaluated, Event
+from replora.events import Evaluated, Event, to_line
 from replora.statistics.looks import looked_at
 from replora.ui.race.looks import looks_sentence, p_values_of
 from replora.ui.race.session import EARLIER, RaceSession
@@ -66,9 +66,27 @@ def test_one_look_needs_no_correction_and_many_have_it_in_one_sentence() -> None
     assert looked_at([0.01, 0.04, 0.3], "ratios", "1") == (
         "Of 3 ratios looked at, 2 exclude 1, each by itself; corrected for so many (Holm), 1 does."
     )
+    assert looked_at([0.01, 0.3], "ratios", more=True).startswith("Of at least 2 ratios looked at, 1 excludes zero")
     assert looked_at([0.04, 0.3], "ratios", "1") == (
         "Of 2 ratios looked at, 1 excludes 1, each by itself; corrected for so many (Holm), none do."
     )
+
+
+@pytest.mark.parametrize("kept", range(1, EARLIER + 1))
+def test_after_a_reload_with_a_full_row_there_may_have_been_more_looks(kept: int) -> None:
+    class Engine:
+        """Knows every race."""
+
+        def events(self, job: str) -> list[str]:
+            return [to_line(event) for event in raced(WIDTHS[int(job)])]
+
+    session = RaceSession()
+    session.events, session.spec = raced(4), RaceOptions(seeds=SEEDS).race()
+    session.recall(Engine(), [str(job) for job in range(kept)], lambda task: [])  # type: ignore[arg-type]
+    said = looks_sentence([session.events, *(before.events for before in session.earlier)], [], more=session.cut)
+    assert said.startswith(f"Of {'at least ' if kept == EARLIER else ''}{2 * kept + 1} comparisons")
+    session._forget("")
+    assert not session.cut
 
 
 def test_looks_of_races_that_are_drawn_no_more_are_counted_on() -> None:

@@ -32,30 +32,31 @@ from replora.adapters.peft.folder import (
 from replora.adapters.peft.patterns import Patterns
 from replora.adapters.peft.residual import without_start
 from replora.adapters.rows import OwnedRows
-from replora.adapters.sites import AttentionSite, find_attention
+from replora.adapters.sites import AttentionSite, Inputs, find_attention
 from replora.config import AlphaOver, Method, alpha_divisor
 from replora.methods import DIRECT, PROJECTIONS, Projection
 
 Model = TypeVar("Model", bound=nn.Module)
 
 
-def load_peft(model: Model, folder: str | Path) -> Model:
+def load_peft(model: Model, folder: str | Path, *, inputs: Inputs | None = None) -> Model:
     """A frozen copy of `model` with the LoRA of a PEFT folder on query, value or both; `model` is untouched.
 
     rsLoRA, ranks and alphas by layer, and starts that leave a residual (PiSSA, OLoRA) are held exactly. Modules under
     modules_to_save and biases replace those of the copy and are trained from now on; embeddings that were saved along
-    replace those of the copy. Raises `AdapterFileError` for anything else that would change what the adapter computes,
-    and for what is not on query and value of this very model; its sentence names it.
+    replace those of the copy. inputs: one example, as for `attach`. Raises `AdapterFileError` for anything else that
+    would change what the adapter computes, and for what is not on query and value of this very model; its sentence
+    names it.
     """
     folder = Path(folder)
     description, patterns = read_description(folder), Patterns()
     with open_weights(folder / WEIGHTS_FILE) as weights:
-        sites, shapes = find_attention(model), shapes_of(weights)
+        sites, shapes = find_attention(model, inputs), shapes_of(weights)
         owned = {layer_name(site, name) for site in sites for name in site.linears}
         idle = _idle_keys(sites, weights)
         contents = contents_of(model, owned, description, patterns, shapes.keys() - idle)
         plan = _plan(sites, description, patterns, contents, shapes)
-        adapted = attach_factors(model, _direct(plan, plan.pairs(model, weights)), plan.places)
+        adapted = attach_factors(model, _direct(plan, plan.pairs(model, weights)), plan.places, inputs=inputs)
         _load_beside(adapted, description, contents, weights)
     return adapted
 

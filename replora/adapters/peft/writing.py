@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -90,7 +91,7 @@ def _write(folder: Path, tensors: Mapping[str, Tensor], config: Mapping[str, Any
                 os.replace(Path(unfinished, name), folder / name)
     except BaseException:
         if new:
-            folder.rmdir()
+            shutil.rmtree(folder, ignore_errors=True)
         raise
     return folder
 

@@ -24,9 +24,11 @@ def p_values_of(races: Sequence[Told]) -> list[float]:
     return found
 
 
-def looks_sentence(races: Sequence[Told], passed: Sequence[float]) -> str:
-    """The sentence on all of them; passed: p-values of those that are not at hand any more. '' for one look."""
-    return looked_at([*p_values_of(races), *passed], "comparisons in this row of races")
+def looks_sentence(races: Sequence[Told], passed: Sequence[float], *, more: bool = False) -> str:
+    """The sentence on all of them; passed: p-values of those that are not at hand any more; more: whether there may
+    have been others. '' for one look.
+    """
+    return looked_at([*p_values_of(races), *passed], "comparisons in this row of races", more=more)
 
 
 def _own(race: Told) -> list[float]:

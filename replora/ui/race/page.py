@@ -28,7 +28,7 @@ ARISE = ARISE_SHORT.replace("</h2>", "<span>RepLoRA\u2019s MLPs; projections of 
 def race_page() -> None:
     """Controls, buttons, view; the URL follows them."""
     session, jobs = _session(), engine()
-    looked, unlooked = open_spec(RaceView, st.query_params, f"{PAGE}.view")
+    looked, unknown = open_spec(RaceView, st.query_params, f"{PAGE}.view")
     opened, problems = open_race(st.query_params, session.spec)
     with st.container(
         horizontal=True, key="race.title", vertical_alignment="center", horizontal_alignment="distribute"
@@ -43,7 +43,7 @@ def race_page() -> None:
     form = race_form(opened, lambda: session.set_rate(jobs, rate_asked()), group)
     with result:
         follow(PAGE, session, form, problems, view.to_query())
-        for each in unlooked:
+        for each in unknown:
             st.warning(plain(each))
         race = form.chosen.race() if form.chosen else None
         last = last_race(session, race, shown_race(session, jobs.ready, race).race)

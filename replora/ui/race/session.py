@@ -42,6 +42,7 @@ class RaceSession(JobSession[Race, Event]):
 
     earlier: list[Before] = field(default_factory=list)  # the latest first
     passed: list[float] = field(default_factory=list)  # p-values of verdicts on races before those
+    cut: bool = False  # whether there may have been races before those whose verdicts are not known, as after a reload
 
     def beside(self) -> dict[str, str]:
         """The races in grey behind it, the latest first."""
@@ -81,6 +82,7 @@ class RaceSession(JobSession[Race, Event]):
         if jobs and self.spec.task == PRIVATE_TASK:
             self.problem = GONE
             return
+        self.cut = len(jobs) >= EARLIER
         for job in jobs[:EARLIER]:
             try:
                 lines = () if job == RECORDED else engine.events(job)
@@ -117,7 +119,7 @@ class RaceSession(JobSession[Race, Event]):
         row = [before for before in [*last, *self.earlier] if _task(before.events) == following.task]
         self.earlier, gone = row[:EARLIER], row[EARLIER:]
         if not row:
-            self.passed = []
+            self.passed, self.cut = [], False
         elif gone:
             stay = p_values_of([before.events for before in self.earlier])
             self.passed += p_values_of([before.events for before in row])[len(stay) :]
@@ -132,7 +134,7 @@ class RaceSession(JobSession[Race, Event]):
 
     def _forget(self, problem: str) -> None:
         super()._forget(problem)
-        self.earlier, self.passed = [], []
+        self.earlier, self.passed, self.cut = [], [], False
 
 
 def _without_rate(race: Race) -> Race:

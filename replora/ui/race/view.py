@@ -76,7 +76,7 @@ def _standing(session: RaceSession, shown: ShownRace) -> None:
     st.html(f'<p class="verdict">{escape(verdict_line(race.events))}</p>')
     if race.earlier:
         told, made = change_told(race.events, race.earlier[0], race.spec)
-        looks = looks_sentence([race.events, *race.earlier], session.passed)
+        looks = looks_sentence([race.events, *race.earlier], session.passed, more=session.cut)
         st.html(change_line(told, " ".join(filter(None, [made, looks]))))
 
 
