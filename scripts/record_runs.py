@@ -7,7 +7,6 @@ only what the pages read is kept (`thin`), and `--thin` makes an older recording
 
 from __future__ import annotations
 
-import gzip
 import shutil
 from pathlib import Path
 
@@ -20,12 +19,13 @@ from replora.catalog import ASSETS, TASKS
 from replora.config import Method, RaceOptions
 from replora.event_lines import gzipped_lines
 from replora.events import write_events
+from replora.recorded.half_floats import SUFFIX, pack
 from replora.summary import race_verdict, summarize
 from replora.training.groups import method_groups
 from replora.training.race import race
 from replora.training.snapshots import EVENTS_FILE, PARAMETERS_FILE, STEP_FILE, Snapshots, SnapshotWriter
 
-LENS_STEPS = (0, 30, 100)  # the start, under way, the end: each of the slider's steps is 0.13 MB of every clone
+LENS_STEPS = (0, 30, 100)  # the start, under way, the end: each of the slider's steps is 0.11 MB of every clone
 
 
 def record(task: str, folder: Path) -> str:
@@ -54,14 +54,14 @@ def record_lens(task: str, folder: Path) -> str:
 
 
 def thin(folder: Path) -> None:
-    """Keep of a race to look into the snapshots of `LENS_STEPS`, gzipped, and the parameters of RepLoRA's runs only.
+    """Keep of a race to look into the snapshots of `LENS_STEPS`, packed, and the parameters of RepLoRA's runs only.
 
     A LoRA run's parameters are its factors, which the snapshots hold. A second call changes nothing.
     """
     for path in list(folder.iterdir()):
         found = STEP_FILE.fullmatch(path.name)
         if found and int(found[1]) in LENS_STEPS and not found[2]:
-            path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes(), 9, mtime=0))
+            path.with_name(f"{path.name}{SUFFIX}").write_bytes(pack(path.read_bytes()))
         if found and (int(found[1]) not in LENS_STEPS or not found[2]):
             path.unlink()
     methods = list(method_groups(Snapshots(folder).spec.runs))
@@ -71,7 +71,7 @@ def thin(folder: Path) -> None:
     with safe_open(plain, "pt") as file:
         metadata = file.metadata()
         read = {name: file.get_tensor(name) for name in sorted(file.keys()) if _generates(methods, name)}
-    plain.with_name(f"{plain.name}.gz").write_bytes(gzip.compress(save(read, metadata=metadata), 9, mtime=0))
+    plain.with_name(f"{plain.name}{SUFFIX}").write_bytes(pack(save(read, metadata=metadata)))
     plain.unlink()
 
 

@@ -24,6 +24,7 @@ ROOMS: dict[str, str] = {
     "csv_text": "",
     "methods": "",
     "options": "",
+    "recorded": "",
     "seeding": "",
     "theory": "",
     "wording": "catalog",
@@ -42,7 +43,7 @@ ROOMS: dict[str, str] = {
     "summary": "config events methods statistics",
     "memory": "catalog config methods options settings tasks",
     "backbones": "adapters catalog hub options",
-    "training": "__init__ adapters backbones catalog config events methods options seeding tasks",
+    "training": "__init__ adapters backbones catalog config events methods options recorded seeding tasks",
     "lens": "adapters backbones config methods options pictures tasks training",
     "studies": "adapters backbones config csv_text event_lines events memory methods options seeding statistics "
     "tasks training wording",
@@ -51,8 +52,8 @@ ROOMS: dict[str, str] = {
     "jobs": "catalog config csv_text events memory options result_card settings simulation studies summary",
     "classroom": "catalog config csv_text events jobs methods options result_card settings statistics summary",
     "cli": "config events lens memory options own_data result_card statistics studies summary theory training",
-    "ui": "catalog classroom config csv_text events figures hub jobs lens memory methods options own_data pictures "
-    "presets result_card settings simulation statistics studies summary tasks wording",
+    "ui": "catalog classroom config csv_text events figures hub jobs lens memory methods options own_data "
+    "pictures presets recorded result_card settings simulation statistics studies summary tasks wording",
     "__init__": "",
     "__main__": "cli",
 }

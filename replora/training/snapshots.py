@@ -7,17 +7,16 @@ step_000010.safetensors   a_query (runs, layers, rank, in_features), b_query (ru
                           for factors
 parameters.safetensors    what the factors of each method arise from (latents and MLPs) after the latest of these
                           steps, `<group>.<parameter>`, groups as `method_groups` numbers them
-Of recordings that are shipped both are gzipped.
+Of recordings that are shipped both are packed, as `replora.recorded.half_floats` says.
 """
 
 from __future__ import annotations
 
-import gzip
 import io
 import json
 import logging
+import lzma
 import re
-import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -31,16 +30,17 @@ from replora.adapters.stacked import MixedFactors
 from replora.config import Race
 from replora.methods import PROJECTIONS
 from replora.options import UserError
+from replora.recorded.half_floats import DAMAGED, SUFFIX, unpack
 from replora.training.head import Heads
 
 RACE_FILE = "race.json"
 EVENTS_FILE = "events.jsonl.gz"  # of a recorded race; those of a job are in the store
 PARAMETERS_FILE = "parameters.safetensors"
-STEP_FILE = re.compile(r"step_(\d{6,})\.safetensors(\.gz)?")  # recordings that are shipped are gzipped
+STEP_FILE = re.compile(r"step_(\d{6,})\.safetensors(\.xz)?")  # recordings that are shipped are packed
 MOST_SNAPSHOTS = 25
 MOST_BYTES = 1 << 25  # of all snapshots of a race together; a race of many runs keeps fewer of them
 
-UNREADABLE = (OSError, EOFError, KeyError, ValueError, zlib.error, SafetensorError)
+UNREADABLE = (OSError, KeyError, SafetensorError, *DAMAGED)
 GONE = "This run has no snapshots of its factors: of older runs they are not kept."
 
 log = logging.getLogger(__name__)
@@ -203,9 +203,9 @@ class Snapshots:
     def parameters_step(self) -> int:
         """The step after which `parameters` were kept."""
         try:
-            packed = self.folder / f"{PARAMETERS_FILE}.gz"
-            if packed.is_file():
-                with gzip.open(packed) as stream:
+            packed = self._packed(PARAMETERS_FILE)
+            if packed is not None:
+                with lzma.open(packed) as stream:
                     return _step_in(stream)
             with safe_open(self.folder / PARAMETERS_FILE, "pt") as file:
                 return int((file.metadata() or {})["step"])
@@ -217,28 +217,29 @@ class Snapshots:
         try:
             packed = self._packed(PARAMETERS_FILE)
             if packed is not None:
-                return _step_in(io.BytesIO(packed)), {name: value.float() for name, value in load(packed).items()}
+                data = unpack(packed)
+                return _step_in(io.BytesIO(data)), {name: value.float() for name, value in load(data).items()}
             with safe_open(self.folder / PARAMETERS_FILE, "pt") as file:
                 step = int((file.metadata() or {})["step"])
                 return step, {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
         except UNREADABLE as error:
             raise SnapshotError(f"The parameters of this run cannot be read ({type(error).__name__}).") from error
 
-    def _packed(self, name: str) -> bytes | None:
-        """The bytes of a file that is shipped gzipped; None where it is not."""
-        path = self.folder / f"{name}.gz"
-        return gzip.decompress(path.read_bytes()) if path.is_file() else None
+    def _packed(self, name: str) -> Path | None:
+        """A file that is shipped packed; None where it is not."""
+        path = self.folder / f"{name}{SUFFIX}"
+        return path if path.is_file() else None
 
     def _load(self, name: str) -> dict[str, Tensor]:
         try:
             packed = self._packed(name)
-            tensors = load_file(self.folder / name) if packed is None else load(packed)
+            tensors = load_file(self.folder / name) if packed is None else load(unpack(packed))
             return {key: value.float() for key, value in tensors.items()}
         except UNREADABLE as error:
             raise SnapshotError(f"The snapshot {name} cannot be read ({type(error).__name__}).") from error
 
 
-def _step_in(file: gzip.GzipFile | io.BytesIO) -> int:
+def _step_in(file: lzma.LZMAFile | io.BytesIO) -> int:
     """The step in the header of a safetensors file: its length in eight bytes, then JSON."""
     length = int.from_bytes(file.read(8), "little")
     return int(json.loads(file.read(length))["__metadata__"]["step"])

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import gzip
 import json
+import lzma
 import shutil
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from replora.adapters.kinds import make_factors
 from replora.adapters.stacked import MixedFactors
 from replora.config import Method, Race, RaceOptions
 from replora.events import Event, to_line
+from replora.recorded.half_floats import pack, unpack
 from replora.training.head import Heads
 from replora.training.race import race, race_lines
 from replora.training.snapshots import MOST_SNAPSHOTS, SnapshotError, Snapshots, SnapshotWriter
@@ -138,13 +139,13 @@ def test_a_race_of_heads_alone_has_snapshots_too(tmp_path):
     assert set(Snapshots(tmp_path / "run").at(4)) == {"head_weight", "head_bias"}
 
 
-def test_a_gzipped_snapshot_is_the_same(tmp_path):
+def test_a_packed_snapshot_is_the_same(tmp_path):
     factors, heads = small_stack()
     writer(tmp_path / "run").offer(0, factors, heads)
     snapshots = Snapshots(tmp_path / "run")
     plain = snapshots.at(0)
     path = tmp_path / "run" / "step_000000.safetensors"
-    path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
+    path.with_name(f"{path.name}.xz").write_bytes(pack(path.read_bytes()))
     path.unlink()
     assert snapshots.steps() == [0]
     packed = snapshots.at(0)
@@ -173,7 +174,7 @@ def test_what_is_missing_or_broken_is_a_sentence(tmp_path):
     (tmp_path / "run" / "step_000000.safetensors").write_bytes(b"not tensors")
     with pytest.raises(SnapshotError, match=r"step_000000\.safetensors cannot be read"):
         snapshots.at(0)
-    (tmp_path / "run" / "step_000000.safetensors.gz").write_bytes(gzip.compress(b"not tensors")[:-9])
+    (tmp_path / "run" / "step_000000.safetensors.xz").write_bytes(lzma.compress(b"not tensors")[:-9])
     with pytest.raises(SnapshotError, match=r"step_000000\.safetensors cannot be read"):
         snapshots.at(0)
     (tmp_path / "run" / "parameters.safetensors").write_bytes(b"")
@@ -184,17 +185,25 @@ def test_what_is_missing_or_broken_is_a_sentence(tmp_path):
         Snapshots(tmp_path / "run")
 
 
-def test_parameters_that_are_shipped_gzipped_are_the_same(tmp_path: Path) -> None:
+def test_parameters_that_are_shipped_packed_are_the_same(tmp_path: Path) -> None:
     factors, heads = small_stack()
     writer(tmp_path / "run").offer(0, factors, heads)
     plain = Snapshots(tmp_path / "run").parameters()
     file = tmp_path / "run" / "parameters.safetensors"
-    file.with_name(f"{file.name}.gz").write_bytes(gzip.compress(file.read_bytes()))
+    file.with_name(f"{file.name}.xz").write_bytes(pack(file.read_bytes()))
     file.unlink()
     step, packed = Snapshots(tmp_path / "run").parameters()
     assert (step, Snapshots(tmp_path / "run").parameters_step()) == (plain[0], plain[0])
     assert packed.keys() == plain[1].keys()
     assert all(torch.equal(packed[name], plain[1][name]) for name in packed)
-    file.with_name(f"{file.name}.gz").write_bytes(gzip.compress(b"not tensors"))
+    file.with_name(f"{file.name}.xz").write_bytes(lzma.compress(b"not tensors"))
     with pytest.raises(SnapshotError, match="parameters of this run cannot be read"):
         Snapshots(tmp_path / "run").parameters()
+
+
+@pytest.mark.parametrize("length", [0, 1, 2, 7, 4096])
+def test_what_is_packed_comes_back_bit_for_bit_whatever_its_length(tmp_path: Path, length: int) -> None:
+    data = (3).to_bytes(8, "little") + b"{ }" + bytes(place * place % 251 for place in range(length))
+    path = tmp_path / "file.xz"
+    path.write_bytes(pack(data))
+    assert unpack(path) == data

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from safetensors.numpy import load
 from replora.config import Race
 from replora.events import Evaluated, read_events, started_of
 from replora.methods import OURS, REFERENCE
+from replora.recorded.half_floats import SUFFIX, unpack
 from replora.ui.live.recordings import FOLDER
 from replora.ui.parts.once import Once
 
@@ -65,8 +65,9 @@ def read_race(folder: Path) -> RecordedRace:
     spec = started.spec
     places = {name: next(at for at, run in enumerate(spec.runs) if run.method.name == name) for name in METHODS}
     told = [each for each in events if isinstance(each, Evaluated)]
-    snapshots = [load(gzip.decompress(path.read_bytes())) for path in sorted(folder.glob("step_*.safetensors.gz"))]
-    steps = [int(path.name[5:11]) for path in sorted(folder.glob("step_*.safetensors.gz"))]
+    files = sorted(folder.glob(f"step_*.safetensors{SUFFIX}"))
+    snapshots = [load(unpack(path)) for path in files]
+    steps = [int(path.name[5:11]) for path in files]
     return RecordedRace(
         spec,
         {
