@@ -18,8 +18,8 @@ from replora.jobs.storage.files import reason
 from replora.settings import data_folder
 
 FILE = "rooms.sqlite"
-VERSION = 1
-TABLES = """
+TABLES = (  # what each version has more than the one before it
+    """
     CREATE TABLE rooms (
         id TEXT PRIMARY KEY, code TEXT NOT NULL UNIQUE, key TEXT NOT NULL, visitor TEXT NOT NULL, address TEXT NOT NULL,
         phase TEXT NOT NULL, round INTEGER NOT NULL, opened REAL NOT NULL, ends REAL NOT NULL,
@@ -43,7 +43,15 @@ TABLES = """
         result TEXT NOT NULL DEFAULT '', PRIMARY KEY (room, round, seat)
     );
     CREATE UNIQUE INDEX sitting ON seats (room, visitor);
-"""
+    """,
+    """
+    CREATE TABLE further (
+        room TEXT NOT NULL REFERENCES rooms (id) ON DELETE CASCADE, round INTEGER NOT NULL, seat INTEGER NOT NULL,
+        job TEXT NOT NULL, PRIMARY KEY (room, seat, job)
+    );
+    """,
+)
+VERSION = len(TABLES)
 
 
 class RoomsFile:
@@ -112,7 +120,6 @@ def _bring_to_this_version(database: sqlite3.Connection) -> None:
             f"The rooms ({FILE} in the data folder) are of version {version}, written by a newer app; this one "
             f"reads version {VERSION}: update the app, or name another folder in REPLORA_DATA."
         )
-    if version < VERSION:
-        for statement in filter(str.strip, TABLES.split(";")):
-            database.execute(statement)
-        database.execute(f"PRAGMA user_version = {VERSION}")
+    for statement in filter(str.strip, ";".join(TABLES[version:]).split(";")):
+        database.execute(statement)
+    database.execute(f"PRAGMA user_version = {VERSION}")

@@ -84,7 +84,7 @@ def _new_round(database: sqlite3.Connection, room: Room, setup: Setup) -> None:
     following = room.round + 1
     database.execute("UPDATE rooms SET round = ? WHERE id = ?", (following, room.id))
     database.execute("INSERT INTO rounds VALUES (?, ?, ?)", (room.id, following, json.dumps(setup.to_dict())))
-    for table, column in (("rounds", "number"), ("turns", "round")):
+    for table, column in (("rounds", "number"), ("turns", "round"), ("further", "round")):
         database.execute(f"DELETE FROM {table} WHERE room = ? AND {column} <= ?", (room.id, following - KEPT_ROUNDS))
 
 

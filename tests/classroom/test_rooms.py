@@ -12,14 +12,14 @@ import pytest
 from class_rooms import TEACHER, TINY, Clock, pupil
 
 from replora.classroom import rooms as rooms_module
-from replora.classroom.codes import LETTERS, read_code, read_words, shown_code
-from replora.classroom.database import FILE
+from replora.classroom.codes import LETTERS, WORDS, read_code, read_words, shown_code
+from replora.classroom.database import FILE, TABLES
 from replora.classroom.desk import KEPT_ROUNDS, Desk
 from replora.classroom.limits import RoomLimits
 from replora.classroom.room import Expectation, NotInstructor, Phase, RoomError
 from replora.classroom.rooms import KEPT_SECONDS, MOST_DESKS, Rooms
+from replora.classroom.seat_races import MOST_FURTHER, note_further, races_of
 from replora.classroom.setup import FREE, Setup
-from replora.classroom.words import WORDS
 from replora.config import RaceOptions
 from replora.jobs.engine import Submitter
 from replora.options import SpecError
@@ -320,6 +320,39 @@ def test_many_who_join_at_once_get_a_seat_each(rooms: Rooms) -> None:
     for each in crowd:
         each.join()
     assert sorted(found) == list(range(1, 21))
+
+
+def test_the_races_of_a_seat_are_kept_in_order_and_those_beyond_are_bounded(rooms: Rooms) -> None:
+    room, _ = rooms.open(TINY, TEACHER)
+    seat, other = rooms.join(room, pupil(1)), rooms.join(room, pupil(2))
+    rooms.note(seat, 1, job="counts", result={})
+    for number in range(MOST_FURTHER + 2):
+        note_further(rooms, room, f"further{number}", pupil(1))
+    desk = Desk(rooms, room.id, TEACHER)
+    desk.push(WIDE)
+    rooms.note(seat, 2, job="later")
+    kept = [f"further{number}" for number in range(2, MOST_FURTHER + 2)]
+    assert [each.job for each in races_of(rooms, seat)] == ["counts", *kept, "later"]
+    assert [each.job for each in races_of(rooms, seat) if each.counts] == ["counts", "later"]
+    assert not races_of(rooms, other)
+    with pytest.raises(RoomError, match="no seat in this room"):
+        note_further(rooms, room, "stranger", pupil(3))
+    desk.close()
+    with pytest.raises(RoomError, match="closed"):
+        note_further(rooms, room, "late", pupil(1))
+
+
+def test_a_file_of_the_first_version_is_read_on(tmp_path: Path) -> None:
+    database = sqlite3.connect(tmp_path / FILE)
+    database.executescript(f"{TABLES[0]}; PRAGMA user_version = 1")
+    database.close()
+    made = Rooms(tmp_path, RoomLimits)
+    room, _ = made.open(TINY, TEACHER)
+    seat = made.join(room, pupil(1))
+    note_further(made, room, "further", pupil(1))
+    made.close()
+    assert [each.job for each in races_of(made, seat)] == ["further"]
+    made.close()
 
 
 def test_a_file_of_a_newer_app_is_a_sentence(tmp_path: Path) -> None:

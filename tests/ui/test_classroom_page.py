@@ -24,6 +24,7 @@ from replora.ui.classroom.seat_form import FIXED
 from replora.ui.classroom.server import conductor, rooms
 from replora.ui.classroom.words import STATES
 from replora.ui.forms.knobs import KNOBS
+from replora.ui.race.session import GONE
 from replora.ui.share.address import own_hosts, qr_html
 from replora.ui.shell.style import STYLE
 from replora.ui.visitor import lasting
@@ -314,6 +315,44 @@ def test_after_its_race_a_seat_races_what_it_sets_against_the_last_one(desk: App
     [kept] = rooms().seats(taught(desk))
     assert (kept.job, kept.own) == ("job0", {})  # the class counts the first one
     assert "1 seat, 1 began, 1 finished" in html(desk.run())
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_races_beyond_come_back_after_a_reload_and_on_another_device(
+    elsewhere: bool, desk: AppTest, engine: FakeEngine
+) -> None:
+    set_up(desk, replace(TINY, free=("sharing", "mlp_width")))
+    seat = raced(desk, engine, seated(desk))
+    knob(seat, "sharing").set_value("tied").run()
+    press(seat, "race.against")
+    finish(engine)
+    knob(seat.run(), "mlp_width").set_value(16).run()
+    press(seat, "race.against")
+    engine.jobs["job2"].told = 3
+    shown = html(seat.run())
+    assert "MLP width 16 instead of 64." in shown
+    again = visit(PUPILS[int(elsewhere)], room=query(desk)["room"])
+    if elsewhere:
+        again.text_input(key="classroom.words").set_value(rooms().seats(taught(desk))[0].words)
+        press(again, "classroom.restore")
+    assert html(again) == shown
+    assert (knob(again, "sharing").value, knob(again, "mlp_width").value) == ("tied", 16)
+    assert "race.against" not in keys(again)  # what is set is what is on the screen
+    press(desk, "classroom.close")
+    again.run()
+    assert engine.jobs["job2"].state is JobState.CANCELLED
+    assert rooms().seats(taught(desk))[0].job == "job0"
+
+
+def test_a_race_beyond_that_is_gone_is_said_after_a_reload(desk: AppTest, engine: FakeEngine) -> None:
+    set_up(desk, replace(TINY, free=("sharing",)))
+    seat = raced(desk, engine, seated(desk))
+    knob(seat, "sharing").set_value("tied").run()
+    press(seat, "race.against")
+    del engine.jobs["job1"]
+    again = visit(PUPILS[0], room=query(desk)["room"])
+    assert GONE in said(again)
+    assert "Finished" in html(again)
 
 
 @pytest.mark.parametrize(("act", "state"), [("pause", JobState.PAUSED), ("close", JobState.CANCELLED)])

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from html import escape
 from typing import Any
 
@@ -11,7 +12,9 @@ import streamlit as st
 
 from replora.classroom.conductor import KIND
 from replora.classroom.room import Phase, Room, RoomError, Seat
+from replora.classroom.seat_races import note_further, races_of
 from replora.classroom.setup import read_own
+from replora.jobs.engine import Engine
 from replora.options import SpecError
 from replora.ui.classroom.expectation import expectation_form
 from replora.ui.classroom.pooled import show_pool
@@ -79,9 +82,8 @@ class SeatPage:
         self._room = room.id
         self._number = seat.number
         self._engine = seat_engine(seat)
-        self._session: SeatSession = st.session_state.setdefault(
-            f"{PAGE}.session.{room.id}.{seat.number}", SeatSession()
-        )
+        self._session = _session(room, seat, self._engine)
+        self._session.keep = lambda job: self._act(partial(note_further, rooms()), job)
         self._pool_mark: tuple[float, int] = (0.0, -1)
 
     def draw(self) -> None:
@@ -109,6 +111,7 @@ class SeatPage:
         """Takes in what is new; True where this browser has lost the seat."""
         room, seat = self._now()
         if seat is None or seat.number != self._number:
+            st.session_state.pop(_session_key(room.id, self._number), None)  # another device may race on in the seat
             return True
         self._take_in(room, seat)
         return False
@@ -158,7 +161,9 @@ class SeatPage:
         if not room.setup.free:
             return {}
         with st.container(key=f"{PAGE}.arise"):
-            return seat_form(room, seat, st.container(), disabled=bool(seat.job) and seat.result is None)
+            round_, beyond = self._session.recalled
+            opened = beyond if round_ == room.round else seat.own
+            return seat_form(room, seat, opened, st.container(), disabled=bool(seat.job) and seat.result is None)
 
     def _beyond(self, room: Room, seat: Seat, own: dict[str, Any] | None) -> None:
         """Once the race that counts is over: what is set now against what is on the screen, in one press."""
@@ -174,7 +179,7 @@ class SeatPage:
     def _before(self, room: Room, seat: Seat, own: dict[str, Any] | None) -> None:
         """What comes before a race: what is free, what is expected, Play."""
         if own is not None and own != room.setup.chosen_otherwise(read_own(seat.own)):
-            self._act("choose", own)
+            self._act(rooms().choose, own)
         if room.setup.expect and seat.expectation is None:
             expectation_form(room, self._expect)
             return
@@ -182,18 +187,18 @@ class SeatPage:
             if room.setup.play:
                 st.button(
                     "Play", type="primary", icon=":material/play_arrow:", key=f"{PAGE}.play", on_click=self._act,
-                    args=("play",),
+                    args=(rooms().play,),
                 )  # fmt: skip
             else:
                 st.caption("The instructor starts everyone at once.")
 
     def _expect(self, expectation: Any) -> None:
-        self._act("expect", expectation)
+        self._act(rooms().expect, expectation)
 
-    def _act(self, what: str, *values: Any) -> None:
+    def _act(self, what: Callable[..., None], *values: Any) -> None:
         room, _ = self._now()
         try:
-            getattr(rooms(), what)(room, *values, me())
+            what(room, *values, me())
             conductor().tend(room.id)
         except (RoomError, SpecError) as error:
             st.session_state[SAID] = str(error)
@@ -219,6 +224,20 @@ class SeatPage:
             )
             st.html('<h2 class="class">The class</h2>')
             show_pool(room, rooms().seats(room))
+
+
+def _session_key(room: str, number: int) -> str:
+    return f"{PAGE}.session.{room}.{number}"
+
+
+def _session(room: Room, seat: Seat, engine: Engine) -> SeatSession:
+    """What this browser shows of a seat; at its beginning, what the seat has raced so far."""
+    key = _session_key(room.id, seat.number)
+    if key not in st.session_state:
+        st.session_state[key] = SeatSession()
+        st.session_state[key].recall_row(engine, races_of(rooms(), seat))
+    session: SeatSession = st.session_state[key]
+    return session
 
 
 def _head_html(room: Room, seat: Seat, change: str) -> str:

@@ -25,15 +25,17 @@ FIXED = "Fixed by the instructor."
 HEAD = '<h2 class="figure">How A and B arise<span>{}</span></h2>'
 
 
-def seat_form(room: Room, seat: Seat, place: Any, *, disabled: bool) -> dict[str, Any] | None:
+def seat_form(
+    room: Room, seat: Seat, opened: Mapping[str, Any], place: Any, *, disabled: bool
+) -> dict[str, Any] | None:
     """What the controls hold that is not as the room has it; None where it cannot be had, which is said.
 
-    place: where the knobs stand. disabled: while the seat's race is on.
+    opened: what they hold at first. place: where the knobs stand. disabled: while the seat's race is on.
     """
     setup = room.setup
     pushed = hashlib.sha256(json.dumps(setup.to_dict()).encode()).hexdigest()[:8]  # a push begins with what it sets
     key = f"{PAGE}.own.{room.id}.{pushed}"
-    opened = setup.options_of(seat.own)
+    first = setup.options_of(opened)
     values: dict[str, Any] = {}
     problems: list[str] = []
     free = [name for name in KNOBS if name in setup.free]
@@ -43,14 +45,14 @@ def seat_form(room: Room, seat: Seat, place: Any, *, disabled: bool) -> dict[str
         with place:
             st.html(HEAD.format("Grey ones are fixed by the instructor" if fixed else "As you like"))
             problems += knob_controls(
-                key, opened, values, KNOBS if disabled else idle_knobs(methods), dict.fromkeys(fixed, FIXED)
+                key, first, values, KNOBS if disabled else idle_knobs(methods), dict.fromkeys(fixed, FIXED)
             )
     others = [name for name in setup.free if name not in KNOBS]
     if others:
         with st.expander("What you may change", expanded=True):
             for name in others:
                 try:
-                    values[name] = _control(name, getattr(opened, name), f"{key}.{name}", disabled)
+                    values[name] = _control(name, getattr(first, name), f"{key}.{name}", disabled)
                 except SpecError as error:
                     problems.append(str(error))
     for problem in problems:
