@@ -44,7 +44,7 @@ ROOMS: dict[str, str] = {
     "memory": "catalog config methods options settings tasks",
     "backbones": "adapters catalog hub options",
     "training": "__init__ adapters backbones catalog config events methods options recorded seeding tasks",
-    "lens": "adapters backbones config methods options pictures tasks training",
+    "lens": "adapters backbones config methods options pictures seeding tasks training",
     "studies": "adapters backbones config csv_text event_lines events memory methods options seeding statistics "
     "tasks training wording",
     "figures": "config events lens methods options simulation statistics studies wording",

@@ -72,10 +72,10 @@ def attach(
         raise SpecError(f"runs must be a whole number from 1, got {runs}.")
     if not method.has_adapter:
         find_attention(model, inputs)
-        return _frozen_copy(model, keep)[0]
+        return _frozen(copy.deepcopy(model), keep)[0]
     sites, chosen = choose_layers(model, layers, inputs)
     factors = factors_for(method, [site.shape(1) for site in sites], range(seed, seed + runs))
-    return _carrying(model, sites, chosen, factors, keep)
+    return _carrying(copy.deepcopy(model), sites, chosen, factors, keep)
 
 
 def choose_layers(
@@ -96,16 +96,21 @@ def choose_layers(
     return [sites[place] for place in places], places
 
 
-def attach_factors(model: Model, factors: Factors, layers: Sequence[int], *, inputs: Inputs | None = None) -> Model:
-    """A frozen copy of `model` whose attention layers `layers` (places, ascending) carry `factors`."""
+def attach_factors(
+    model: Model, factors: Factors, layers: Sequence[int], *, inputs: Inputs | None = None, share: bool = False
+) -> Model:
+    """A frozen copy of `model` whose attention layers `layers` (places, ascending) carry `factors`.
+
+    share: the copy has the very weights of `model`, which must be frozen, instead of copies of them.
+    """
     sites, places = choose_layers(model, layers, inputs)
-    return _carrying(model, sites, places, factors)
+    return _carrying(sharing_copy(model) if share else copy.deepcopy(model), sites, places, factors)
 
 
 def _carrying(
-    model: Model, sites: Sequence[AttentionSite], places: Sequence[int], factors: Factors, keep: Sequence[str] = ()
+    copied: Model, sites: Sequence[AttentionSite], places: Sequence[int], factors: Factors, keep: Sequence[str] = ()
 ) -> Model:
-    """A frozen copy of `model` whose attention layers `sites`, at `places`, carry `factors`."""
+    """The copy of a model, now frozen, whose attention layers `sites`, at `places`, carry `factors`."""
     for path in keep:
         if any(f"{site.path}.".startswith(f"{path}." if path else "") for site in sites):
             raise SpecError(f"keep must name modules without adapted attention, got {path!r}.")
@@ -114,7 +119,7 @@ def _carrying(
         shape = site.shape(part.shape.layers)
         if shape != part.shape:
             raise SpecError(f"layers must have the widths of their factors, {part.shape}, got {shape}.")
-    adapted, thawed = _frozen_copy(model, keep)
+    adapted, thawed = _frozen(copied, keep)
     factors = factors.to(_device_of(adapted))
     for index, site in enumerate(sites):
         attention = adapted.get_submodule(site.path)
@@ -177,9 +182,13 @@ def _home_of(model: nn.Module, paths: Sequence[str]) -> str:
     return paths[0] if isinstance(model.get_submodule(home), CONTAINERS) else home
 
 
-def _frozen_copy(model: Model, keep: Sequence[str] = ()) -> tuple[Model, list[str]]:
-    """A deep copy without gradients but in the modules `keep`, and the names of the parameters that wanted one."""
-    adapted = copy.deepcopy(model)
+def sharing_copy(model: Model) -> Model:
+    """A copy whose modules are its own and whose weights are those of `model`: it takes no memory to speak of."""
+    return copy.deepcopy(model, {id(tensor): tensor for tensor in chain(model.parameters(), model.buffers())})
+
+
+def _frozen(adapted: Model, keep: Sequence[str] = ()) -> tuple[Model, list[str]]:
+    """A copy, now without gradients but in the modules `keep`, and the names of the parameters that wanted one."""
     thawed = [name for name, parameter in adapted.named_parameters() if parameter.requires_grad]
     adapted.requires_grad_(False)
     for path in keep:

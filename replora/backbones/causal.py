@@ -6,6 +6,7 @@ but in the loss.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from typing import Any
 
@@ -63,6 +64,26 @@ class CausalLM(Backbone):
         """Logits (..., vocabulary) in float32 of `features` (..., width)."""
         return self.head(features.to(self.head.weight.dtype)).float()  # type: ignore[no-any-return]
 
+    def continued(self, ids: Tensor, past: Any = None) -> tuple[Tensor, Any]:
+        """The hidden states (rows, tokens, width) of `ids` (rows, tokens), which follow upon those in `past`.
+
+        And the keys and values of all tokens so far, to be given as `past` with the tokens that come next: by
+        transformers' own forward pass. `past` is written into.
+        """
+        inner: Any = self.model.model
+        kept = {} if past is None else {_past_name(inner): past}
+        output = inner(input_ids=ids, use_cache=True, **kept)
+        return output.last_hidden_state, output[_past_name(inner)]
+
+    @property
+    def ends(self) -> frozenset[int]:
+        """The tokens that end a text, as the model and its tokenizer say."""
+        told: list[Any] = [self.tokenizer.eos_token_id]
+        for config in (self.model.generation_config, self.model.config):
+            own = getattr(config, "eos_token_id", None)
+            told += own if isinstance(own, list) else [own]
+        return frozenset(each for each in told if each is not None)
+
     def _layers(self, rows: Rows, start: int, stop: int) -> Tensor:
         """Hidden states (rows, tokens, width) after the layers from `start` to before `stop`.
 
@@ -79,6 +100,11 @@ class CausalLM(Backbone):
         for layer in inner.layers[start:stop]:
             hidden = first_tensor(layer(hidden, attention_mask=bias, position_embeddings=turns))
         return hidden
+
+
+def _past_name(inner: nn.Module) -> str:
+    """What transformers calls the keys and values of the tokens before: its later versions otherwise."""
+    return "cache" if "cache" in inspect.signature(inner.forward).parameters else "past_key_values"
 
 
 def causal_bias(tokens: int, like: Tensor) -> Tensor:

@@ -252,6 +252,40 @@ class LandscapeAnswer(Answer):
 
 
 @dataclass(frozen=True)
+class Written(Answer):
+    """What a model has written after a prompt so far: `tokens`, whose texts make the whole one after the other.
+
+    nats, untouched_nats (tokens,): log-probability of each under this and the untouched model, at temperature 1.
+    over: nothing is added any more. ended: by the model's own end of the text.
+    """
+
+    tokens: tuple[str, ...]
+    nats: Array
+    untouched_nats: Array
+    over: bool
+    ended: bool
+
+
+@dataclass(frozen=True)
+class ContinuationAnswer(Answer):
+    """`models`: what each has written after each prompt, in the order of the question; over: whether all are.
+
+    steps: the question's own race has snapshots after these.
+    """
+
+    step: int
+    steps: tuple[int, ...]
+    models: tuple[tuple[Written, ...], ...]
+    over: bool
+
+    @classmethod
+    def _field(cls, name: str, value: Any) -> Any:
+        if name == "models":
+            return tuple(tuple(Written.from_dict(each) for each in written) for written in value)
+        return super()._field(name, value)
+
+
+@dataclass(frozen=True)
 class AdapterAnswer(Answer):
     """A zip file, base64."""
 

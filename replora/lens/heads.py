@@ -8,10 +8,11 @@ from torch import Tensor
 from replora.adapters.attach import is_adapted
 from replora.lens.answers import HeadAnswer, RunHead
 from replora.lens.attention import layer_sizes, read_forward
+from replora.lens.examples import ModelInput
 from replora.lens.measures import effective_experts, kl, load
 from replora.lens.mixtures import HeadExperts, LayerExperts
 from replora.lens.questions import FROZEN, LATEST, MOST_RUNS, HeadQuestion, LensError
-from replora.lens.subject import ModelInput, RunsSnapshot, Subject, logits, repeated, whole_forward
+from replora.lens.subject import RunsSnapshot, Subject, logits, repeated, whole_forward
 
 
 @torch.no_grad()

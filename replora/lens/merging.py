@@ -31,6 +31,7 @@ MOST_ROUNDS = 51
 @torch.no_grad()
 def answer_merge(subject: Subject, question: MergeQuestion) -> MergeAnswer:
     """See `MergeAnswer`; `LensError` for a run without an adapter, or too many examples or rounds."""
+    subject.check_classes()
     taken, adapted = _adapted(subject, question.step, question.run)
     if not 1 <= question.examples <= len(subject.tested):
         raise LensError(f"examples must be a whole number from 1 to {len(subject.tested)}, got {question.examples}.")

@@ -20,6 +20,10 @@ FROZEN = -1
 ACCURACY_EXAMPLES = 200
 MOST_RUNS = 4  # beside each other
 MOST_EDITS = 100
+MOST_PROMPTS, PROMPT_TOKENS, NEW_TOKENS = 4, 64, 48  # that are continued at once, and how far
+LEAST_WEIGHT, MOST_WEIGHT = -1.0, 2.0  # of an update
+MOST_PARTS = 4  # updates that are mixed in one model
+MOST_TEMPERATURE = 2.0
 MOST_POINTS, REACH = 512, 10.0  # of a plane, and how far they may lie out
 MOST_LANDSCAPE_EXAMPLES = 300
 
@@ -169,8 +173,56 @@ class LandscapeQuestion(Question):
         return super()._revive(name, value)
 
 
-QuestionKind = Literal["head", "inside", "merge", "adapter", "landscape"]
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """The update of a run after a step of its race, `weight` times. folder: of its race, '' for the question's own."""
+
+    run: int
+    weight: float = 1.0
+    folder: str = ""
+    step: int = LATEST
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContinuationQuestion(Question):
+    """How models beside each other go on with some prompts, token by token.
+
+    models: the parts that are added to the untouched model, none for itself. tokens: how many are written at most.
+    temperature: 0 for the most probable token (greedy), else what logits are divided by before a token is drawn; the
+    draws of `seed` are the same for all models, which then differ by their probabilities alone.
+    The answer takes a moment only: it tells what is written by then, and the same question goes on from there.
+    """
+
+    kind = "continuation"
+
+    models: tuple[tuple[Part, ...], ...]
+    prompts: tuple[str, ...]
+    tokens: int = 24
+    temperature: float = 0.0
+    seed: int = 0
+
+    @classmethod
+    def _revive(cls, name: str, value: Any) -> Any:
+        if name == "models":
+            return tuple(tuple(Part(**part) for part in parts) for parts in value)
+        return super()._revive(name, value)
+
+
+def folders_of(question: Mapping[str, Any]) -> set[str]:
+    """The folders that a question in plain values is about."""
+    parts = (part for parts in question.get("models", ()) for part in parts)
+    return {str(question.get("folder", "")), *(str(part["folder"]) for part in parts if part.get("folder"))}
+
+
+QuestionKind = Literal["head", "inside", "merge", "adapter", "landscape", "continuation"]
 QUESTIONS: dict[str, type[Question]] = {
     question.kind: question
-    for question in (HeadQuestion, InsideQuestion, MergeQuestion, AdapterQuestion, LandscapeQuestion)
+    for question in (
+        HeadQuestion,
+        InsideQuestion,
+        MergeQuestion,
+        AdapterQuestion,
+        LandscapeQuestion,
+        ContinuationQuestion,
+    )
 }

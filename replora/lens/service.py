@@ -6,19 +6,21 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from replora.lens.answers import Answer
+from replora.lens.continuation.answer import answer_continuation
 from replora.lens.heads import answer_head
-from replora.lens.inside import answer_inside
 from replora.lens.landscape.answer import answer_landscape
 from replora.lens.merging import answer_adapter, answer_merge
 from replora.lens.questions import (
     QUESTIONS,
     AdapterQuestion,
+    ContinuationQuestion,
     HeadQuestion,
     InsideQuestion,
     LandscapeQuestion,
     LensError,
     MergeQuestion,
 )
+from replora.lens.reparameterization.answer import answer_inside
 from replora.lens.subject import subject
 
 ANSWERS: dict[type, Callable[[Any, Any], Answer]] = {
@@ -27,6 +29,7 @@ ANSWERS: dict[type, Callable[[Any, Any], Answer]] = {
     MergeQuestion: answer_merge,
     AdapterQuestion: answer_adapter,
     LandscapeQuestion: answer_landscape,
+    ContinuationQuestion: answer_continuation,
 }
 
 

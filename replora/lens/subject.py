@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import copy
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,12 +12,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from replora.adapters.attach import attach_factors
+from replora.adapters.attach import attach_factors, sharing_copy
 from replora.adapters.factors import AttentionShape, LowRankPair, LowRankPairs
 from replora.adapters.sites import AttentionSite, find_attention
 from replora.adapters.stacked import GivenFactors
-from replora.backbones import Backbone, Rows, TransformersText, use_plain_attention
-from replora.config import Run
+from replora.backbones import Backbone, CausalLM, Rows, use_plain_attention
+from replora.config import AUTO, Race, Run
+from replora.lens.examples import ModelInput, seen
 from replora.lens.questions import ACCURACY_EXAMPLES, FROZEN, LATEST, Example, LensError
 from replora.methods import PROJECTIONS
 from replora.tasks import Indices, Split, Task, TaskError, load_task, nested_subset, task_card
@@ -30,7 +28,8 @@ from replora.training.stack import backbone_for
 
 PART = 100  # examples at a time
 MOST_SUBJECTS = 6
-MOST_MODELS = 6  # adapted copies; one of the kit's models takes 50 MB
+MOST_MODELS = 6  # adapted copies, which share the weights
+MOST_BACKBONES = 3  # one of the kit's takes 50 MB, the language model 540
 
 
 @dataclass(frozen=True)
@@ -48,18 +47,6 @@ class RunsSnapshot:
     head_bias: Tensor
 
 
-@dataclass(frozen=True)
-class ModelInput:
-    """An example as the model takes it: inputs of one row, what its tokens are, its class (-1: one's own)."""
-
-    inputs: Rows
-    tokens: tuple[str, ...]
-    prefix: int
-    grid: tuple[int, ...]
-    label: int
-    notes: tuple[str, ...] = ()
-
-
 class Subject:
     """One race in a folder of snapshots; the folder may still grow."""
 
@@ -67,7 +54,7 @@ class Subject:
         self.snapshots = Snapshots(folder)
         self.spec = self.snapshots.spec
         self.task: Task = load_task(self.spec.task)
-        self.backbone: Backbone = _plain(backbone_for(self.spec, self.task))
+        self.backbone: Backbone = _plain_backbone(self.spec, self.task)
         self.sites: list[AttentionSite] = find_attention(self.backbone.model)
         self.first = self.backbone.blocks - self.spec.adapted_blocks
         places = nested_subset(self.task.test.labels, min(ACCURACY_EXAMPLES, len(self.task.test)), TEST_SEED)
@@ -93,14 +80,30 @@ class Subject:
         all_pairs = pairs_in(found) or self._no_update()
         pairs = {each: LowRankPair(chosen(pair.a), chosen(pair.b)) for each, pair in all_pairs.items()}
         scaling = found["scaling"] if "scaling" in found else torch.ones(len(self.spec.runs))
-        none = torch.zeros(len(self.spec.runs), 0, 0)
-        heads = (chosen(found.get(name, none)) for name in ("head_weight", "head_bias"))
+        none = torch.zeros(len(self.spec.runs), 0, self.backbone.width), torch.zeros(len(self.spec.runs), 1, 0)
+        heads = [chosen(found.get(name, no)) for name, no in zip(("head_weight", "head_bias"), none, strict=True)]
         return RunsSnapshot(step, pairs, chosen(scaling), *heads)
+
+    @property
+    def causal(self) -> CausalLM:
+        """The backbone, where the race is on texts to continue; `LensError` elsewhere."""
+        if not isinstance(self.backbone, CausalLM):
+            raise LensError(f"The race must be on texts to continue, got {self.task.name}.")
+        return self.backbone
+
+    def check_classes(self) -> None:
+        """`LensError` where the race is on texts to continue, whose runs have no heads."""
+        if self.task.modality == "continuation":
+            raise LensError(f"The race must be on a task with classes, got {self.task.name}, texts to continue.")
 
     @property
     def shape(self) -> AttentionShape:
         """Widths of the adapted layers."""
-        return self.sites[-1].shape(len(self.sites) - self.first)
+        return self.shape_from(self.first)
+
+    def shape_from(self, first: int) -> AttentionShape:
+        """Widths of the layers from `first` on."""
+        return self.sites[-1].shape(len(self.sites) - first)
 
     def _no_update(self) -> LowRankPairs:
         """Zeros of rank 1, for races of heads alone."""
@@ -117,12 +120,16 @@ class Subject:
         self._snapshots.move_to_end(step)
         return self._snapshots[step]
 
-    def adapted(self, pairs: LowRankPairs, scaling: Tensor) -> Backbone:
-        """The backbone with these factors on its last layers, until the next call for as many runs of this backbone."""
-        key: tuple[str | int, ...] = (self.backbone.name, self.first, len(scaling), *pairs)
+    def adapted(self, pairs: LowRankPairs, scaling: Tensor, first: int | None = None) -> Backbone:
+        """The backbone with these factors on its last layers, until the next call for as many runs of this backbone.
+
+        first: the layer from which on they are, where that is not the race's.
+        """
+        first = self.first if first is None else first
+        key: tuple[str | int, ...] = (self.backbone.name, first, len(scaling), *pairs)
         if key not in _adapted:
-            factors = GivenFactors(self.shape, pairs, scaling.tolist())
-            model = attach_factors(self.backbone.model, factors, range(self.first, self.backbone.blocks))
+            factors = GivenFactors(self.shape_from(first), pairs, scaling.tolist())
+            model = attach_factors(self.backbone.model, factors, range(first, self.backbone.blocks), share=True)
             _adapted[key] = (self.backbone.with_model(model), factors)
             if len(_adapted) > MOST_MODELS:
                 _adapted.popitem(last=False)
@@ -142,64 +149,24 @@ class Subject:
 
     def see(self, example: Example) -> ModelInput:
         """The example, encoded; `LensError` or `InputError` for one that cannot be had."""
-        own = example.picture if self.task.modality == "image" else example.sentence
-        if not own and (example.picture or example.sentence):
-            raise LensError(f"The example must be {'an image' if self.task.modality == 'image' else 'a text'} here.")
-        label = -1
-        if own:
-            raw: Any = _decoded(own) if self.task.modality == "image" else own
-        else:
-            if not 0 <= example.index < len(self.task.test):
-                last = len(self.task.test) - 1
-                raise LensError(f"example must be a whole number from 0 to {last:,}, got {example.index}.")
-            raw = self.task.test.examples[example.index]
-            label = int(self.task.test.labels[example.index])
-        inputs = self.backbone.encode([raw])
-        if self.task.modality == "image":
-            return self._image(inputs, label)
-        return self._text(inputs, raw, label)
-
-    def _image(self, inputs: Rows, label: int) -> ModelInput:
-        tokens, prefix, grid = self._patches()
-        names = ["class token", *(f"register {place}" for place in range(1, prefix))][:prefix]
-        if grid:
-            names += [f"patch {row + 1},{column + 1}" for row in range(grid[0]) for column in range(grid[1])]
-        else:
-            names += [f"token {place}" for place in range(prefix, tokens)]
-        return ModelInput(inputs, tuple(names), prefix, grid, label)
-
-    def _patches(self) -> tuple[int, int, tuple[int, ...]]:
-        """How many tokens an image makes, how many of them are no patches, and the grid of the patches."""
-        model: Any = self.backbone.model
-        if hasattr(model, "patch_embed"):
-            rows, columns = model.patch_embed.grid_size
-            prefix = int(getattr(model, "num_prefix_tokens", 1))
-        else:
-            config = model.config
-            size, patch = config.image_size, config.patch_size
-            rows = columns = int(size) // int(patch)
-            prefix = 1
-        return prefix + rows * columns, prefix, (int(rows), int(columns))
-
-    def _text(self, inputs: Rows, text: str, label: int) -> ModelInput:
-        assert isinstance(self.backbone, TransformersText)
-        tokenizer = self.backbone.tokenizer
-        ids = inputs["ids"][0].tolist()
-        notes = []
-        whole = len(tokenizer(text)["input_ids"])
-        if whole > len(ids):
-            notes.append(f"The model reads the first {len(ids)} of {whole:,} tokens.")
-        unknown = sum(each == tokenizer.unk_token_id for each in ids)
-        if unknown:
-            notes.append(f"{unknown} of {len(ids)} tokens are unknown to this model.")
-        return ModelInput(inputs, tuple(tokenizer.convert_ids_to_tokens(ids)), 0, (), label, tuple(notes))
+        return seen(self.backbone, self.task, example)
 
 
-def _plain(backbone: Backbone) -> Backbone:
-    """The backbone with the attention of races, so that base, adapted and merged differ in nothing else."""
-    model = copy.deepcopy(backbone.model)
-    use_plain_attention(model)
-    return backbone.with_model(model)
+def _plain_backbone(spec: Race, task: Task) -> Backbone:
+    """The backbone in float32 with the attention of races, so that base, adapted and merged differ in nothing else.
+
+    All races on it share it; the latest few are kept.
+    """
+    key = (task_card(spec.task).backbone if spec.backbone == AUTO else spec.backbone, task.modality)
+    if key not in _backbones:
+        backbone = backbone_for(spec, task)
+        model = sharing_copy(backbone.model)
+        use_plain_attention(model)
+        _backbones[key] = backbone.with_model(model.float())
+        if len(_backbones) > MOST_BACKBONES:
+            _backbones.popitem(last=False)
+    _backbones.move_to_end(key)
+    return _backbones[key]
 
 
 def repeated(inputs: Rows, runs: int) -> Rows:
@@ -224,6 +191,7 @@ def parameters_of(model: nn.Module) -> int:
     return sum(each.numel() for each in model.parameters())
 
 
+_backbones: OrderedDict[tuple[str, str], Backbone] = OrderedDict()
 _subjects: OrderedDict[str, Subject] = OrderedDict()
 _adapted: OrderedDict[tuple[str | int, ...], tuple[Backbone, GivenFactors]] = OrderedDict()
 
@@ -245,10 +213,3 @@ def subject(folder: str) -> Subject:
             _subjects.popitem(last=False)
     _subjects.move_to_end(folder)
     return _subjects[folder]
-
-
-def _decoded(picture: str) -> bytes:
-    try:
-        return base64.b64decode(picture, validate=True)
-    except binascii.Error:
-        raise LensError("The picture did not arrive whole.") from None

@@ -379,7 +379,9 @@ def test_what_is_not_there_is_a_sentence(folders, change, sentence):
 def test_a_folder_without_snapshots_and_an_unknown_kind_are_sentences(tmp_path):
     with pytest.raises(UserError, match="no snapshots of its factors"):
         answer(HeadQuestion(folder=str(tmp_path), runs=(0,)).to_dict())
-    with pytest.raises(UserError, match="kind must be one of head, inside, merge, adapter, landscape, got None"):
+    with pytest.raises(
+        UserError, match="kind must be one of head, inside, merge, adapter, landscape, continuation, got None"
+    ):
         answer({})
 
 

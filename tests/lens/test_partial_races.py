@@ -13,8 +13,8 @@ from replora.adapters.reparameterized import ReparameterizedFactors
 from replora.catalog import ASSETS, TASKS
 from replora.config import Method, Race, RaceOptions, Run
 from replora.lens.answers import HeadAnswer, InsideAnswer
-from replora.lens.parameters import grafted
 from replora.lens.questions import Edit, Graft, HeadQuestion, InsideQuestion, LensError
+from replora.lens.reparameterization.parameters import grafted
 from replora.lens.service import answer
 from replora.training.race import race
 from replora.training.snapshots import SnapshotWriter

@@ -13,7 +13,7 @@ from replora.adapters.kinds import make_factors
 from replora.adapters.stacked import MixedFactors
 from replora.catalog import ASSETS, TASKS
 from replora.config import RaceOptions
-from replora.lens.parameters import trained_factors
+from replora.lens.reparameterization.parameters import trained_factors
 from replora.lens.subject import Subject
 from replora.methods import PROJECTIONS
 from replora.training.head import Heads

@@ -59,6 +59,7 @@ def answer_landscape(subject: Subject, question: LandscapeQuestion, seconds: flo
 
 
 def _check(subject: Subject, question: LandscapeQuestion) -> None:
+    subject.check_classes()
     if len(question.runs) != 2 or question.runs[0] == question.runs[1]:
         raise LensError(f"runs must be two different runs, got {list(question.runs)}.")
     for run in question.runs:

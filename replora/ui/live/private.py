@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from replora.catalog import unnamed
 from replora.jobs.engine import NOBODY, PATIENCE, Action, JobRefused, JobStatus, NoAnswer, Submitter, UnknownJob
+from replora.lens.questions import folders_of
 from replora.options import UserError
 from replora.own_data.private import CHOOSE, PRIVATE, own_task, redacted_line, redacted_spec
 
@@ -99,8 +100,8 @@ class PrivateEngine:
 
     def ask(self, question: Mapping[str, Any], *, patience: float = PATIENCE) -> Mapping[str, Any]:
         """See `Engine`; `NoAnswer` about a run on data that the visitor does not hold."""
-        job = self._job_of(Path(str(question.get("folder", ""))))
-        if job and not self.is_open(job):
+        jobs = (self._job_of(Path(folder)) for folder in folders_of(question))
+        if not all(self.is_open(job) for job in jobs if job):
             raise NoAnswer(PRIVATE)
         return self._engine.ask(question, patience=patience)
 

@@ -14,10 +14,11 @@ from replora.adapters.factors import Factors, LowRankPairs, at_layer
 from replora.backbones import Rows
 from replora.lens.answers import InsideAnswer, ProjectionUpdate, Update
 from replora.lens.attention import read_forward
+from replora.lens.examples import ModelInput
 from replora.lens.heads import within
-from replora.lens.parameters import edited, grafted, tensor_at, tensors_at, trained_factors
 from replora.lens.questions import FROZEN, InsideQuestion, LensError
-from replora.lens.subject import ModelInput, RunsSnapshot, Subject, logits, whole_forward
+from replora.lens.reparameterization.parameters import edited, grafted, tensor_at, tensors_at, trained_factors
+from replora.lens.subject import RunsSnapshot, Subject, logits, whole_forward
 from replora.methods import REFERENCE
 from replora.tasks import Indices
 from replora.training.cache import autocast
@@ -33,6 +34,7 @@ CPU = torch.device("cpu")
 @torch.no_grad()
 def answer_inside(subject: Subject, question: InsideQuestion) -> InsideAnswer:
     """See `InsideAnswer`; `LensError` for a run, layer, head, tensor or entry that is not there."""
+    subject.check_classes()
     step, factors = trained_factors(subject, question.run)
     layers = factors.shape.layers
     layer = within("layer", question.layer, layers)

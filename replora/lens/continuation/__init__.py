@@ -1,0 +1,1 @@
+"""How models beside each other go on with a text."""
