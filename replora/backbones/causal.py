@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from replora.backbones.base import Backbone, BackboneError, Rows, first_tensor
+from replora.backbones.lean import block
 from replora.catalog import Modality
 
 PIECE_TOKENS = 64  # of a piece of text at most: what a race trains on and is tested on
@@ -33,6 +34,7 @@ class CausalLM(Backbone):
         super().__init__(name, model)
         self.tokenizer = tokenizer
         self.width = int(model.config.hidden_size)  # type: ignore[union-attr, arg-type]
+        self.lean = getattr(model.config, "hidden_act", "") == "silu"
 
     @property
     def head(self) -> nn.Linear:
@@ -98,7 +100,10 @@ class CausalLM(Backbone):
         turns = inner.rotary_emb(hidden, positions)
         bias = causal_bias(tokens, hidden)
         for layer in inner.layers[start:stop]:
-            hidden = first_tensor(layer(hidden, attention_mask=bias, position_embeddings=turns))
+            if self.shortcuts and self.lean:
+                hidden = block(layer, hidden, bias[0, 0], turns)
+            else:
+                hidden = first_tensor(layer(hidden, attention_mask=bias, position_embeddings=turns))
         return hidden
 
 

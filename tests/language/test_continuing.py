@@ -244,4 +244,4 @@ def test_a_link_to_a_corpus_is_one_sentence_and_the_defaults():
 
 def test_its_memory_is_told_before_it_runs():
     told = race_bytes(RaceOptions.on("plays").race())
-    assert 2.5e9 < told < 3.2e9  # the peak of that race was 2.7e9
+    assert 2.5e9 < told < 3.2e9  # its peak was 2.9e9 in float32, 2.3e9 in bfloat16

@@ -1,8 +1,8 @@
 """How a text goes on: the cross-entropy of each next token under the frozen head, in nats. Nothing trains but adapters.
 
-The head is frozen, so the gradient with respect to the hidden states is known with the loss: both are made a few
-hundred tokens at a time, and the logits of a whole batch, 200 MB in float32 for a thousand tokens and 49,152 pieces,
-never stand in memory.
+The head is frozen, so the gradient with respect to the hidden states is known with the loss: both are made for some of
+the tokens at a time, on the CPU a hundred, and the logits of a whole batch, 200 MB in float32 for a thousand tokens and
+49,152 pieces, never stand in memory.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from replora.training.objectives.base import Objective, Tested
 from replora.training.stack import RunStack
 from replora.training.steps import Score
 
-TOKENS = {"cpu": 512, "cuda": 4096, "mps": 1024}  # whose logits are made at once
+TOKENS = {"cpu": 128, "cuda": 4096, "mps": 1024}  # whose logits are made at once
 
 
 class Continuing(Objective):
