@@ -109,12 +109,20 @@ HUB: dict[str, HubCard] = {
     ),
 }
 
-FITTING: dict[Modality, str] = {"image": "dinov2_small_6", "text": "minilm_l3"}  # the embedded backbone for own tasks
+FITTING: dict[Modality, str] = {  # the backbone for own tasks
+    "image": "dinov2_small_6",
+    "text": "minilm_l3",
+    "continuation": "smollm2",
+}
 
 MAX_TOKENS = 128  # of a text, that models read; a word is at least one
 OWN_PREFIX = "own:"
-OWN_TASK = r"own:[A-Za-z0-9_-]{22}"  # the name of a task of the user's own data: a token nobody can guess
+CORPUS_MARK = "corpus-"  # begins the token of texts to continue
+OWN_LABELLED, OWN_CORPUS = (rf"{OWN_PREFIX}{mark}[A-Za-z0-9_-]{{22}}" for mark in ("", CORPUS_MARK))
+OWN_TASK = rf"{OWN_PREFIX}(?:{CORPUS_MARK})?[A-Za-z0-9_-]{{22}}"  # the name of own data: a token nobody can guess
 PRIVATE_TASK = OWN_PREFIX + 22 * "-"  # what stands for it to those who do not hold it; no token ends with a dash
+PRIVATE_CORPUS = OWN_PREFIX + CORPUS_MARK + 22 * "-"
+PRIVATE_TASKS = (PRIVATE_TASK, PRIVATE_CORPUS)
 
 TASKS: dict[str, TaskCard] = {
     "digits": TaskCard(
@@ -165,6 +173,11 @@ RACES: dict[Modality, Mapping[str, Any]] = {  # what a race has otherwise than t
         "test_examples": 32,
     },
 }
+
+
+def is_corpus(task: str) -> bool:
+    """Whether the examples of a task are texts to continue, which its name tells."""
+    return task in CORPORA or re.fullmatch(OWN_CORPUS, task) is not None
 
 
 def unnamed(text: str, task: str = "") -> str:

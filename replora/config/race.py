@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
-from replora.catalog import ALL_TASKS, RACES
+from replora.catalog import ALL_TASKS, RACES, is_corpus
 from replora.config.method import Activation, AlphaOver, Latent, LayerSharing, Method, method_of
 from replora.config.training import Run, Training
 from replora.methods import METHODS, REFERENCE, MethodName, Projection, Sharing
@@ -116,12 +116,12 @@ class RaceOptions(Training, Linked):
 
         Raises `SpecError` for a task that no option takes.
         """
-        return cls(task=task, **(RACES.get(ALL_TASKS[task].modality, {}) if task in ALL_TASKS else {}))
+        return cls(task=task, **(RACES["continuation"] if is_corpus(task) else {}))
 
     @classmethod
     def unasked(cls, query: Mapping[str, str]) -> Self:
         task = query.get("task", "").strip()
-        return cls.on(task) if task in ALL_TASKS else cls()
+        return cls.on(task) if task in ALL_TASKS or is_corpus(task) else cls()
 
     @classmethod
     def of(cls, race: Race) -> Self | None:

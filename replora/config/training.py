@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from replora.catalog import ALL_TASKS, BACKBONES, OWN_TASK, PACKAGED, TASKS
+from replora.catalog import ALL_TASKS, BACKBONES, OWN_LABELLED, OWN_TASK, PACKAGED, TASKS
 from replora.config.method import Method
 from replora.options import Spec, option
 
@@ -19,7 +19,7 @@ AUTO = "auto"
 
 def labelled_task(default: str) -> Any:
     """The field of a spec that takes tasks whose examples have labels only."""
-    return option(default, "Task", "What is learnt.", choices=tuple(TASKS), pattern=OWN_TASK, placeholder="own:ID")
+    return option(default, "Task", "What is learnt.", choices=tuple(TASKS), pattern=OWN_LABELLED, placeholder="own:ID")
 
 
 @dataclass(frozen=True, kw_only=True)

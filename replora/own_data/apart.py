@@ -39,7 +39,7 @@ class Outline:
     """What is known of own examples without holding them. labels: (examples,), places in `classes`.
 
     shown: a few examples by place, texts or encoded pictures; notes: sentences on what was changed or left out; tested:
-    which are tested on by the file's own split, empty where it has none.
+    which are tested on by the file's own split, empty where it has none; groups: those of one stay together.
     """
 
     modality: Modality
@@ -48,6 +48,7 @@ class Outline:
     notes: tuple[str, ...] = ()
     shown: Mapping[int, str | bytes] = field(default_factory=dict)
     tested: tuple[bool, ...] = ()
+    groups: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -77,6 +78,8 @@ def read_apart(
     address: str = "",
 ) -> Reading:
     """The outline of an uploaded file, of a table by two columns, texts and labels, or those that are guessed.
+
+    Labels are `NO_LABEL` where the texts are to be continued.
 
     owner, address: whose file it is, see `ReadingTurns`. Never raises for what is in the file, or for others that are
     read: a sentence stands in `problem`.
@@ -115,7 +118,7 @@ def keep_apart(
 ) -> str:
     """Keep the task that comes of a file, in the room of `owner` and `address`: its name, `own:TOKEN`. `OwnError`."""
 
-    def write(place: Path) -> None:
+    def write(place: Path) -> Modality:
         told = _asked(
             data,
             file,
@@ -128,6 +131,8 @@ def keep_apart(
         )
         if why := told.get("problem") or told.get("question"):
             raise OwnError(why)
+        modality: Modality = told["modality"]
+        return modality
 
     return keep_file(write, limits, owner, address)
 
@@ -202,4 +207,5 @@ def _outline(told: Mapping[str, Any]) -> Outline:
         tuple(told["notes"]),
         {int(place): decode(text) for place, text in told["shown"].items()},
         tuple(told["tested"]),
+        tuple(told["groups"]),
     )

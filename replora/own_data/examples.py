@@ -25,7 +25,8 @@ LEAST_OF_A_CLASS = 2  # one to train on, one to test on
 class Examples:
     """Texts, or pictures as encoded bytes, and their labels; `notes` are sentences on what was changed or left out.
 
-    tested: which are tested on by the file's own split, empty where it has none.
+    tested: which are tested on by the file's own split, empty where it has none. groups: which passage or row each is
+    of, of texts to continue, where those of one are on one side of the split; empty where each is by itself.
     """
 
     modality: Modality
@@ -33,6 +34,7 @@ class Examples:
     labels: Sequence[str]
     notes: tuple[str, ...] = ()
     tested: Sequence[bool] = ()
+    groups: Sequence[int] = ()
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -52,9 +54,9 @@ def choose_columns(table: Table, text: str, label: str, limits: Limits) -> Examp
     labelled = {value: clean(value or "") for value in set(table.columns[label])}
     wholes = [cleaned[value] for value in table.columns[text]]
     labels = [labelled[value] for value in table.columns[label]]
-    parts = _parts(table, (text, label))
+    parts = parts_of(table, (text, label))
     full = [row for row in range(len(table)) if wholes[row] and labels[row]]
-    notes = [*table.notes, *_empty_rows(table, {text: wholes, label: labels}), *_other_columns(table, (text, label))]
+    notes = [*table.notes, *empty_rows(table, {text: wholes, label: labels}), *_other_columns(table, (text, label))]
     if not full:
         raise OwnError(f"{table.name} has no row with both {shown(text)} and {shown(label)}.")
     tested: Sequence[bool] = tested_of([parts[row] for row in full]) if parts else ()
@@ -85,14 +87,15 @@ def choose_columns(table: Table, text: str, label: str, limits: Limits) -> Examp
     )
 
 
-def _parts(table: Table, chosen: tuple[str, str]) -> list[Part]:
+def parts_of(table: Table, chosen: Sequence[str]) -> list[Part]:
     """To which part of the file's own split each row belongs; empty where it has none."""
     column = split_column(table, chosen)
     found = [part_of(value or "") for value in table.columns[column]] if column else []
     return [part for part in found if part is not None]
 
 
-def _empty_rows(table: Table, columns: Mapping[str, Sequence[str]]) -> list[str]:
+def empty_rows(table: Table, columns: Mapping[str, Sequence[str]]) -> list[str]:
+    """A note on each column that has empty rows."""
     notes = []
     for column, values in columns.items():
         empty = [row for row, value in enumerate(values) if not value]

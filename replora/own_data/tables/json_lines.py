@@ -28,7 +28,7 @@ def read_json_lines(data: bytes, name: str, limits: Limits) -> Table:
         values = [row.get(key) for row in rows]
         if not any(isinstance(value, list | dict) for value in values):
             columns[title] = [_cell(value) for value in values]
-    if len(columns) < 2:
+    if not columns or len(columns) < min(2, len(titles)):
         raise OwnError(f'{name} must have a text and a label in each line, as in {{"text": "…", "label": "…"}}.')
     return Table(name, columns, tuple(title for title in titles if title not in columns), lines)
 

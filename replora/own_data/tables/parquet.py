@@ -35,7 +35,7 @@ def read_parquet(data: bytes, name: str, limits: Limits) -> Table:
     names = column_names(name, schema.names)
     coded = _class_names(schema)
     usable = {each.name: label for each, label in zip(schema, names, strict=True) if _is_plain(each.type)}
-    if len(usable) < 2:
+    if not usable or len(usable) < min(2, len(names)):
         kinds = ", ".join(f"{each.name}: {each.type}" for each in list(schema)[:4])
         raise OwnError(f"{name} must have a column of texts and one of labels; it has {kinds}.")
     try:

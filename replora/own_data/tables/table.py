@@ -44,6 +44,6 @@ def column_names(file: str, header: Sequence[str]) -> tuple[str, ...]:
     repeated = sorted({name for name in names if names.count(name) > 1}) if len(names) <= MOST_COLUMNS else ()
     if repeated:
         raise OwnError(f"{file} names more than one column {', '.join(map(shown, repeated[:3]))}; names must differ.")
-    if not 2 <= len(names) <= MOST_COLUMNS:
-        raise OwnError(f"{file} must have 2 to {MOST_COLUMNS} columns, one of labels, got {len(names)}.")
+    if not 1 <= len(names) <= MOST_COLUMNS:
+        raise OwnError(f"{file} must have 1 to {MOST_COLUMNS} columns, got {len(names)}.")
     return names

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any, TypeVar, cast
 
-from replora.catalog import BACKBONES, CORPORA, OWN_PREFIX, PRIVATE_TASK
+from replora.catalog import BACKBONES, OWN_PREFIX, PRIVATE_TASKS, is_corpus, unnamed
 from replora.config import AUTO
 from replora.hub.names import is_downloaded
 from replora.options import Linked, default_of
@@ -20,8 +20,8 @@ Opened = TypeVar("Opened", bound=Linked)
 def servable(opened: Opened, problems: Sequence[str]) -> tuple[Opened, list[str]]:
     """The spec of a link as far as it can be had here, and a sentence for each value that cannot."""
     values, said = cast(Any, opened), list(problems)
-    if values.task in CORPORA:  # whose race has other defaults, which fit no other task
-        return type(opened)(), [*said, NO_PAGES.format(values.task)]
+    if is_corpus(values.task):  # whose race has other defaults, which fit no other task
+        return type(opened)(), [*said, NO_PAGES.format(unnamed(values.task))]
     for name, problem in (("backbone", _backbone_problem(values.backbone)), ("task", _task_problem(values.task))):
         if problem:
             said.append(f"{problem} The default is used instead.")
@@ -39,11 +39,12 @@ def _backbone_problem(backbone: str) -> str:
 
 def _task_problem(task: str) -> str:
     """Own data that are here join this session's list of tasks; of private data the form says what they are."""
-    if task == PRIVATE_TASK or not task.startswith(OWN_PREFIX) or adopt(task):
+    if task in PRIVATE_TASKS or not task.startswith(OWN_PREFIX) or adopt(task):
         return ""
     return f"task {task} is not kept here: own data last for a session unless they are saved."
 
 
 def task_names(opened: str) -> Sequence[str]:
     """The tasks beside those of the catalog that a form offers; `opened`: the one that it was opened with."""
-    return [*own_tasks(), *([PRIVATE_TASK] if opened == PRIVATE_TASK else [])]
+    labelled = [name for name in own_tasks() if not is_corpus(name)]
+    return [*labelled, *([opened] if opened in PRIVATE_TASKS else [])]

@@ -10,7 +10,7 @@ from typing import Any
 
 import streamlit as st
 
-from replora.catalog import ASSETS, OWN_PREFIX, OWN_TASK, PRIVATE_TASK, TASKS
+from replora.catalog import ASSETS, OWN_PREFIX, OWN_TASK, PRIVATE_TASKS, TASKS
 from replora.config import METHOD_TITLES, Race, Run
 from replora.events import Event, EventError, from_line, read_events
 from replora.jobs.engine import Engine, NoAnswer, UnknownJob
@@ -73,7 +73,7 @@ def pick_race(engine: Engine, *, key: str) -> PickedRace | None:
         if name and name not in choices:
             try:
                 task = Race.from_dict(engine.status(name).spec).task
-                if task != PRIVATE_TASK:
+                if task not in PRIVATE_TASKS:
                     choices = {name: f"Run {name[:8]}: {kept_task_title(task)}", **choices}
                 elif name == asked:
                     st.warning(plain(f"{PRIVATE} Another one is shown instead."))
@@ -122,7 +122,7 @@ def _choices(engine: Engine) -> dict[str, str]:
     found: dict[str, str] = {}
     session: RaceSession | None = st.session_state.get(RACE_SESSION)
     job, shown = (session.job, session.spec) if session is not None else (None, None)
-    if job is not None and shown is not None and shown.task != PRIVATE_TASK:
+    if job is not None and shown is not None and shown.task not in PRIVATE_TASKS:
         found[job] = f"Your race: {kept_task_title(shown.task)}"
     for task in TASKS:
         if _folder(task).is_dir():

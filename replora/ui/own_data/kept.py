@@ -7,6 +7,7 @@ from html import escape
 
 import streamlit as st
 
+from replora.catalog import is_corpus
 from replora.own_data.limits import Limits, OwnError
 from replora.own_data.store import delete_task, is_saved, save_task
 from replora.tasks import TaskError, task_card
@@ -31,7 +32,8 @@ def own_list(taken: Limits) -> None:
         except TaskError as error:
             st.warning(plain(str(error)))
             continue
-        _row(taken, name, card.title.removeprefix("Yours: "), f"{KINDS[card.modality]} in {card.classes} classes")
+        about = KINDS[card.modality] + ("" if is_corpus(name) else f" in {card.classes} classes")
+        _row(taken, name, card.title.removeprefix("Yours: "), about)
 
 
 def _row(taken: Limits, name: str, title: str, about: str) -> None:
@@ -40,7 +42,7 @@ def _row(taken: Limits, name: str, title: str, about: str) -> None:
     kept = f"saved: its links keep working {until}" if saved else "kept for this session"
     with st.container(horizontal=True, vertical_alignment="center", key=f"own.row.{name}"):
         st.html(f'<p class="own"><b>{escape(title)}</b><span>{escape(about)}, {kept}</span></p>')
-        if st.button("Race with it", key=f"own.race.{name}"):
+        if not is_corpus(name) and st.button("Race with it", key=f"own.race.{name}"):
             ask_for_task(name)
             st.switch_page("pages/race.py")
         if (saved or taken.save_data) and st.button(

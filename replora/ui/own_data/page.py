@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import streamlit as st
@@ -13,6 +14,7 @@ from replora.own_data.apart import Reading, keep_apart, read_apart
 from replora.own_data.limits import Limits, OwnError
 from replora.own_data.samples import sample_pictures, sample_table
 from replora.own_data.split import LONGEST_TITLE, SplitOptions, tested_places
+from replora.own_data.tables.columns import NO_LABEL
 from replora.ui.forms.controls import control
 from replora.ui.own_data.kept import USED, own_list
 from replora.ui.own_data.preview import preview
@@ -24,6 +26,7 @@ from replora.wording import count
 
 Choice = tuple[object, ...]  # a file and all that the controls say of it
 
+NO_COLUMN = "none: a text to continue"
 READ = "own.read"  # the file at hand, read once
 
 
@@ -58,8 +61,8 @@ def own_page() -> None:
 def _upload(taken: Limits) -> UploadedFile | None:
     """The file in the uploader, of any kind: what is not taken is told why, and what to do instead."""
     file: UploadedFile | None = st.file_uploader(
-        "A table of texts and labels (CSV, TSV, JSON lines, Parquet) or a zip of pictures in class folders: at most "
-        f"{count(taken.max_examples)} examples and {taken.max_upload_mb} MB",
+        "A table of texts and labels (CSV, TSV, JSON lines, Parquet), a zip of pictures in class folders or a text to "
+        f"continue (.txt): at most {count(taken.max_examples)} examples and {taken.max_upload_mb} MB",
         key="own.file",
         max_upload_size=taken.max_upload_mb,
     )
@@ -110,26 +113,30 @@ def _form(file: UploadedFile, taken: Limits) -> None:
         _use(file, columns, ready, taken)
     with right:
         if outline is not None and ready is not None:
-            preview(outline, tested_places(outline.labels, len(outline.classes), ready, outline.tested))
+            preview(outline, tested_places(outline.labels, len(outline.classes), ready, outline.tested, outline.groups))
 
 
 def _columns(read: Read) -> tuple[str, str] | None:
     """The columns of texts and labels, guessed at first; None as long as one of them is not chosen."""
     names = list(read.found.columns)
-    guessed = read.found.chosen or (None, None)
-    text, label = (
-        st.selectbox(
-            title,
-            names,
-            None if guess is None else names.index(guess),
-            key=f"own.{title}.{read.file}",
-            placeholder="Choose a column",
-            persist_state="session",
-        )
-        or guess
-        for title, guess in zip(("Text column", "Label column"), guessed, strict=True)
-    )
+    text, label = read.found.chosen or (None, None)
+    text = _column("Text column", names, text, read.file)
+    label = _column("Label column", [*names, NO_LABEL], label, read.file)
     return None if text is None or label is None else (text, label)
+
+
+def _column(title: str, names: Sequence[str], guess: str | None, file: str) -> str | None:
+    """The column that is chosen; None as long as none is."""
+    chosen = st.selectbox(
+        title,
+        names,
+        None if guess is None else names.index(guess),
+        format_func=lambda name: NO_COLUMN if name == NO_LABEL else name,
+        key=f"own.{title}.{file}",
+        placeholder="Choose a column",
+        persist_state="session",
+    )
+    return guess if chosen is None else chosen
 
 
 def _split_options(read: Read) -> tuple[SplitOptions | None, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from replora.catalog import PRIVATE_TASK
+from replora.catalog import PRIVATE_TASKS
 from replora.config import METHOD_TITLES, Race, RaceOptions
 from replora.options import Option, format_value, options
 from replora.tasks import TaskError, task_card
@@ -16,7 +16,7 @@ ZEROS = {"lora_rank": "that of the others", "clip_norm": "off"}  # what a zero s
 
 def kept_task_title(name: str) -> str:
     """The title of a task, of own data the one they were given; they may be gone while a run on them is still shown."""
-    if name == PRIVATE_TASK:
+    if name in PRIVATE_TASKS:
         return "Private data"
     try:
         return task_card(name).title

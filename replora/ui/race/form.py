@@ -13,7 +13,7 @@ from typing import Any
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from replora.catalog import CORPORA, PRIVATE_TASK
+from replora.catalog import CORPORA, PRIVATE_TASKS
 from replora.config import Race, RaceOptions
 from replora.memory.admission import check_race
 from replora.memory.parameters import equal_rank
@@ -103,7 +103,7 @@ def race_form(opened: RaceOptions, on_rate: Callable[[], None], knobs: DeltaGene
                 place(name)
                 if name == "lora_rank":
                     as_many = st.container()
-    if values.get("task") == PRIVATE_TASK:
+    if values.get("task") in PRIVATE_TASKS:
         problems.insert(0, CHOOSE)
     if problems:
         return Form(opened, problem=problems[0])

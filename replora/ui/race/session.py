@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from replora.catalog import PRIVATE_TASK
+from replora.catalog import PRIVATE_TASKS
 from replora.config import Race
 from replora.events import Event, EventError, RateChanged, Step, from_line, started_of
 from replora.jobs.engine import Action, Engine, JobState, UnknownJob
@@ -79,7 +79,7 @@ class RaceSession(JobSession[Race, Event]):
         if self.spec is None:
             self.problem = self.problem or (ALONE if jobs else "")
             return
-        if jobs and self.spec.task == PRIVATE_TASK:
+        if jobs and self.spec.task in PRIVATE_TASKS:
             self.problem = GONE
             return
         self.cut = len(jobs) >= EARLIER

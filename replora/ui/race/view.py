@@ -9,7 +9,7 @@ from html import escape
 
 import streamlit as st
 
-from replora.catalog import PRIVATE_TASK
+from replora.catalog import PRIVATE_TASKS
 from replora.config import Race
 from replora.csv_text import rows_csv
 from replora.events import Diverged, Evaluated, Event, EventError, RateChanged, Started, Step, to_line
@@ -70,7 +70,7 @@ def race_parts(session: RaceSession, engine: WatchedEngine, form: Race | None) -
 def _standing(session: RaceSession, shown: ShownRace) -> None:
     show_standing(shown.standing, "race", session.status)
     race = shown.race
-    if race.spec.task == PRIVATE_TASK:
+    if race.spec.task in PRIVATE_TASKS:
         st.info(plain(PRIVATE))
     st.html(race_cards(race.spec, race.events))
     st.html(f'<p class="verdict">{escape(verdict_line(race.events))}</p>')
@@ -129,7 +129,7 @@ def _sheets(session: RaceSession, race: PlottedRace, drawn: Sequence[Drawn]) -> 
         return [sheet_of(each(race)) for each in drawn]
 
     task = race.spec.task
-    if race.recorded or race.earlier or task == PRIVATE_TASK or own_task({"task": task}):
+    if race.recorded or race.earlier or task in PRIVATE_TASKS or own_task({"task": task}):
         return draw()
     return SHEETS((session.job, drawn, len(race.events), race.moving, race.message), draw)
 
@@ -138,7 +138,7 @@ def _rest(session: RaceSession, engine: WatchedEngine, race: PlottedRace) -> Non
     """What is below the figures."""
     st.html(f'<p class="footnote">{escape(_footnote(session, race))}</p>')
     _numbers(race)
-    if race.spec.task == PRIVATE_TASK:
+    if race.spec.task in PRIVATE_TASKS:
         return
     own = session.job if session.job and not race.recorded else ""
     inside_links(race.spec.task, own, page="race")

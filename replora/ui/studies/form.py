@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 import streamlit as st
 
-from replora.catalog import PRIVATE_TASK
+from replora.catalog import PRIVATE_TASKS
 from replora.methods import HEAD, METHOD_TITLES, OURS, REFERENCE, STUDENT_TITLES, idle_knobs
 from replora.options import UserError, format_value, kind_of, options
 from replora.own_data.private import CHOOSE
@@ -93,7 +93,7 @@ def study_form(form: StudyForm, opened: Study) -> Form[Study]:
             if name not in options(form.spec_type):
                 continue
             place(name)
-    if values.get("task") == PRIVATE_TASK:
+    if values.get("task") in PRIVATE_TASKS:
         problems.insert(0, CHOOSE)
     if problems:
         return Form(opened, problem=problems[0])

@@ -9,7 +9,7 @@ from typing import Generic
 
 import streamlit as st
 
-from replora.catalog import PRIVATE_TASK
+from replora.catalog import PRIVATE_TASKS
 from replora.figures.figure import Figure
 from replora.own_data.private import PRIVATE, nameless_line
 from replora.studies.events import StudyEvent
@@ -78,7 +78,7 @@ def _view(page: StudyPage[SummaryOf], session: StudySession, jobs: WatchedEngine
     """Everything below the buttons."""
     shown = shown_study(session, jobs.ready, form, page.selector)
     show_standing(shown.standing, "study", session.status)
-    private = shown.spec.task == PRIVATE_TASK
+    private = shown.spec.task in PRIVATE_TASKS
     if private:
         st.info(plain(PRIVATE))
     figures = page.draw(shown, form)

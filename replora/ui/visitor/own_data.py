@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 
 import streamlit as st
 
-from replora.catalog import OWN_TASK, PRIVATE_TASK
+from replora.catalog import OWN_TASK, PRIVATE_TASKS
 from replora.options import SpecError
 from replora.own_data.keeper import Keeper
 from replora.own_data.limits import Limits
@@ -75,7 +75,7 @@ def holds(name: str) -> bool:
 
 def present(name: str) -> None:
     """The visitor's link names an own task."""
-    if re.fullmatch(OWN_TASK, name) and name != PRIVATE_TASK:
+    if re.fullmatch(OWN_TASK, name) and name not in PRIVATE_TASKS:
         st.session_state[HELD] = {*st.session_state.get(HELD, ()), name}
 
 
