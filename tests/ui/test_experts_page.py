@@ -110,8 +110,15 @@ def test_what_a_link_cannot_have_is_a_sentence(visit, query, sentence):
 
 
 def test_a_head_that_this_model_lacks_falls_back_to_the_first(visit, engine):
-    test = visit(run="recorded:digits", layer="2", head="12")
-    assert not test.warning
+    test = visit(run="recorded:digits", layer="2", head="12", token="1000", example="5000", step="35")
+    assert warned(test) == [
+        "example must be at most 999 in this race, got 5\u202f000. The last one is shown instead.",
+        "head must be at most 6 in this race, got 12. Head 1 of layer 6 is shown instead.",
+        "token must be at most 26 in this race, got 1\u202f000. The last one is shown instead.",
+        "step must be one that is kept, from 0 to 100 in this race, got 35. Step 30 is shown instead.",
+    ]
+    test.number_input(key="experts.example").set_value(0).run()
+    assert [each.split()[0] for each in warned(test)] == ["head", "token", "step"]
     assert (engine.asked[-1]["layer"], engine.asked[-1]["head"]) == (-1, 0)
 
 

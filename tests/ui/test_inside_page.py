@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlparse
 import numpy as np
 import pytest
 from fake_engine import FakeEngine, FakeJob
-from open_pages import html, open_page, said
+from open_pages import html, open_page, query, said
 from streamlit.testing.v1 import AppTest
 from synthetic_inside import parameters, synthetic_inside, synthetic_merge, tensor_of
 from synthetic_runs import write_recording
@@ -22,6 +22,7 @@ from replora.events import to_line
 from replora.figures.inside.quick_maps import common_scale, map_uri, strongest
 from replora.lens.answers import InsideAnswer
 from replora.lens.questions import MOST_EDITS, QUESTIONS, Edit, InsideQuestion, Question
+from replora.options import LONGEST_TEXT
 from replora.ui.components.matrix_editor import Grip, Held, grip_of
 from replora.ui.inside import race_picker as pick_race
 from replora.ui.inside.reparameterization.edits import FULL, Bench, applied
@@ -210,8 +211,70 @@ def test_edits_that_another_structure_has_no_place_for_wait(app: Open, asked: Fa
 def test_a_link_opens_where_it_was_made(app: Open, asked: FakeEngine) -> None:
     test = app(layer="2", head="3", example="12", run="recorded:digits")
     assert (last(asked).layer, last(asked).head, last(asked).example.index) == (1, 2, 12)
-    query = {name: value if isinstance(value, str) else value[-1] for name, value in test.query_params.items()}
-    assert query == {"run": "recorded:digits", "layer": "2", "head": "3", "example": "12"}
+    assert query(test) == {"run": "recorded:digits", "layer": "2", "head": "3", "example": "12"}
+
+
+def test_what_is_changed_is_in_the_link_and_opens_again(app: Open, asked: FakeEngine) -> None:
+    test = turn(app(layer="2"))
+    turn(test, 2, scope="row", row=2, column=None, amount=2.0)
+    test.selectbox(key="inside.tensor").set_value("g_b.0.first_weight").run()
+    turn(test, 3, scope="all", row=None, column=None, amount=0.5)
+    edits, link = last(asked).edits, query(test)
+    assert link["edits"] == "g_b.0.first_weight~~~0.5,g_a.0.latent~2~~2~1~5~0.5"
+    turn(test, 4, act="moving", amount=0.1)
+    assert query(test) == link
+    again = app(**link)
+    assert last(asked).edits == edits
+    assert "3 places changed" in html(again)
+    assert not said(again)
+    assert query(again) == link
+    assert sent(again)["title"] == "g_B, first weights"
+    again.select_slider(key="inside.layer").set_value(1).run()
+    assert (last(asked).edits, "edits" in query(again)) == ((), False)
+    turn(again.select_slider(key="inside.layer").set_value(2).run(), 1, act="undo_all")
+    assert "edits" not in query(again)
+
+
+REACH = 4 * float(np.abs(parameters(2, 2)[LATENT]).max())
+VALUE = f"edits must give a value from {-REACH:.3g} to {REACH:.3g} in g_a.0.latent"
+
+
+@pytest.mark.parametrize(
+    ("edit", "sentence"),
+    [
+        ("nonsense", "edits must list a tensor and its places, as tensor~row~column~value"),
+        ("g_a.0.latent~~5~1", "edits must list a tensor and its places, as tensor~row~column~value"),
+        ("g_a.9.latent~1~5~0.5", "edits must name one of g_a.0.latent, "),
+        ("g_a.0.latent~4~5~0.5", "edits must give a row from 0 to 3 of g_a.0.latent, got '4'"),
+        ("g_a.0.latent~-1~5~0.5", "edits must give a row from 0 to 3 of g_a.0.latent, got '-1'"),
+        ("g_a.0.latent~\u0663~5~0.5", "edits must give a row from 0 to 3 of g_a.0.latent"),
+        ("g_a.0.latent~1~48~0.5", "edits must give a column from 0 to 47 of g_a.0.latent, got '48'"),
+        (
+            "g_a.0.latent~1~5~nan",
+            f"{VALUE}, got 'nan'",
+        ),
+        (
+            "g_a.0.latent~1~5~1e9",
+            f"{VALUE}, got '1e9'",
+        ),
+        ("g_a.0.latent~1~~4", "edits must give a factor from -2 to 3 in g_a.0.latent, got '4'"),
+    ],
+)
+def test_a_place_of_a_link_that_there_is_not_is_said_and_the_others_stand(
+    app: Open, asked: FakeEngine, edit: str, sentence: str
+) -> None:
+    test = app(edits=f"{edit},g_a.0.latent~~~0.5,{edit}")
+    [told] = said(test)
+    assert told.startswith(sentence)
+    assert ", and 1 more that cannot be had; " in told
+    assert last(asked).edits == (Edit(tensor=LATENT, factor=0.5),)
+
+
+def test_a_link_changes_no_more_places_than_a_hand(app: Open, asked: FakeEngine) -> None:
+    test = app(edits=",".join(f"g_a.0.latent~{row}~{column}~0" for row in range(3) for column in range(40)))
+    assert said(test)[0].startswith(f"edits must change at most {MOST_EDITS} places, got more, and 19 more")
+    assert len(query(test)["edits"]) < LONGEST_TEXT
+    assert len(last(asked).edits) == MOST_EDITS
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "x", "1e9", "\u0663\u0663\u0663\u0663"])
@@ -222,9 +285,11 @@ def test_nonsense_in_a_link_becomes_a_sentence(app: Open, value: str) -> None:
     assert "data-grip" in html(test)
 
 
-def test_a_layer_or_head_beyond_the_last_is_the_last(app: Open, asked: FakeEngine) -> None:
-    app(layer="200", head="200")
+def test_a_layer_or_head_beyond_the_last_is_said_and_the_last_is_shown(app: Open, asked: FakeEngine) -> None:
+    test = app(layer="200", head="200", place="5")
     assert (last(asked).layer, last(asked).head) == (2, 2)
+    told = "{} must be at most {} in this race, got {}. The last one is shown instead."
+    assert said(test) == [told.format(*each) for each in (("place", 1, 5), ("layer", 3, 200), ("head", 3, 200))]
 
 
 def test_no_answer_is_one_sentence_and_the_last_picture_stays(app: Open, asked: FakeEngine) -> None:

@@ -100,6 +100,10 @@ def test_a_race_without_both_is_a_sentence(app: Open, asked: FakeEngine) -> None
     assert not asked.asked
 
 
+def test_a_run_beyond_the_last_is_said(app: Open) -> None:
+    assert said(app(place="7")) == ["place must be at most 1 in this race, got 7. The last one is shown instead."]
+
+
 def test_no_answer_is_a_sentence_and_can_be_asked_for_again(app: Open, asked: FakeEngine) -> None:
     asked.problem = "The models were not ready."
     test = app()

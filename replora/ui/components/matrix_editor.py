@@ -41,6 +41,11 @@ class Held:
         """The largest absolute entry; 1 where all are zero."""
         return float(np.abs(self.tensor.values).max(initial=0.0)) or 1.0
 
+    @property
+    def reach(self) -> float:
+        """How far from zero an entry may be set."""
+        return REACH * self.largest
+
 
 @dataclass(frozen=True)
 class Grip:
@@ -78,7 +83,7 @@ def matrix_editor(held: Held, edits: Sequence[Edit], *, key: str, seen: int = 0,
             "columns": tensor.columns,
             "values": pack(tensor.values)["float32"],
             "scale": scale_of(tensor.values),
-            "reach": REACH * held.largest,
+            "reach": held.reach,
             "factors": [LEAST_FACTOR, MOST_FACTOR],
             "edits": [[each.row, each.column, each.factor if each.value is None else each.value] for each in edits],
             "seen": seen,
@@ -122,8 +127,7 @@ def grip_of(state: object, held: Held) -> Grip | None:
     if not abs(amount) < math.inf:  # nor NaN
         return None
     if scope == "entry":
-        reach = REACH * held.largest
-        edit = Edit(tensor=name, row=row, column=column, value=float(min(max(amount, -reach), reach)))
+        edit = Edit(tensor=name, row=row, column=column, value=float(min(max(amount, -held.reach), held.reach)))
     else:
         edit = Edit(tensor=name, row=row, factor=float(min(max(amount, LEAST_FACTOR), MOST_FACTOR)))
     return Grip(serial, edit, moving=act == "moving")

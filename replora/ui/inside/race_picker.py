@@ -22,6 +22,7 @@ from replora.ui.parts.settings import kept_task_title
 from replora.ui.parts.text import plain
 from replora.ui.race.session import RaceSession
 from replora.ui.visitor.own_data import present
+from replora.wording import count
 
 READ = Once[tuple[Event, ...]](16)  # recordings by path
 RECORDED = "recorded:"
@@ -100,6 +101,12 @@ def pick_race(engine: Engine, *, key: str) -> PickedRace | None:
     except (UnknownJob, UserError) as error:
         st.warning(plain(str(error)))
     return None
+
+
+def beyond(name: str, most: int, got: int, instead: str = "The last one") -> list[str]:
+    """A sentence where a link names a place of which this race has fewer."""
+    said = f"{name} must be at most {count(most)} in this race, got {count(got)}. {instead} is shown instead."
+    return [said] if got > most else []
 
 
 def _take_data(name: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import OrderedDict
+from collections.abc import Sequence
 from contextlib import nullcontext
 from html import escape
 from typing import Any
@@ -14,7 +15,7 @@ from replora.figures.inside.experts import experts_figures, experts_sentence
 from replora.lens.answers import HeadAnswer
 from replora.lens.questions import LATEST, HeadQuestion
 from replora.methods import METHODS
-from replora.options import UserError, options
+from replora.options import UserError, default_of, options
 from replora.pictures import InputError
 from replora.ui.components.live_slider import live_slider
 from replora.ui.forms.spec_form import open_spec
@@ -31,7 +32,7 @@ from replora.ui.inside.experts.form import (
 from replora.ui.inside.experts.formula import formula
 from replora.ui.inside.experts.predictions import predictions_html
 from replora.ui.inside.experts.view import UNMOVED, chosen_of, experts_view, plotted_experts, whole_place
-from replora.ui.inside.race_picker import ask
+from replora.ui.inside.race_picker import ask, beyond
 from replora.ui.live.engine import engine
 from replora.ui.parts.address import write_query
 from replora.ui.parts.figure import picture_place, show_figure
@@ -99,11 +100,15 @@ def _looking(chosen: Chosen, opened: ExpertsOptions, following: bool) -> None:
         st.html(f'<div class="stale">{told}</div>' if given.stale else told)
     shown = dataclasses.replace(answer, runs=tuple(each for each in answer.runs if each.run in chosen.runs))
     query = _query(answer, opened)
+    notices = st.container()
     place = picture_place("view", "A head and its experts", PAGE)
     picked = chosen_of(None, None, shown, query)
     if place is not None:
         with place:
             picked = experts_view(shown, titles, given.picture, query, key=_view_key(chosen))
+    with notices:
+        for each in _missed(chosen, answer, given, picked.query, opened):
+            st.warning(plain(each))
     write_query(_link(chosen, answer, given, picked.query, None if at_end else step))
     _formulas(chosen, shown, picked.query)
     picture = plotted_experts(shown, titles, picked.query)
@@ -139,7 +144,7 @@ def _step(chosen: Chosen, opened: ExpertsOptions) -> tuple[int, bool]:
         return LATEST, True
     key = f"{PAGE}.at.{chosen.source.key}"  # kept apart from the widget, so that it outlives a visit to another page
     at = st.session_state.setdefault(key, opened.step)
-    wanted = max((place for place, step in enumerate(steps) if step <= at), default=len(steps) - 1)
+    wanted = list(steps).index(stand_in(steps, at))
     with st.container(key=f"{PAGE}.bar"):
         slid = live_slider(
             "After step",
@@ -198,6 +203,28 @@ def _place(chosen: Chosen, opened: ExpertsOptions) -> tuple[int, int]:
 
 def _query(answer: HeadAnswer, opened: ExpertsOptions) -> int:
     return min(opened.token, len(answer.tokens)) - 1
+
+
+def _missed(chosen: Chosen, answer: HeadAnswer, given: Given, query: int, opened: ExpertsOptions) -> list[str]:
+    """A sentence for each place of the link that this race has not, as long as what stands in for it is shown."""
+    said, last, steps = [], len(known_task(chosen.source.spec.task).test) - 1, answer.steps
+    if given.example.index == last:
+        said += beyond("example", last, opened.example)
+    if _place(chosen, opened) == (opened.layer - 1, opened.head - 1):
+        shown = f"Head {answer.head + 1} of layer {answer.layer + 1}"
+        said += beyond("layer", answer.layers, opened.layer, shown) + beyond("head", answer.heads, opened.head, shown)
+    if query == len(answer.tokens) - 1:
+        said += beyond("token", len(answer.tokens), opened.token)
+    if opened.step not in (*steps, default_of(ExpertsOptions, "step")) and answer.step == stand_in(steps, opened.step):
+        kept = f"from {count(steps[0])} to {count(steps[-1])}"
+        got = f"got {count(opened.step)}. Step {count(answer.step)} is shown instead."
+        said.append(f"step must be one that is kept, {kept} in this race, {got}")
+    return said
+
+
+def stand_in(steps: Sequence[int], wanted: int) -> int:
+    """The step that is kept for one that may not be: the last one before it; the latest where there is none."""
+    return max((step for step in steps if step <= wanted), default=steps[-1])
 
 
 def _view_key(chosen: Chosen) -> str:

@@ -18,7 +18,7 @@ from replora.options import Linked, option
 from replora.ui.forms.spec_form import open_spec
 from replora.ui.inside.landscape.measuring import Measured, examples_of
 from replora.ui.inside.landscape.view import landscape_cards
-from replora.ui.inside.race_picker import PickedRace, ask, pick_race
+from replora.ui.inside.race_picker import PickedRace, ask, beyond, pick_race
 from replora.ui.inside.reparameterization.form import beside
 from replora.ui.live.engine import engine
 from replora.ui.parts.address import write_query
@@ -60,7 +60,10 @@ def landscape_page() -> None:
     if runs is None:
         st.warning(NO_PAIR)
         return
-    place = source.runs(OURS).index(runs[1]) + 1
+    ours = source.runs(OURS)
+    place = ours.index(runs[1]) + 1
+    for each in beyond("place", len(ours), opened.place) if place == len(ours) else ():
+        st.warning(plain(each))
     write_query({**source.link, **LandscapeOptions(place=place).to_query()})
     plane = _plane(source, runs)
     if plane.answer is None and (problem := _measure(plane)):

@@ -14,8 +14,8 @@ from replora.config import Activation, Latent, LayerSharing, Method, RaceOptions
 from replora.lens.answers import InsideAnswer
 from replora.lens.questions import FROZEN, Example, Graft, InsideQuestion
 from replora.methods import METHODS, OURS, REFERENCE
-from replora.options import Linked, option, options
-from replora.ui.inside.race_picker import PickedRace, pick_race
+from replora.options import Linked, default_of, option, options
+from replora.ui.inside.race_picker import PickedRace, beyond, pick_race
 from replora.ui.live.engine import WatchedEngine
 
 PAGE = "inside"
@@ -52,6 +52,7 @@ class InsideOptions(Linked):
     residual: str = _structure("residual")
     layer_sharing: str = _structure("layer_sharing")
     latent: str = _structure("latent")
+    edits: str = option("", "Changed places", "Entries, rows and tensors of the layer that are not as trained.")
 
 
 @dataclass(frozen=True)
@@ -84,25 +85,27 @@ class Chosen:
         """The part of another structure that changes which parameters there are."""
         return Graft(sharing=self.graft.sharing, layer_sharing=self.graft.layer_sharing, latent=self.graft.latent)
 
-    def link(self) -> dict[str, str]:
-        """The query string."""
+    def link(self, edits: str) -> dict[str, str]:
+        """The query string, with the text of what is changed."""
         place = self.source.runs(OURS).index(self.run) + 1
         options_now = InsideOptions(
             place=place,
             layer=self.layer + 1,
             head=self.head + 1,
             example=self.example,
+            edits=edits,
             **{name: _word(value) for name, value in structure_of(self.graft).items()},
         )
         return {**self.source.link, **options_now.to_query()}
 
 
 def inside_form(
-    opened: InsideOptions, engine: WatchedEngine, look: Callable[[Chosen], InsideAnswer | str]
+    opened: InsideOptions, engine: WatchedEngine, look: Callable[[Chosen], InsideAnswer | str], missed: list[str]
 ) -> tuple[Chosen, InsideAnswer] | str:
     """The controls, what they choose, and a first look at it, which says how many heads there are.
 
-    A sentence where there is nothing to look at; '' where that has been said.
+    A sentence where there is nothing to look at; '' where that has been said. missed: gets a sentence for each place of
+    the link that this race has not.
     """
     source = pick_race(engine, key=f"{PAGE}.source")
     if source is None:
@@ -110,8 +113,8 @@ def inside_form(
     runs = source.runs(OURS)
     if not runs:
         return NO_RUN
-    run = _run(source, runs, opened)
-    layer = _counted("layer", source.spec.adapted_blocks, opened.layer)
+    run = _run(source, runs, opened, missed)
+    layer = _counted("layer", source.spec.adapted_blocks, opened.layer, missed)
     rest = st.container()
     if st.session_state.get(GRAFTED) != source.key:  # a structure was tried on one race, not on the next
         first = GRAFTED not in st.session_state
@@ -131,7 +134,7 @@ def inside_form(
     if isinstance(seen, str):
         return seen
     with rest:
-        head = _counted("head", seen.heads, opened.head)
+        head = _counted("head", seen.heads, opened.head, missed)
         facts = options(InsideOptions)["example"]
         example = st.number_input(
             facts.label,
@@ -182,7 +185,8 @@ def race_link(source: PickedRace, run: int, graft: Graft) -> str:
     return f"race?{query}" if query else "race"
 
 
-def _run(source: PickedRace, runs: Sequence[int], opened: InsideOptions) -> int:
+def _run(source: PickedRace, runs: Sequence[int], opened: InsideOptions, missed: list[str]) -> int:
+    missed += beyond("place", len(runs), opened.place)
     first = runs[min(opened.place, len(runs)) - 1]
     if len(runs) == 1:
         return first
@@ -193,17 +197,19 @@ def _run(source: PickedRace, runs: Sequence[int], opened: InsideOptions) -> int:
     return chosen
 
 
-def _counted(name: str, most: int, opened: int) -> int:
+def _counted(name: str, most: int, opened: int, missed: list[str]) -> int:
     """A place among so many, from 0; the control counts from 1."""
     facts, places = options(InsideOptions)[name], list(range(1, most + 1))
     key = f"{PAGE}.{name}"
     if st.session_state.get(key, 1) not in places:
         st.session_state[key] = most
-    if most == 1:
-        return 0
-    chosen: int = st.select_slider(
-        facts.label, places, min(opened, most), key=key, help=facts.help, persist_state="session"
-    )
+    chosen = 1
+    if most > 1:
+        chosen = st.select_slider(
+            facts.label, places, min(opened, most), key=key, help=facts.help, persist_state="session"
+        )
+    if chosen == most and opened != default_of(InsideOptions, name):
+        missed += beyond(name, most, opened)
     return chosen - 1
 
 

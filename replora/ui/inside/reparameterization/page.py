@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Mapping
 from html import escape
@@ -23,6 +24,7 @@ from replora.ui.forms.spec_form import open_spec
 from replora.ui.inside.race_picker import PickedRace, ask
 from replora.ui.inside.reparameterization.edits import Bench, applied, place_of
 from replora.ui.inside.reparameterization.form import PAGE, Chosen, InsideOptions, inside_form, structure_of
+from replora.ui.inside.reparameterization.linked import edits_text, read_edits
 from replora.ui.inside.reparameterization.merge import merge_view
 from replora.ui.inside.reparameterization.view import NO_BREAK, inside_cards, lanes_html, matrices_html, moved
 from replora.ui.live.engine import engine
@@ -34,7 +36,7 @@ from replora.ui.shell.embed import controls
 from replora.ui.shell.style import STYLE
 from replora.wording import count, counted, listing, signed
 
-BENCHES, SEEN, LAST, VALUES = (f"{PAGE}.{each}" for each in ("benches", "seen", "last", "values"))
+BENCHES, SEEN, LAST, VALUES, OPENED = (f"{PAGE}.{each}" for each in ("benches", "seen", "last", "values", "taken_up"))
 EDITOR, TENSOR = f"{PAGE}.editor", f"{PAGE}.tensor"
 FOLLOW_SECONDS = 3.0
 HEADER = (
@@ -58,18 +60,42 @@ def inside_page() -> None:
         with main, st.spinner("Reading the model"):
             return _ask(chosen)
 
+    missed: list[str] = []
     with controls():
-        found = inside_form(opened, engine(), look)
+        found = inside_form(opened, engine(), look, missed)
     with main:
         if isinstance(found, str):
             _nothing(found)
             return
         chosen, seen = found
-        write_query(chosen.link())
+        for each in [*missed, *_open_edits(opened.edits, chosen, seen)]:
+            st.warning(plain(each))
+        _link(chosen, seen)
         pace = _pace(chosen.source)
         st.fragment(_moving, run_every=pace, key=f"{PAGE}.moving")(chosen, seen, pace)
         _norms(chosen.source)
         st.fragment(merge_view, key=f"{PAGE}.merging")(chosen.source, chosen.run)
+
+
+def _open_edits(text: str, chosen: Chosen, seen: InsideAnswer) -> list[str]:
+    """Take up the changed places of the link, once; a sentence where some cannot be had."""
+    if OPENED not in st.session_state:
+        values = _values(chosen, seen)
+        found, problem = read_edits(
+            text, {each.name: each for each in seen.tensors}, lambda name: _tensor(chosen, seen, values, name)
+        )
+        _bench(chosen).settled.update(found)
+        if found:
+            st.session_state[TENSOR] = next(iter(found))[0]
+        st.session_state[OPENED] = [problem] if problem else []
+    said: list[str] = st.session_state[OPENED]
+    return said
+
+
+def _link(chosen: Chosen, seen: InsideAnswer) -> None:
+    """Keep the address a link to what is on the screen, with what has been changed of this layer."""
+    settled = dataclasses.replace(_bench(chosen), moving=None)
+    write_query(chosen.link(edits_text(settled.edits(seen.tensors))))
 
 
 def _nothing(problem: str) -> None:
@@ -96,6 +122,8 @@ def _moving(chosen: Chosen, seen: InsideAnswer, pace: float | None) -> None:
     bench = _bench(chosen)
     grip = grip_now(held, key=EDITOR) if held else None
     _take(bench, grip)
+    if bench.moving is None:
+        _link(chosen, seen)
     edits = bench.edits(seen.tensors)
     answer = _ask(chosen, edits=edits)
     gone_on = not isinstance(answer, str) and (answer.step != seen.step or _pace(chosen.source) != pace)
