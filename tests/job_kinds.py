@@ -342,6 +342,16 @@ def seat_in(folder: Path) -> int:
     return step
 
 
+def gated_piece(spec: Spec, new_rate: NewRate, folder: Path) -> Iterator[str]:
+    """A piece of a study that tells no result while it is held at the gate, by its number."""
+    from replora.studies.study import piece_lines
+
+    for told in piece_lines(spec, new_rate, folder):
+        if json.loads(told)["event"] == "cell":
+            wait_at_gate(spec["piece"])
+        yield told
+
+
 def wait_at_gate(step: int) -> None:
     """Takes its time; a step from the number on that the file JOB_KINDS_GATE holds is not taken as long as it does."""
     time.sleep(STEP_SECONDS)

@@ -49,7 +49,7 @@ ROOMS: dict[str, str] = {
     "tasks training wording",
     "figures": "config events lens methods options simulation statistics studies wording",
     "result_card": "catalog config events options statistics studies summary wording",
-    "jobs": "catalog config csv_text events memory options result_card settings simulation studies summary",
+    "jobs": "__init__ catalog config csv_text events memory options result_card settings simulation studies summary",
     "classroom": "catalog config csv_text events jobs methods options result_card settings statistics summary",
     "cli": "catalog config events lens memory options own_data result_card statistics studies summary theory training",
     "ui": "catalog classroom config csv_text events figures hub jobs lens memory methods options own_data "

@@ -5,7 +5,7 @@ Nothing here takes the engine's lock; whoever calls holds it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -23,12 +23,13 @@ from replora.memory.machine import all_jobs_bytes
 
 HOST_LOST = "The process that runs the jobs ended unexpectedly, and this job with it."
 HOST_UNWELL = "The process that runs the jobs ended several times in a row and is started again in a moment."
+NODE_LOST = "The node that ran this job is gone, and the job with it."
 CROWDED = "Too many runs were paused, and this one had been so for longest."
 
 
 class Dispatcher:
     """max_paused: how many paused jobs stay in their process; seats: of those in none, as of those that wait.
-    rides: who runs together.
+    rides: who runs together. memory: the most that all that are on may take, in bytes; None: by the environment.
 
     `host` is given before anything is asked.
     """
@@ -36,10 +37,18 @@ class Dispatcher:
     host: HostKeeper
 
     def __init__(
-        self, jobs: KnownJobs, line: Line, rides: Rides, writer: JobWriter, *, max_paused: int, seats: Waiting
+        self,
+        jobs: KnownJobs,
+        line: Line,
+        rides: Rides,
+        writer: JobWriter,
+        *,
+        max_paused: int,
+        seats: Waiting,
+        memory: float | None = None,
     ) -> None:
         self._jobs, self._line, self._rides, self._writer = jobs, line, rides, writer
-        self._max_paused, self._seats = max_paused, seats
+        self._max_paused, self._seats, self._memory = max_paused, seats, memory
         self.closed = False
 
     def enter(self, record: JobRecord) -> None:
@@ -123,6 +132,8 @@ class Dispatcher:
             if message["paused"] and not goes(record.told):  # else it goes on as soon as it hears that
                 self._line.rest(job)
                 self.dispatch()
+        elif "pieces" in message:
+            pass  # its progress says so
         elif "notice" in message:
             record.warned = record.warned or message["notice"]
         elif "heard" in message:
@@ -136,8 +147,24 @@ class Dispatcher:
     def lose_host(self) -> None:
         """The host is gone: those of its jobs that can be are repeated, the others have failed; who waits goes on."""
         self._rides.lose()
-        for record in filter(None, map(self._jobs.records.get, self._line.lose())):
-            self._repeat_or_fail(record, HOST_LOST)
+        self._lose(self._line.lose(), HOST_LOST)
+
+    def lose_node(self, processes: Collection[str]) -> None:
+        """A node of a cluster is gone with these processes: as with a host."""
+        self._lose(self._line.lose(self._rides.lose(processes)), NODE_LOST)
+        self.dispatch()
+
+    def have_places(self, places: int) -> None:
+        """So many jobs may be on from now on."""
+        self._line.resize(places)
+        self.dispatch()
+
+    def _lose(self, jobs: Sequence[str], reason: str) -> None:
+        for record in filter(None, map(self._jobs.records.get, jobs)):
+            self._repeat_or_fail(record, reason)
+
+    def _most(self) -> float:
+        return all_jobs_bytes() if self._memory is None else self._memory
 
     def _taken(self, beside: JobRecord | None = None) -> int:
         """The memory that the jobs that are on are reckoned to take, but for one of them, in bytes."""
@@ -149,12 +176,12 @@ class Dispatcher:
         order = self._line.order
         if not order or not self._line.running:
             return True
-        return self._taken() + self._jobs.records[order[0]].need <= all_jobs_bytes()
+        return self._taken() + self._jobs.records[order[0]].need <= self._most()
 
     def _begin(self, record: JobRecord) -> None:
         """Has the host start a job whose turn it is, and with it those that wait and fit."""
         waiting = [self._jobs.records[job] for job in self._line.order]
-        room = all_jobs_bytes() - self._taken(beside=record)
+        room = self._most() - self._taken(beside=record)
         together = [record, *self._rides.companions(record, waiting, self._line.expect, room)]
         for started in together:
             started.state = JobState.RUNNING

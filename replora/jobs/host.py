@@ -17,8 +17,8 @@ import signal
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib import import_module
 from multiprocessing.connection import Connection, wait
@@ -176,7 +176,8 @@ class Host:
             facts = (message["spec"], message["folder"], message["control"])
             asked = (run_job, job, kind, self._settings.kinds, *facts)
         try:
-            process, connection = self._process(f"replora-job-{job}", *asked, sharing=message["sharing"])
+            with on_gpu(message.get("gpu", "")):
+                process, connection = self._process(f"replora-job-{job}", *asked, sharing=message["sharing"])
         except OSError as error:
             log.exception("No process for job %s.", job)
             reason = f"The job could not start: {error.strerror or type(error).__name__}."
@@ -232,6 +233,21 @@ class Host:
 
     def _all(self) -> list[Child]:
         return [*self._children.values(), *([self._answerer] if self._answerer else [])]
+
+
+@contextmanager
+def on_gpu(gpu: str) -> Iterator[None]:
+    """A process that begins meanwhile sees one GPU alone, as CUDA_VISIBLE_DEVICES names it; '' for all there are."""
+    before = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if gpu:
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpu
+    try:
+        yield
+    finally:
+        if gpu and before is not None:
+            os.environ["CUDA_VISIBLE_DEVICES"] = before
+        elif gpu:
+            del os.environ["CUDA_VISIBLE_DEVICES"]
 
 
 def preload(names: Sequence[str]) -> int | None:

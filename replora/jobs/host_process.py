@@ -36,7 +36,7 @@ def start_process(settings: HostSettings) -> subprocess.Popen[bytes]:
 
     OSError where the system starts none.
     """
-    command = [sys.executable, "-P", "-m", "replora.jobs.host", settings.to_json()]
+    command = [sys.executable, "-P", "-m", settings.module, settings.to_json()]
     environment = {
         "GOMP_SPINCOUNT": SPIN_COUNT,  # one's own is kept
         **os.environ,

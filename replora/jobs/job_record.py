@@ -14,7 +14,7 @@ from typing import Any
 from replora.config import Race
 from replora.jobs.engine import JobRefused, JobState, JobStatus, Submitter
 from replora.jobs.messages import Control, encode
-from replora.jobs.turns.pace import Load, load_of, seconds_left
+from replora.jobs.turns.pace import PROGRESS, Load, load_of, seconds_left
 from replora.memory.admission import check_race, needed_bytes
 from replora.options import UserError
 from replora.studies.kinds import study_from_dict
@@ -26,9 +26,9 @@ class JobRecord:
 
     `notice` says why its lines are not stored, or what is wrong with its result; `unlisted` why its state is not;
     `warned` what the job itself warns of. `steered`: something was asked of its process; `passed`: how many lines of a
-    repetition are still to be passed over; None where it has never been repeated. `ride`: the process that it shares
-    with others, if any; `leaving`: it was told to leave that; `seat`: the step after which it did, its seat in its
-    folder, where it is in no process; `alone`: it is to share none any more;
+    repetition, but for progress, are still to be passed over; None where it has never been repeated. `ride`: the
+    process that it shares with others, if any; `leaving`: it was told to leave that; `seat`: the step after which it
+    did, its seat in its folder, where it is in no process; `alone`: it is to share none any more;
     `sharing`: how many processes shared the machine's threads with its own when it began, 0 before: repeated it has as
     many, since their number changes the last bits of what it tells. `need`: bytes that it is reckoned to take.
     """
@@ -136,15 +136,30 @@ class JobRecord:
 
     def repeat(self) -> None:
         """The process is lost, and the job waits for its turn again, to tell the same once more."""
-        self.state, self.passed, self.seat = JobState.QUEUED, len(self.lines), None
+        told = sum(not line.startswith(PROGRESS) for line in self.lines)
+        self.state, self.passed, self.seat = JobState.QUEUED, told, None
 
     def tell(self, line: str) -> bool:
-        """Takes one more line of the process; whether it is new."""
-        if self.passed:
+        """Takes one more line of the process; whether it is new.
+
+        How far a study is it tells whenever it likes, and again only once it is further than it was.
+        """
+        if self.passed is not None and line.startswith(PROGRESS):
+            if self.passed or _share(line) <= max(map(_share, filter(_tells_progress, self.lines)), default=0.0):
+                return False
+        elif self.passed:
             self.passed -= 1
             return False
         self.lines.append(line)
         return True
+
+
+def _tells_progress(line: str) -> bool:
+    return line.startswith(PROGRESS)
+
+
+def _share(line: str) -> float:
+    return float(json.loads(line)["share"])
 
 
 def check_job(kind: str, spec: Mapping[str, Any]) -> None:

@@ -7,12 +7,15 @@ no caller waits for the host, and no job for the disk. Nothing here imports torc
 from __future__ import annotations
 
 import atexit
+import logging
+import math
 import threading
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from replora.config import Run
+from replora.jobs.cluster.settings import ClusterSettings, of_cluster
 from replora.jobs.dispatcher import HOST_UNWELL, Dispatcher
 from replora.jobs.engine import NOBODY, PATIENCE, Action, JobRefused, JobState, JobStatus, NoAnswer, Submitter
 from replora.jobs.host_keeper import HostKeeper
@@ -31,12 +34,14 @@ from replora.jobs.turns.rides import Rides
 from replora.options import check_value, options
 
 PRELOAD = ("torch", "timm", "transformers", "replora.training.race:preload")
-CLOSE_SECONDS = 3.0  # for the host to end by itself
+CLOSE_SECONDS, CLUSTER_CLOSE_SECONDS = 3.0, 15.0  # for the host to end by itself
 WRITE_SECONDS = 30.0  # for what was told to reach a slow disk, which is lost else
 
 QUESTION_LOST = "The process that runs the jobs ended unexpectedly, and this question with it; ask again."
 CLOSED = "The app is closing and takes no more jobs."
 UNWATCHED = "Nobody watched this job any more."
+
+log = logging.getLogger(__name__)
 
 
 class LocalEngine:
@@ -47,7 +52,8 @@ class LocalEngine:
     time_limit: seconds a job may take unless its submit says otherwise; orphan_seconds: how long a job whose viewers
     have all left runs on; threads: of jobs that run side by side, intra-op (None: the machine's); kinds and
     repeatable: see `replora.jobs.kinds`; answerer: the function that answers questions, as module:function; preload and
-    start_method: see `HostSettings`; keep: how many ended jobs stay in memory once they are stored.
+    start_method: see `HostSettings`; keep: how many ended jobs stay in memory once they are stored; cluster: where jobs
+    run instead of on this machine, which then has as many places and as much memory as there are.
     """
 
     def __init__(
@@ -68,8 +74,9 @@ class LocalEngine:
         store: Store | None = None,
         start_method: str | None = None,
         keep: int = 200,
+        cluster: ClusterSettings | None = None,
     ) -> None:
-        self._time_limit = time_limit
+        self._time_limit, self._cluster = time_limit, cluster
         self._orphan_seconds = orphan_seconds
         self._kinds = {**KINDS, **(kinds or {})}
         self._jobs = KnownJobs(store or Store(), repeatable)  # its lock guards all below
@@ -86,8 +93,11 @@ class LocalEngine:
             self._writer,
             max_paused=max_paused,
             seats=limits,
+            memory=None if cluster is None else math.inf,  # each node holds its own jobs to its own
         )
         settings = HostSettings(self._kinds, answerer, tuple(preload), threads, start_method, shared=shared)
+        if cluster is not None:
+            settings = of_cluster(settings, cluster, self._jobs.store.data)
         with self._jobs.lock:
             self._host = self._dispatcher.host = HostKeeper(settings, self._heed, self._lose_host)
         atexit.register(self.close)
@@ -186,7 +196,7 @@ class LocalEngine:
                     queued = record.state is JobState.QUEUED
                     self._dispatcher.end(record, JobState.FAILED, RESTARTED_IN_QUEUE if queued else RESTARTED)
         self._questions.disconnect(CLOSED, for_good=True)
-        self._host.close(CLOSE_SECONDS)
+        self._host.close(CLOSE_SECONDS if self._cluster is None else CLUSTER_CLOSE_SECONDS)
         self._writer.close(WRITE_SECONDS)
 
     def _tell(self, message: bytes) -> None:
@@ -203,11 +213,18 @@ class LocalEngine:
         if "ask" in message:
             self._questions.heed(message)
             return
+        if "failed" in message:
+            log.error("%s", message["failed"])
+            return
         with self._jobs.lock:
             if "ready" in message:
                 self._questions.connect(self._host.send)
                 self._dispatcher.dispatch()
-            else:
+            if "places" in message:
+                self._dispatcher.have_places(message["places"])
+            elif "lost" in message:
+                self._dispatcher.lose_node(message["lost"])
+            elif "job" in message:
                 self._dispatcher.heed(message)
 
     def _lose_host(self) -> None:

@@ -11,6 +11,12 @@ web to host   {"do": "start", "job", "kind", "spec", "folder", "time_limit", "sh
               {"do": "end_answerer"}                kill it: it hangs
               {"do": "stop"}                        kill all of them and end
 host to web   {"ready": process id}
+gateway to    {"ready", "places"}                   a node is ready, and so many jobs may be on
+ web          {"places": count}                     from now on
+ (of a        {"lost": [job]}                       the processes of these are gone with their node
+ cluster)     {"job", "pieces": [done, on, all]}    how far a study in pieces is
+              {"failed": sentence}                  there is no cluster, and the gateway ends
+host to web   (and gateway)
               {"job", "exit", "late"}               its process is gone; late: killed at its time limit
               {"ask", "answerer_exit", "hung"}      the answerer is gone, and with it the answer to this question
 job to web    {"job", "line"}                       an event
@@ -87,7 +93,8 @@ class HostSettings:
     `kinds`, `shared` and `answerer` name functions as module:function; `preload` names modules, or module:function to
     call the function where the module has it; `threads` the intra-op threads of jobs that run side by side (None: the
     machine's); `start_method` that of `multiprocessing` (None: fork on Linux, spawn elsewhere); `connection` is the
-    inherited file descriptor (a handle on Windows), -1 as long as there is none.
+    inherited file descriptor (a handle on Windows), -1 as long as there is none. `module` is what runs as a host; of a
+    cluster's gateway, `data` is the web process's data folder and `cluster` its `ClusterSettings`.
     """
 
     kinds: Mapping[str, str]
@@ -97,6 +104,9 @@ class HostSettings:
     start_method: str | None
     connection: int = -1
     shared: Mapping[str, str] = field(default_factory=dict)
+    module: str = "replora.jobs.host"
+    data: str = ""
+    cluster: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> str:
         """The text for the host's command line."""

@@ -6,7 +6,7 @@ import dataclasses
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Self, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 from replora.config import (
     MAX_RUNS,
@@ -120,6 +120,14 @@ class Study(Linked):
     def count(self) -> int:
         """How many runs the grid has."""
         raise NotImplementedError
+
+    def batches(self, at_once: int) -> list[Sequence[Any]]:
+        """The grid as the fewest batches of at most `at_once` runs that take equally many steps, in order."""
+        raise NotImplementedError
+
+    def steps_of(self, batch: Sequence[Any]) -> int:
+        """How many steps a batch takes."""
+        return self.steps
 
     def steps_with(self, amount: float) -> int:
         """How many steps a run on this amount of data takes."""

@@ -122,12 +122,15 @@ class RaceStudy(Study):
             **shared,
         )
 
-    def batches(self, runs_at_once: int) -> list[Sequence[Run]]:
-        """The grid as the fewest batches of at most `runs_at_once` runs of equal steps, of nearly equal size."""
+    def batches(self, at_once: int) -> list[Sequence[Run]]:
+        """The grid as the fewest batches of at most `at_once` runs of equal steps, of nearly equal size."""
         by_steps: dict[int, list[Run]] = {}
         for run in self.runs():
             by_steps.setdefault(self.steps_with(run.data_fraction), []).append(run)
-        return [batch for runs in by_steps.values() for batch in in_batches(runs, runs_at_once)]
+        return [batch for runs in by_steps.values() for batch in in_batches(runs, at_once)]
+
+    def steps_of(self, batch: Sequence[Run]) -> int:
+        return self.steps_with(batch[0].data_fraction)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -41,17 +41,30 @@ def study_lines(spec: Mapping[str, Any], new_rate: Callable[[], float | None], f
         yield to_line(event)
 
 
-def study(spec: Study, *, at_once: int | None = None, folder: Path | None = None) -> Iterator[StudyEvent]:
+def piece_lines(spec: Mapping[str, Any], new_rate: Callable[[], float | None], folder: Path) -> Iterator[str]:
+    """A job function: batch number `piece` of a study of which one holds `at_once` runs at most, as the study tells it.
+
+    With `snapshots` it leaves in the folder what races have trained.
+    """
+    place = folder if spec["snapshots"] else None
+    for event in study(study_from_dict(spec["study"]), at_once=spec["at_once"], folder=place, only=spec["piece"]):
+        yield to_line(event)
+
+
+def study(
+    spec: Study, *, at_once: int | None = None, folder: Path | None = None, only: int | None = None
+) -> Iterator[StudyEvent]:
     """Train the grid of `spec`, in as few batches as memory allows: after the first, as measured.
 
-    at_once: runs of a batch at most, instead of what memory allows. A batch that the device has no memory for is
+    at_once: runs of a batch at most, instead of what memory allows. only: the number of the one batch that is trained,
+    of which alone progress is told. A batch that the device has no memory for is
     halved. folder: where races leave what they have trained, `batch_0` and so on, as `replora.training.snapshots` says;
     None for nowhere. Pausing is not asking for the next event; seconds leave pauses out.
     Raises `SpecError`, `TaskError` or `BackboneError` before the first event.
     """
     clock, device = _Clock(), choose_device(spec.device)
     measured = None if at_once else MeasuredBatches(device)
-    stream = _told(_kind(spec, device, folder), spec, at_once or runs_at_once(spec, device), clock, measured)
+    stream = _told(_kind(spec, device, folder), spec, at_once or runs_at_once(spec, device), clock, measured, only)
     while True:
         clock.start()
         event = next(stream, None)
@@ -79,10 +92,13 @@ class _Clock:
 
 
 def _told(
-    kind: Batches, spec: Study, at_once: int, clock: _Clock, measured: MeasuredBatches | None
+    kind: Batches, spec: Study, at_once: int, clock: _Clock, measured: MeasuredBatches | None, only: int | None
 ) -> Iterator[StudyEvent]:
     pending = kind.batches(at_once)
-    runs, done, batches = len(kind.runs), 0, len(pending)
+    batches = len(pending)
+    if only is not None:
+        pending = [pending[only]]
+    runs, done = sum(map(len, pending)), 0
     work, worked = sum(len(batch) * kind.steps_of(batch) for batch in pending), 0  # steps of runs
     once: set[type] = set()  # what every batch tells and the study tells once
     while pending:
@@ -101,7 +117,7 @@ def _told(
                             share = (worked + len(batch) * event.step) / work
                             yield _progress(done, runs, share, clock.seconds())
                     case BatchFacts() if BatchFacts not in once:
-                        yield StudyStarted(spec=spec, runs=runs, batches=batches, **vars(event))
+                        yield StudyStarted(spec=spec, runs=len(kind.runs), batches=batches, **vars(event))
                     case TeachersDrawn() if TeachersDrawn not in once:
                         yield event
                 once.add(type(event))

@@ -11,6 +11,7 @@ from replora.catalog import ASSETS
 from replora.config import Method, Training
 from replora.options import SpecError, format_value, kind_of, options, parse_value
 from replora.result_card.hashing import spec_hash
+from replora.studies import batch_room
 from replora.studies import batch_size as memory
 from replora.studies.events import StudyStarted
 from replora.studies.kinds import KINDS, study_from_dict
@@ -135,10 +136,10 @@ def test_more_memory_more_runs_at_once(monkeypatch):
     monkeypatch.setattr(memory, "free_memory", lambda: 0)
     assert memory.runs_at_once(spec, cpu) == 1
     monkeypatch.setattr(memory, "free_memory", lambda: 2**50)
-    assert memory.runs_at_once(spec, cpu) == memory.CPU_RUNS < memory.CPU_LIMIT // one
-    assert memory.runs_at_once(dataclasses.replace(spec, batch_size=1024), cpu) < memory.CPU_RUNS
+    assert memory.runs_at_once(spec, cpu) == batch_room.CPU_RUNS < batch_room.CPU_LIMIT // one
+    assert memory.runs_at_once(dataclasses.replace(spec, batch_size=1024), cpu) < batch_room.CPU_RUNS
     assert dataclasses.replace(spec, backbone="hf:some/model").run_bytes() > one
-    monkeypatch.setenv("REPLORA_MAX_JOB_MB", str((spec.fixed_bytes() + 3 * one) // memory.MEGABYTE + 1))
+    monkeypatch.setenv("REPLORA_MAX_JOB_MB", str((spec.fixed_bytes() + 3 * one) // batch_room.MEGABYTE + 1))
     assert memory.runs_at_once(spec, cpu) == 3
 
 

@@ -69,6 +69,19 @@ class Owner:
                 _path(self._data, self._name).unlink(missing_ok=True)
 
 
+def take(path: Path) -> int | None:
+    """A lock on a file, made where it is not there: the open file, or None where another holds it. OSError."""
+    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        if _lock(file):
+            return file
+    except OSError:
+        os.close(file)
+        raise
+    os.close(file)
+    return None
+
+
 def is_alive(data: Path, name: str) -> bool:
     """Whether the process of an owner still runs; '' is nobody's name. OSError where its file cannot be opened."""
     return bool(name) and not _is_free(_path(data, name))

@@ -11,7 +11,7 @@ from __future__ import annotations
 import heapq
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from itertools import count
 
@@ -149,10 +149,13 @@ class Line:
         self._entries[job] = _Entry(load, time_limit, by.visitor, load.size)
         self._back.append(job)
 
+    def resize(self, slots: int) -> None:
+        """So many places from now on; who has one keeps it."""
+        self._slots = slots
+
     def next(self) -> str | None:
         """The job whose turn it is, which now holds a place; None where no place is free or nobody waits."""
-        order = self._order()
-        if not order:
+        if not ((order := self._order()) and self._slots):
             return None
         if len(set(self._holders.values())) >= self._slots:
             if not self._resting:
@@ -228,15 +231,18 @@ class Line:
         if entry is not None and left is not None:
             self._paces.learn(Load(entry.load.likes, entry.size), entry.ran(self._clock()) + left)
 
-    def lose(self) -> Sequence[str]:
-        """The host is gone, and all that had begun with it: which jobs those were. Those that wait go on waiting."""
-        lost = [job for job, entry in self._entries.items() if entry.begun and not entry.seated]
+    def lose(self, jobs: Collection[str] | None = None) -> Sequence[str]:
+        """The host is gone, and what had begun with it: which jobs those were. Those that wait go on waiting.
+
+        jobs: those whose processes are gone, where they are not all.
+        """
+        begun = [job for job, entry in self._entries.items() if entry.begun and not entry.seated]
+        lost = [job for job in begun if jobs is None or job in jobs]
         for job in lost:
             self._entries.pop(job)
+            for those in (self._holders, self._resting, self._parked):
+                those.pop(job, None)
         self._back = deque(job for job in self._back if job in self._entries)
-        self._parked = {job: None for job in self._parked if job in self._entries}
-        for those in (self._holders, self._resting):
-            those.clear()
         return lost
 
     def is_back(self, job: str) -> bool:
@@ -253,7 +259,7 @@ class Line:
         for holder, place in self._holders.items():
             left = 0.0 if holder in self._resting else self._left(holder, now, on)
             busy[place] = max(left, busy.get(place, 0.0))
-        free = [0.0] * max(self._slots - len(busy), 0) + list(busy.values())
+        free = [0.0] * max(max(self._slots, 1) - len(busy), 0) + list(busy.values())
         heapq.heapify(free)
         position = order.index(job)
         for ahead in order[:position]:

@@ -7,7 +7,7 @@ less than its runs, a job that leaves lets the others go on, and one that loses 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from itertools import count
 from typing import Any
 
@@ -36,7 +36,7 @@ class Rides:
         self._numbers = count()
 
     def companions(
-        self, first: JobRecord, waiting: Sequence[JobRecord], expect: Callable[[str], float | None], room: int
+        self, first: JobRecord, waiting: Sequence[JobRecord], expect: Callable[[str], float | None], room: float
     ) -> list[JobRecord]:
         """Which of those that wait, in their order, run together with the `first`.
 
@@ -133,10 +133,12 @@ class Rides:
             record.ride, record.leaving = "", False
         return records
 
-    def lose(self) -> None:
-        """All processes are gone with their host."""
-        for ride in list(self._aboard):
-            self.over(ride)
+    def lose(self, processes: Collection[str] | None = None) -> Collection[str]:
+        """All processes are gone with their host, or these: the jobs of these, by their own ids or by a ride's."""
+        gone = set(processes or ())
+        for ride in [ride for ride in self._aboard if processes is None or ride in gone]:
+            gone |= {record.job for record in self.over(ride) or ()}
+        return gone
 
     def _ask(self, record: JobRecord, ride: str = "", **what: Any) -> None:
         self._send(encode(do="control", job=ride or record.ride, control={"job": record.job, **what}))
@@ -153,7 +155,7 @@ def _fit(record: JobRecord) -> tuple[Race, int | None] | None:
     return dataclasses.replace(_race(record), runs=(Run(),)), record.seat
 
 
-def _go_well(races: Sequence[Race], room: int) -> bool:
+def _go_well(races: Sequence[Race], room: float) -> bool:
     """Whether one batch is good for all: it fits into a job's memory and the room, and no race is much heavier."""
     together = dataclasses.replace(races[0], runs=tuple(run for race in races for run in race.runs))
     try:

@@ -33,7 +33,7 @@ class Races:
         return self.spec.batches(at_once)
 
     def steps_of(self, runs: Sequence[Run]) -> int:
-        return self.spec.steps_with(runs[0].data_fraction)
+        return self.spec.steps_of(runs)
 
     def train(self, runs: Sequence[Run]) -> Iterator[Told]:
         batch = self.spec.race(runs)

@@ -8,7 +8,6 @@ from pathlib import Path
 import torch
 
 from replora.events import Step
-from replora.studies.base import in_batches
 from replora.studies.batches import BatchFacts, Told
 from replora.studies.events import MethodSizes, StudentFinished
 from replora.studies.teachers.spec import Student, TeacherStudy
@@ -26,10 +25,10 @@ class Students:
         self.teachers: Teachers | None = None
 
     def batches(self, at_once: int) -> list[Sequence[Student]]:
-        return in_batches(self.runs, at_once)
+        return self.spec.batches(at_once)
 
     def steps_of(self, runs: Sequence[Student]) -> int:
-        return self.spec.steps
+        return self.spec.steps_of(runs)
 
     def train(self, runs: Sequence[Student]) -> Iterator[Told]:
         with repeatable(self.device):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,7 +11,7 @@ from replora.config import STUDENT_TITLES, Activation, Method, Training, labelle
 from replora.methods import STUDENTS
 from replora.methods import StudentName as StudentName
 from replora.options import SpecError, option, options, same_as
-from replora.studies.base import Study
+from replora.studies.base import Study, in_batches
 
 Teacher = Literal["tied", "untied"]
 
@@ -126,6 +126,9 @@ class TeacherStudy(Study):
             for rate in self.rates
             for name in self.students
         )
+
+    def batches(self, at_once: int) -> list[Sequence[Student]]:
+        return in_batches(self.runs(), at_once)
 
     def training(self) -> Training:
         """What all students have in common, for the engine."""

@@ -8,6 +8,7 @@ from typing import Protocol
 
 import streamlit as st
 
+from replora.jobs.cluster.settings import ClusterSettings, EngineSettings, require_ray
 from replora.jobs.engine import Engine, Submitter, UnknownJob
 from replora.jobs.local import LocalEngine
 from replora.jobs.turns.limits import PUBLIC_SECONDS, JobSettings, Waiting
@@ -66,8 +67,15 @@ class Watch:
 
 
 def connect() -> WatchedEngine:
-    """The engine behind this app: the local one, as the environment sets it; `SpecError` where it is set wrongly."""
+    """The engine behind this app, as the environment sets it: jobs run on this machine, or on a cluster.
+
+    `UserError`: it is set wrongly, or to a cluster without what that takes.
+    """
     settings, waiting = job_settings()
+    cluster = None
+    if EngineSettings.from_environment().engine == "ray":
+        require_ray()
+        cluster = ClusterSettings.from_environment()
     return LocalEngine(
         slots=settings.slots,
         shared_runs=settings.shared_runs,
@@ -75,6 +83,7 @@ def connect() -> WatchedEngine:
         waiting=waiting,
         time_limit=settings.job_seconds,
         orphan_seconds=settings.orphan_seconds,
+        cluster=cluster,
     )
 
 
