@@ -11,6 +11,7 @@ from torch import Tensor
 from replora.backbones import Backbone, Rows
 from replora.backbones.packs import Sequences, fit, pack, width_for
 from replora.tasks import Indices, Split
+from replora.training.device import is_of_one_type
 
 CHUNK = {"cpu": 32, "cuda": 512, "mps": 128}
 TESTED = {"cpu": 128, "cuda": 8192, "mps": 512}  # examples of all runs that are tested at once
@@ -113,7 +114,7 @@ class PrefixCache:
             computed = self.backbone.prefix(encoded, self.first)
         target = torch.from_numpy(places).to(self.device)
         for name, values in computed.items():
-            if self.device.type == "cuda" and values.is_floating_point():
+            if is_of_one_type(self.device) and values.is_floating_point():
                 values = values.to(self.dtype)
             if name not in self.rows:
                 self.rows[name] = values.new_empty(len(self.split), *values.shape[1:])

@@ -43,6 +43,15 @@ def multiplies_bfloat16_faster(device: torch.device) -> bool:
     return False
 
 
+def is_of_one_type(device: torch.device) -> bool:
+    """Whether rows and frozen weights are of the products' type, so that a step casts nothing on the way.
+
+    Between products, too, bfloat16 is then what is kept; sums over tokens and classes are float32's. On MPS autocast
+    casts instead.
+    """
+    return device.type in ("cpu", "cuda")
+
+
 def device_name(device: torch.device) -> str:
     """The device in words, for the card of a race."""
     if device.type == "cuda":

@@ -27,7 +27,7 @@ from replora.methods import HEAD
 from replora.options import SpecError
 from replora.tasks import Task, task_card
 from replora.training.cache import autocast
-from replora.training.device import choose_dtype
+from replora.training.device import choose_dtype, is_of_one_type
 from replora.training.groups import StackedRun, method_groups
 from replora.training.optimizer import OPTIMIZERS, RunParameters, StackOptimizer, warmup_cosine
 
@@ -80,8 +80,7 @@ class RunStack:
 
     def features(self, rows: Rows) -> Tensor:
         """Pooled features (runs, batch, width) in float32 of rows (runs * batch, ...)."""
-        # On CUDA rows and frozen weights are of this type already, and nothing is cast on the way.
-        with nullcontext() if self.device.type == "cuda" else autocast(self.device, self.dtype):
+        with nullcontext() if is_of_one_type(self.device) else autocast(self.device, self.dtype):
             features = self.backbone.features(rows, self.first)  # (runs * batch, width)
         return features.float().view(self.runs, -1, self.backbone.width)
 
@@ -189,8 +188,8 @@ def on_device(
 ) -> Backbone:
     """The backbone around its adapted copy on `device`, or around a plain one where there are no factors.
 
-    Weights of linear layers, which are never updated, are kept in `dtype`, the type in which they are multiplied; on
-    CUDA, where nothing is cast on the way, all that is frozen.
+    What is frozen is never updated, and is kept in `dtype`, the type in which it is multiplied: where autocast casts
+    on the way, weights of linear layers alone.
     """
     if factors is None:
         adapted = attach(backbone.model, Method(name=HEAD))
@@ -202,7 +201,7 @@ def on_device(
         if type(module) is nn.Linear:
             module.to(dtype)
     adapted = adapted.to(device)
-    if device.type == "cuda":
+    if is_of_one_type(device):
         for parameter in adapted.parameters():
             if not parameter.requires_grad:
                 parameter.data = parameter.to(dtype)
