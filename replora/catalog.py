@@ -1,4 +1,4 @@
-"""What ships in `assets/`, by name: two embedded backbones, five tasks and two corpora; models of packages and of the
+"""What ships in `assets/`, by name: two embedded backbones, five tasks and three corpora; models of packages and of the
 hub beside them; and how own tasks are named.
 
 Plain data, so that forms, the command line and the docs can list names without loading a model or a file.
@@ -158,6 +158,14 @@ CORPORA: dict[str, TaskCard] = {  # texts to continue: `replora.statistics.metri
         "smollm2",
         1,
         "Ambrose Bierce's definitions.",
+    ),
+    "proverbs_and_psalms": TaskCard(
+        "Proverbs and psalms",
+        "continuation",
+        "tasks/proverbs_and_psalms.parquet",
+        "smollm2",
+        1,
+        "Two books of the Authorized Version, tested on other chapters.",
     ),
 }
 ALL_TASKS: Mapping[str, TaskCard] = ChainMap(CORPORA, TASKS)  # the second is listed first

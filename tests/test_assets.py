@@ -28,7 +28,7 @@ ASSETS = ROOT / "assets"
 
 IMAGE_TASKS = ("digits", "fashion", "emoji")
 TEXT_TASKS = ("wordnet_topics", "movie_sentiment")
-CORPORA = ("plays", "devils_dictionary")
+CORPORA = ("plays", "devils_dictionary", "proverbs_and_psalms")
 TASKS = (*IMAGE_TASKS, *TEXT_TASKS, *CORPORA)
 MODALITIES = {
     **dict.fromkeys(IMAGE_TASKS, "image"),
@@ -54,6 +54,7 @@ CLASS_COUNTS: dict[str, dict[str, tuple[int, ...]]] = {  # by label
     "movie_sentiment": {"train": (1500, 1499), "test": (500, 500)},
     "plays": {"train": (2482,), "test": (534,)},
     "devils_dictionary": {"train": (1216,), "test": (380,)},
+    "proverbs_and_psalms": {"train": (1523,), "test": (596,)},
 }
 
 
