@@ -170,6 +170,20 @@ def test_every_page_with_a_figure_fits_a_frame(path: str, shown: str, new_tab: O
                 tab.screenshot(path=f"{folder}/embed_{name}_{width}_{scheme}.png")
 
 
+def test_the_way_out_of_a_frame_leads_to_where_a_slider_has_just_moved(new_tab: Open, address: str) -> None:
+    tab = new_tab(width=820)
+    with framed(tab, f"{address}/identifiability?embed=true&done=race") as frame:
+        expect(frame.locator(".stVegaLiteChart svg")).to_have_count(1)
+        slider = frame.get_by_role("slider", name="split \u03b4", exact=True)
+        before = float(slider.input_value())
+        slider.press("ArrowRight")
+        whole = frame.get_by_role("link", name="Identifiability in the RepLoRA playground")
+        moved = slider.get_attribute("step")
+        tab.frames[-1].wait_for_url(re.compile("delta="))
+        whole.focus()
+        expect(whole).to_have_attribute("href", f"identifiability?delta={before + float(str(moved)):g}")
+
+
 def test_a_link_that_is_copied_in_a_frame_is_the_address_of_the_app(new_tab: Open, address: str) -> None:
     with framed(new_tab(height=1700), f"{address}/race?rank=8") as frame:
         link = link_of(frame)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 import streamlit as st
 from class_rooms import TINY
 from fake_engine import FakeEngine
-from open_pages import go_framed, html, open_framed, query, said
+from open_pages import go_framed, open_framed, query, said
 from streamlit.runtime.context import ContextProxy
 from streamlit.testing.v1 import AppTest
 
@@ -149,7 +150,8 @@ def test_a_frame_has_one_figure_no_sidebar_and_nothing_that_leads_on_but_the_way
     assert len(test.get("vega_lite_chart")) + len(test.get("plotly_chart")) <= 1
     assert not [each for each in test.get("popover") if each.proto.popover.label == "Share"]
     assert not [each for each in test.get("page_link") if each.proto.label.startswith("Next")]
-    assert 'target="_blank" rel="noopener">' in html(test)
+    whole = [json.loads(each.proto.json) for each in test.get("bidi_component")]
+    assert [each["link"].partition("?")[0] for each in whole if "without" in each] == [path_of(page)]
     none = any(each.value == NONE for each in test.info)
     assert none == (page in WITHOUT)
     assert none or test.session_state["embed.figures"] or page == "landscape"  # which is still being measured

@@ -5,7 +5,6 @@ Streamlit takes that name of the link for itself, hides its header for it, and t
 
 from __future__ import annotations
 
-from html import escape
 from typing import Any
 from urllib.parse import urlencode
 
@@ -14,8 +13,9 @@ import streamlit as st
 from replora.ui.shell.link import FIGURE, shared
 from replora.ui.shell.menu import PAGES, path_of
 from replora.ui.shell.style import STYLE
+from replora.ui.shell.whole_link import whole_link
 
-EMBED = "embed"
+EMBED, OPTIONS = "embed", "embed_options"  # Streamlit keeps both from the app
 FIGURES, WANTED, SIDE = "embed.figures", "embed.wanted", "embed.side"  # of the session
 WITHOUT = ("tour", "classroom", "your_data", "runs")  # pages that may have no figure
 NONE = "No figure of this page is here to be shown."
@@ -110,7 +110,5 @@ def end_figures(page: str) -> None:
     query = urlencode(shared(st.query_params.to_dict()), safe=",")
     link = f"{path_of(page)}?{query}" if query else path_of(page)
     with st.container(key="embed-whole"):
-        st.html(
-            f'<p class="footnote"><a href="{escape(link)}" target="_blank" rel="noopener">{escape(PAGES[page])} in the '
-            "RepLoRA playground</a></p>"
-        )
+        title = f"{PAGES[page]} in the RepLoRA playground"
+        whole_link(title, path_of(page), link, without=(EMBED, OPTIONS), key="embed.whole.link")
