@@ -10,6 +10,7 @@ from playwright.sync_api import Locator, Page, expect
 
 Open = Callable[..., Page]
 SIDEBAR = "[data-testid=stSidebar]"
+AXIS = ".st-key-race-axis"
 SWITCH = ".st-key-frame-projector label"
 
 
@@ -27,6 +28,21 @@ def test_each_kind_of_page_is_legible_from_the_last_row(server: str, open_page: 
     for width, _ in looks(page, f"{path}_projector"):
         if width == 1440:
             expect(page.locator(SWITCH)).to_be_in_viewport()
+
+
+CUT = "all => all.filter(one => one.scrollWidth > one.clientWidth).map(one => one.textContent)"
+
+
+@pytest.mark.parametrize("link", ["", "&sharing=tied"])
+def test_a_knob_a_press_and_the_curves_that_it_makes_are_seen_at_once(server: str, open_page: Open, link: str) -> None:
+    page = open_page(f"{server}/race?projector=true{link}")
+    page.wait_for_function(STILL_FITS, arg=DRAWN)
+    for shown in page.locator(DRAWN).all()[:2]:
+        expect(shown).to_be_in_viewport(ratio=1)
+    knobs = page.locator(".st-key-race-knobs button[data-variant]")
+    for shown in (*knobs.all(), page.get_by_role("button", name="against" if link else "Play"), page.locator(AXIS)):
+        expect(shown).to_be_in_viewport(ratio=1)
+    assert knobs.locator("p").evaluate_all(CUT) == []
 
 
 def test_the_switch_turns_it_on_it_is_kept_from_page_to_page_and_left(server: str, open_page: Open) -> None:
