@@ -91,7 +91,10 @@ class RunHead(Answer):
 class HeadAnswer(Answer):
     """`tokens` are words' pieces, or names of patches; of an image the patches follow `prefix` tokens of no place and
     fill a grid (rows, columns), empty for a text. adapted: which layers have an update. label: the example's class, -1
-    for one's own. accuracies are not here: they are the race's events."""
+    for one's own. accuracies are not here: they are the race's events.
+
+    causal: a token sees itself and those before it, and `classes` are tokens that may come next. heads_a_value: how
+    many query heads share the values, and so the experts, of one key-value head (grouped-query attention)."""
 
     step: int
     steps: tuple[int, ...]
@@ -108,6 +111,8 @@ class HeadAnswer(Answer):
     label: int
     notes: tuple[str, ...]
     runs: tuple[RunHead, ...]
+    causal: bool = False
+    heads_a_value: int = 1
 
     @classmethod
     def _field(cls, name: str, value: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,9 +89,14 @@ def _piece(backbone: CausalLM, inputs: Rows, text: str) -> ModelInput:
     ids = inputs["ids"][0].tolist()
     if not ids:
         raise LensError("The text must have at least one token.")
+    notes = _cut(len(ids), len(backbone.tokenizer(text)["input_ids"]))
+    return ModelInput(inputs, tuple(marked(backbone, ids)), 0, (), -1, tuple(notes))
+
+
+def marked(backbone: CausalLM, ids: Sequence[int]) -> list[str]:
+    """The names of tokens: their texts, with the mark of tokenizers of bytes for the space that begins a word."""
     names = [backbone.tokenizer.decode([each]) for each in ids]
-    marked = tuple(WORD + name[1:] if name.startswith(" ") else name for name in names)
-    return ModelInput(inputs, marked, 0, (), -1, tuple(_cut(len(ids), len(backbone.tokenizer(text)["input_ids"]))))
+    return [WORD + name[1:] if name.startswith(" ") else name for name in names]
 
 
 def _cut(read: int, whole: int) -> list[str]:

@@ -6,13 +6,16 @@ import torch
 from torch import Tensor
 
 from replora.adapters.attach import is_adapted
+from replora.backbones import CausalLM
 from replora.lens.answers import HeadAnswer, RunHead
 from replora.lens.attention import layer_sizes, read_forward
-from replora.lens.examples import ModelInput
+from replora.lens.examples import ModelInput, marked
 from replora.lens.measures import effective_experts, kl, load
 from replora.lens.mixtures import HeadExperts, LayerExperts
 from replora.lens.questions import FROZEN, LATEST, MOST_RUNS, HeadQuestion, LensError
 from replora.lens.subject import RunsSnapshot, Subject, logits, repeated, whole_forward
+
+LIKELY = 5  # tokens of each run that may come next
 
 
 @torch.no_grad()
@@ -31,6 +34,8 @@ def answer_head(subject: Subject, question: HeadQuestion) -> HeadAnswer:
     inputs = repeated(seen.inputs, len(runs))
     features, read = read_forward(backbone.model, lambda: whole_forward(backbone, inputs), runs=range(len(runs)))
     layer = within("layer", question.layer, len(read[0]))
+    shape = subject.sites[layer].shape(1)
+    classes, probabilities = _said(subject, features, taken, runs, seen)
     heads = len(read[0][layer].mixture.gates)
     head = within("head", question.head, heads)
     return HeadAnswer(
@@ -45,13 +50,15 @@ def answer_head(subject: Subject, question: HeadQuestion) -> HeadAnswer:
         tokens=seen.tokens,
         prefix=seen.prefix,
         grid=seen.grid,
-        classes=subject.task.classes,
+        classes=classes,
         label=seen.label,
         notes=seen.notes,
         runs=tuple(
-            _run_head(run, layers, layer, head, probabilities)
-            for run, layers, probabilities in zip(runs, read, _probabilities(features, taken, runs, seen), strict=True)
+            _run_head(run, layers, layer, head, shares)
+            for run, layers, shares in zip(runs, read, probabilities, strict=True)
         ),
+        causal=isinstance(subject.backbone, CausalLM),
+        heads_a_value=max(1, shape.width("query") // shape.width("value")),
     )
 
 
@@ -64,10 +71,21 @@ def within(name: str, value: int, count: int) -> int:
     return value
 
 
-def _probabilities(features: Tensor, taken: RunsSnapshot, runs: tuple[int, ...], seen: ModelInput) -> list[Tensor]:
-    """Probabilities (classes,) of each run, empty for the frozen model."""
+def _said(
+    subject: Subject, features: Tensor, taken: RunsSnapshot, runs: tuple[int, ...], seen: ModelInput
+) -> tuple[tuple[str, ...], list[Tensor]]:
+    """Classes and each run's probabilities (classes,) of them, empty for a frozen model that has no head.
+
+    Where the model continues texts the classes are the tokens that any run finds likely to come next.
+    """
+    if isinstance(subject.backbone, CausalLM):
+        shares = subject.backbone.logits(features[:, -1]).softmax(dim=-1)  # (runs, vocabulary)
+        likely = list(dict.fromkeys(shares.topk(LIKELY, dim=-1).indices.T.flatten().tolist()))
+        return tuple(marked(subject.backbone, likely)), list(shares[:, likely])
     shares = logits(features, taken)[:, 0].softmax(dim=-1)  # (runs, classes)
-    return [shares[place, :0] if run == FROZEN else shares[place] for place, run in enumerate(runs)]
+    return subject.task.classes, [
+        shares[place, :0] if run == FROZEN else shares[place] for place, run in enumerate(runs)
+    ]
 
 
 def _run_head(run: int, layers: list[LayerExperts], layer: int, head: int, probabilities: Tensor) -> RunHead:

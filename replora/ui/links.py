@@ -23,7 +23,12 @@ from replora.ui.tour.stations import RUNS, presets
 from replora.ui.visitor.owner import KEY
 
 UNKNOWN = "links.unknown"  # of the session: page, sentences, and the address that the page has made of the link
-LOOKING = ("experts", "inside", "landscape")  # pages into whose races on own data one looks by the name of the data
+LOOKING = (
+    "experts",
+    "inside",
+    "landscape",
+    "generation",
+)  # pages into whose races on own data one looks by the name of the data
 MORE: dict[str, tuple[str, ...]] = {
     "home": (*options(RaceOptions), RUN),  # races landed here once; their links go on as they are
     "race": (BEFORE, *options(RaceView)),

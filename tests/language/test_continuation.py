@@ -13,19 +13,18 @@ import peft
 import pytest
 import torch
 from present import of_type
-from twin import NAME, SENTENCES, write_twin
+from stored_race import SPEC, keep_twin
+from twin import NAME, SENTENCES
 
 from replora import merge
 from replora.adapters.peft import save_peft
 from replora.backbones import CausalLM, load_backbone
-from replora.config import Method, Race, Run
 from replora.events import Finished
-from replora.hub.packaged import kept_folder
 from replora.lens import subject as subjects
-from replora.lens.answers import ContinuationAnswer, Written
+from replora.lens.answers import ContinuationAnswer, HeadAnswer, Written
 from replora.lens.continuation import answer as answers
 from replora.lens.continuation.generation import drawn, pieces
-from replora.lens.questions import ContinuationQuestion, LensError, Part, folders_of
+from replora.lens.questions import FROZEN, ContinuationQuestion, Example, HeadQuestion, LensError, Part, folders_of
 from replora.lens.service import answer
 from replora.lens.subject import Subject, subject
 from replora.options import UserError
@@ -34,18 +33,6 @@ from replora.training.snapshots import SnapshotWriter
 
 LORA, REPLORA = 0, 1
 PROMPTS = ("The weather today is", "My lord", "What news?")
-METHODS = (Method(name="lora", rank=3, alpha=6), Method(name="replora", rank=2, mlp_width=16))
-SPEC = Race(
-    runs=tuple(Run(method=method, learning_rate=0.03) for method in METHODS),
-    task="plays",
-    steps=4,
-    batch_size=4,
-    adapted_blocks=3,
-    evaluate_every=2,
-    test_examples=4,
-    device="cpu",
-    precision="float32",
-)
 
 
 @pytest.fixture(scope="module")
@@ -53,9 +40,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A data folder with the twin and a race on each corpus: on plays of all blocks, on the dictionary of the last."""
     with pytest.MonkeyPatch.context() as patch:
         folder = tmp_path_factory.mktemp("continued")
-        patch.setenv("REPLORA_DATA", str(folder))
-        patch.setattr("replora.hub.packaged.find_spec", lambda name: None)
-        write_twin(kept_folder(NAME))
+        keep_twin(folder, patch)
         for kept in (subjects._backbones, subjects._subjects, subjects._adapted, answers._live):
             kept.clear()
         for task, blocks in (("plays", 3), ("devils_dictionary", 1)):
@@ -283,3 +268,42 @@ def test_all_folders_of_a_question_are_known_to_who_guards_them():
     question = ContinuationQuestion(folder="/a", models=((), parts), prompts=tuple(SENTENCES))
     assert folders_of(question.to_dict()) == {"/a", "/b"}
     assert ContinuationQuestion.from_dict(question.to_dict()) == question
+
+
+def test_a_head_of_a_causal_model_is_a_mixture_of_the_tokens_before(data, plays):
+    text = "My lord, the weather today is fine"
+    question = HeadQuestion(
+        folder=str(data / "plays"), runs=(FROZEN, LORA, REPLORA), example=Example(sentence=text), layer=1, head=4
+    )
+    found = HeadAnswer.from_dict(json.loads(json.dumps(answer(question.to_dict()))))
+    assert (found.causal, found.heads, found.heads_a_value, found.label) == (True, 6, 3, -1)
+    assert "".join(found.tokens).replace("\u0120", " ") == text
+    untouched = plays.backbone.model
+    rows = plays.backbone.encode([text])
+    for place, (run, model) in enumerate(
+        [(FROZEN, untouched), *((run, merge(adapted(plays, run).model)) for run in (LORA, REPLORA))]
+    ):
+        told = found.runs[place]
+        assert told.run == run
+        with torch.no_grad():
+            expected: Any = model(input_ids=rows["ids"], output_attentions=True)
+        np.testing.assert_allclose(told.gates, expected.attentions[1][0, 4], atol=1e-5)
+        assert not np.triu(told.gates, 1).any()
+        assert told.identity < 1e-5
+        assert told.split < 1e-5
+        shares = expected.logits[0, -1].softmax(dim=-1)
+        best = int(shares.argmax())
+        name = plays.causal.tokenizer.decode([best]).replace(" ", "\u0120", 1)
+        assert found.classes[int(told.probabilities.argmax())] == name
+        assert told.probabilities.max() == pytest.approx(float(shares[best]), abs=1e-5)
+    assert not found.runs[0].change.any()
+    assert (found.runs[1].change > 0).all()
+    # three query heads share an expert: its norm, and how far it moved, are the same for heads 3 to 5, and only those
+    heads = [
+        HeadAnswer.from_dict(answer(dataclasses.replace(question, head=head).to_dict())).runs[1] for head in range(6)
+    ]
+    for head in (4, 5):
+        np.testing.assert_array_equal(heads[head].expert_norms, heads[3].expert_norms)
+        np.testing.assert_array_equal(heads[head].shifts, heads[3].shifts)
+        assert not np.array_equal(heads[head].gates, heads[3].gates)
+    assert not np.array_equal(heads[2].expert_norms, heads[3].expert_norms)

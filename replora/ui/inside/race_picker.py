@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
-from replora.catalog import ASSETS, OWN_PREFIX, OWN_TASK, PRIVATE_TASKS, TASKS
+from replora.catalog import ASSETS, OWN_PREFIX, OWN_TASK, PRIVATE_TASKS, TASKS, Modality
 from replora.config import METHOD_TITLES, Race, Run
-from replora.events import Event, EventError, from_line, read_events
+from replora.events import Event, EventError, from_line, read_events, started_of
 from replora.jobs.engine import Engine, NoAnswer, UnknownJob
 from replora.lens.questions import Question
 from replora.options import SpecError, UserError
 from replora.own_data.private import PRIVATE
+from replora.tasks import TaskError, task_card
+from replora.ui.inside.generation.recorded import recorded_tasks, recorded_texts
 from replora.ui.parts.once import Once
 from replora.ui.parts.settings import kept_task_title
 from replora.ui.parts.text import plain
+from replora.ui.race.session import RECORDED as BEFORE_RECORDED
 from replora.ui.race.session import RaceSession
+from replora.ui.shell.style import linked
 from replora.ui.visitor.own_data import present
 from replora.wording import count
 
@@ -29,6 +33,9 @@ RECORDED = "recorded:"
 RACE_SESSION = "race.session"  # of the Race page
 LINKED = "lens.linked"  # what the link said when it was last looked at
 LAST = "lens.race"  # the race that was looked into last
+LABELLED: tuple[Modality, ...] = ("image", "text")
+CONTINUED: tuple[Modality, ...] = ("continuation",)
+NONE = "There is no race on texts to continue yet: run one on *Race*, on the task Plays."
 RUN = "run"  # in the query string: a job, or recorded:TASK
 TASK = "task"  # beside it: own data by name, which open the runs on them
 
@@ -61,20 +68,24 @@ class PickedRace:
         return METHOD_TITLES[run.method.name] + "".join(f", {part}" for part in _unlike(run, others))
 
 
-def pick_race(engine: Engine, *, key: str) -> PickedRace | None:
+def pick_race(engine: Engine, *, key: str, reads: Collection[Modality] = LABELLED) -> PickedRace | None:
     """A select box of the races at hand and the one chosen; None, with a warning, where it cannot be read.
 
     At first the race of the link (`?run=`), else the one that was looked into last, on whichever page, else the one on
-    the Race page, else the first recorded one.
+    the Race page, else the first recorded one. reads: what the page can look into; where that is texts to continue
+    alone, of recorded races what was written is enough.
     """
-    choices = _choices(engine)
+    choices = _choices(engine, reads)
     _take_data(st.query_params.get(TASK, ""))
     asked, last = st.query_params.get(RUN, ""), str(st.session_state.get(LAST, ""))
     for name in (last, asked):
         if name and name not in choices:
             try:
                 task = Race.from_dict(engine.status(name).spec).task
-                if task not in PRIVATE_TASKS:
+                if task not in PRIVATE_TASKS and _modality(task) not in reads:
+                    if name == asked:
+                        st.warning(plain(f"{_unfit(task)} Another one is shown instead."))
+                elif task not in PRIVATE_TASKS:
                     choices = {name: f"Run {name[:8]}: {kept_task_title(task)}", **choices}
                 elif name == asked:
                     st.warning(plain(f"{PRIVATE} Another one is shown instead."))
@@ -82,6 +93,9 @@ def pick_race(engine: Engine, *, key: str) -> PickedRace | None:
                 if name == asked:
                     said = f"run must be a race known here, got {asked[:40]!r}. Another one is shown instead."
                     st.warning(plain(said))
+    if not choices:
+        st.warning(linked(NONE))
+        return None
     # The page writes the link at its end: until then it still names the race before.
     new_link = asked in choices and asked not in (last, st.session_state.get(LINKED))
     st.session_state[LINKED] = asked
@@ -97,7 +111,9 @@ def pick_race(engine: Engine, *, key: str) -> PickedRace | None:
     )
     st.session_state[LAST] = chosen
     try:
-        return _recorded(chosen) if chosen.startswith(RECORDED) else source_of_job(engine, chosen, choices[chosen])
+        if not chosen.startswith(RECORDED):
+            return source_of_job(engine, chosen, choices[chosen])
+        return _recorded_texts(chosen) if tuple(reads) == CONTINUED else _recorded(chosen)
     except (UnknownJob, UserError) as error:
         st.warning(plain(str(error)))
     return None
@@ -124,17 +140,49 @@ def ask(engine: Engine, question: Question) -> Mapping[str, Any] | str:
         return str(error)
 
 
-def _choices(engine: Engine) -> dict[str, str]:
+def own_races() -> dict[str, Race]:
+    """The races of the Race page on data that this visitor holds, by job: the one that is shown first."""
+    session: RaceSession | None = st.session_state.get(RACE_SESSION)
+    if session is None:
+        return {}
+    earlier = [(before.job, spec_of(before.events)) for before in session.earlier if before.job != BEFORE_RECORDED]
+    shown = [(session.job, session.spec), *earlier]
+    return {job: spec for job, spec in shown if job and spec is not None and spec.task not in PRIVATE_TASKS}
+
+
+def _choices(engine: Engine, reads: Collection[Modality]) -> dict[str, str]:
     """What there is to choose from, by key: the race of the Race page first."""
     found: dict[str, str] = {}
-    session: RaceSession | None = st.session_state.get(RACE_SESSION)
-    job, shown = (session.job, session.spec) if session is not None else (None, None)
-    if job is not None and shown is not None and shown.task not in PRIVATE_TASKS:
-        found[job] = f"Your race: {kept_task_title(shown.task)}"
-    for task in TASKS:
-        if _folder(task).is_dir():
+    for place, (job, spec) in enumerate(own_races().items()):
+        if _modality(spec.task) in reads and (not place or tuple(reads) == CONTINUED):
+            found[job] = f"{'Your race' if not place else 'Your race before'}: {kept_task_title(spec.task)}"
+    for task, card in TASKS.items():
+        if card.modality in reads and _folder(task).is_dir():
             found[RECORDED + task] = f"Recorded: {kept_task_title(task)}"
+    if tuple(reads) == CONTINUED:
+        found |= {RECORDED + task: f"Recorded: {kept_task_title(task)}" for task in recorded_tasks()}
     return found
+
+
+def _modality(task: str) -> Modality | None:
+    """What a task's examples are; None where it is no longer kept."""
+    try:
+        return task_card(task).modality
+    except TaskError:
+        return None
+
+
+def _unfit(task: str) -> str:
+    kind = "texts to continue" if _modality(task) == "continuation" else "a task with classes"
+    return f"This page does not look into a race on {kind}."
+
+
+def _recorded_texts(key: str) -> PickedRace:
+    task = key.removeprefix(RECORDED)
+    if task not in recorded_tasks():
+        raise SpecError(f"run must be a recorded race, got {key[:40]!r}.")
+    events = recorded_texts(task).events
+    return PickedRace(key, f"Recorded: {kept_task_title(task)}", "", _spec(events), events, recorded=True)
 
 
 def _recorded(key: str) -> PickedRace:
@@ -166,10 +214,16 @@ def _read(path: Path) -> tuple[Event, ...]:
 
 
 def _spec(events: tuple[Event, ...]) -> Race:
-    if not events or not hasattr(events[0], "spec"):
+    spec = spec_of(events)
+    if spec is None:
         raise EventError("The recorded race does not begin with its start.")
-    spec: Race = events[0].spec
     return spec
+
+
+def spec_of(events: Sequence[Event]) -> Race | None:
+    """The spec of a race that has started."""
+    started = started_of(events)
+    return None if started is None else started.spec
 
 
 def _unlike(run: Run, others: list[Run]) -> list[str]:

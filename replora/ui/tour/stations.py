@@ -13,6 +13,7 @@ from replora.presets import Presets, read_presets
 from replora.simulation.specs import RatesOptions, Split
 from replora.studies.spec import DataStudy, RateStudy, TeacherStudy
 from replora.ui.inside.experts.form import ExpertsOptions
+from replora.ui.inside.generation.form import GenerationOptions
 from replora.ui.inside.landscape.page import LandscapeOptions
 from replora.ui.inside.reparameterization.form import InsideOptions
 from replora.ui.parts.once import Once
@@ -36,11 +37,15 @@ PAGES: dict[str, type[Linked]] = {
     "experts": ExpertsOptions,
     "inside": InsideOptions,
     "landscape": LandscapeOptions,
+    "generation": GenerationOptions,
     "identifiability": Split,
     "rates": RatesOptions,
     "your_data": Nothing,
 }
-RUNS = ("race", "learning_rate", "data_efficiency", "recover_update", "experts", "inside", "landscape", "rates")
+RUNS = (
+    *("race", "learning_rate", "data_efficiency", "recover_update"),
+    *("experts", "inside", "landscape", "generation", "rates"),
+)
 
 
 def presets() -> Presets:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
-from replora.catalog import TASKS
+from replora.catalog import ALL_TASKS
 from replora.lens.inputs import digit, sentence
 from replora.lens.questions import FROZEN, MOST_RUNS, Example
 from replora.methods import METHODS, has_adapter
@@ -19,7 +19,7 @@ from replora.pictures import MAX_BYTES, MEGABYTE, InputError, Picture
 from replora.tasks import Task, load_task
 from replora.ui.components.draw_pad import draw_pad
 from replora.ui.inside.experts.view import RunTitle
-from replora.ui.inside.race_picker import PickedRace, pick_race
+from replora.ui.inside.race_picker import CONTINUED, LABELLED, PickedRace, pick_race
 from replora.ui.live.engine import WatchedEngine
 from replora.ui.parts.once import Once
 from replora.ui.parts.text import plain
@@ -84,7 +84,7 @@ class Chosen:
 
 def experts_form(engine: WatchedEngine) -> Chosen | None:
     """The controls in the sidebar; None where there is nothing to look at, which has been said."""
-    source = pick_race(engine, key=f"{PAGE}.source")
+    source = pick_race(engine, key=f"{PAGE}.source", reads=(*LABELLED, *CONTINUED))
     if source is None:
         return None
     places = [FROZEN, *range(len(source.spec.runs))]
@@ -178,13 +178,14 @@ def test_example(task: Task, index: int) -> Given:
     """An example of the test split by its place, the last one for a place beyond it."""
     index = min(index, len(task.test) - 1)
     raw = task.test.examples[index]
-    title = f"Test example {index:,}: {task.classes[int(task.test.labels[index])]}"
+    label = "" if task.modality == "continuation" else f": {task.classes[int(task.test.labels[index])]}"
+    title = f"Test example {index:,}{label}"
     example = Example(index=index)
     return Given(example, raw, title=title) if isinstance(raw, bytes) else Given(example, text=raw, title=title)
 
 
 def _ways(task: Task) -> Sequence[str]:
-    if task.modality == "text":
+    if task.modality != "image":
         return (TEST, TYPE)
     return (TEST, DRAW, UPLOAD) if task.name == "digits" else (TEST, UPLOAD)
 
@@ -195,4 +196,4 @@ def _as_picture(png: bytes) -> Example:
 
 def known_task(name: str) -> Task:
     """A task's examples; `TaskError` where it cannot be read. Own data are read anew: deleted ones must not stay."""
-    return EMBEDDED(name, lambda: load_task(name)) if name in TASKS else load_task(name)
+    return EMBEDDED(name, lambda: load_task(name)) if name in ALL_TASKS else load_task(name)

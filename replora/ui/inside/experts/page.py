@@ -14,7 +14,7 @@ import streamlit as st
 from replora.figures.inside.experts import experts_figures, experts_sentence
 from replora.lens.answers import HeadAnswer
 from replora.lens.questions import LATEST, HeadQuestion
-from replora.methods import METHODS
+from replora.methods import HEAD, METHODS
 from replora.options import UserError, default_of, options
 from replora.pictures import InputError
 from replora.ui.components.live_slider import live_slider
@@ -93,7 +93,7 @@ def _looking(chosen: Chosen, opened: ExpertsOptions, following: bool) -> None:
             st.warning(plain(answer))
             st.button("Try again", key=f"{PAGE}.again")
             return
-        lacking = [name for name in METHODS if not chosen.source.runs(name)]
+        lacking = [name for name in METHODS if not (chosen.source.runs(name) or (answer.causal and name == HEAD))]
         titles = {run: chosen.title(run) for run in chosen.asked}
         st.html(_caption(given, answer))
         told = predictions_html(answer, titles, lacking)
@@ -110,6 +110,8 @@ def _looking(chosen: Chosen, opened: ExpertsOptions, following: bool) -> None:
         for each in _missed(chosen, answer, given, picked.query, opened):
             st.warning(plain(each))
     write_query(_link(chosen, answer, given, picked.query, None if at_end else step))
+    if answer.causal:
+        st.html(f'<p class="figure-note">{escape(causal_sentence(answer))}</p>')
     _formulas(chosen, shown, picked.query)
     picture = plotted_experts(shown, titles, picked.query)
     figures = experts_figures(picture)
@@ -119,6 +121,19 @@ def _looking(chosen: Chosen, opened: ExpertsOptions, following: bool) -> None:
     if said := experts_sentence(picture):
         st.html(f'<p class="figure-note" dir="auto">{escape(said)}</p>')
     plot_numbers(figures, PAGE)
+
+
+def causal_sentence(answer: HeadAnswer) -> str:
+    """What is otherwise where a model continues texts: who sees whom, and which heads mix the same experts."""
+    said = "A token sees itself and those before it: its gates for later ones are 0."
+    shared = answer.heads_a_value
+    if shared == 1:
+        return said
+    first = answer.head - answer.head % shared
+    return (
+        f"{said} Grouped-query attention: {shared} query heads share one expert\u2019s value; heads {first + 1} to "
+        f"{first + shared} mix the same experts, each by gates of its own."
+    )
 
 
 def _given(chosen: Chosen, opened: ExpertsOptions) -> Given:

@@ -9,19 +9,21 @@ import numpy as np
 
 from replora.lens.answers import HeadAnswer, RunHead
 from replora.methods import HEAD, METHOD_TITLES
-from replora.ui.inside.experts.view import RunTitle
+from replora.ui.inside.experts.view import RunTitle, shown_text
 
 FIRST = 3  # answers that are shown
 MISSING: dict[str, str] = {HEAD: "not in this race: switch on Head only as well, under More"}
 
 
 def predictions_html(answer: HeadAnswer, titles: Mapping[int, RunTitle], lacking: Sequence[str]) -> str:
-    """A card a run that has a head, in the order of methods; `lacking` names the methods this race has no run of."""
-    order = list(METHOD_TITLES)
+    """A card a run that has a head, in the order of methods; `lacking` names the methods this race has no run of.
+
+    Where the model continues texts, the answers are tokens that may come next, and the frozen model has them too.
+    """
+    order = ["frozen", *METHOD_TITLES]
+    classes = [f"\u2026{shown_text(name)}" for name in answer.classes] if answer.causal else answer.classes
     seen = [each for each in answer.runs if each.probabilities.size]
-    cards = [
-        (order.index(titles[run.run].series), _card(run, titles[run.run], answer.classes, answer.label)) for run in seen
-    ]
+    cards = [(order.index(titles[run.run].series), _card(run, titles[run.run], classes, answer.label)) for run in seen]
     cards += [(order.index(name), _missing(name)) for name in lacking]
     return f'<div class="predictions">{"".join(card for _, card in sorted(cards, key=lambda each: each[0]))}</div>'
 

@@ -97,7 +97,7 @@ def view_data(answer: HeadAnswer, titles: Mapping[int, RunTitle], picture: bytes
         "grid": list(answer.grid),
         "picture": PREFIX + base64.b64encode(picture).decode("ascii") if picture else "",
         "rightToLeft": not answer.grid and reads_right_to_left(answer.tokens),
-        "tokens": [_token(each, bool(answer.grid)) for each in answer.tokens],
+        "tokens": _tokens(answer),
         "mapScales": {name: _largest(each[name] for each in shares.values()) for name in MEASURES},
         "partScale": _largest(part for each in answer.runs for part in (each.routing_norms, each.expert_part_norms)),
         "shiftScale": _largest(each.shifts for each in answer.runs),
@@ -133,13 +133,22 @@ def reads_right_to_left(tokens: Sequence[str]) -> bool:
     return sum(each in ("R", "AL") for each in kinds) > sum(each == "L" for each in kinds)
 
 
-def _token(name: str, patch: bool) -> dict[str, Any]:
-    """A token's name, and how a text shows it: without its tokenizer's marks, joined to the piece before."""
-    joined = not patch and name.startswith(CONTINUED) and name != CONTINUED
-    shown = name.removeprefix(CONTINUED) if joined else name
-    shown = shown if patch else shown.lstrip("".join(BEGUN)) or name
-    shown = LINE_END.join(shown.splitlines()) or LINE_END
-    return {"name": name, "shown": shown, "joined": joined, "special": bool(SPECIAL.fullmatch(name))}
+def _tokens(answer: HeadAnswer) -> list[dict[str, Any]]:
+    """Of each token its name, and how a text shows it: without its tokenizer's marks, joined to the piece before."""
+    told: list[dict[str, Any]] = []
+    for name in answer.tokens:
+        special, piece = bool(SPECIAL.fullmatch(name)), name.startswith(CONTINUED) and name != CONTINUED
+        inside = answer.causal and bool(told) and not (told[-1]["special"] or special or name[:1].isspace())
+        joined = not answer.grid and (piece or (inside and not name.startswith(BEGUN)))
+        text = name if answer.grid else shown_text(name.removeprefix(CONTINUED) if piece else name)
+        told.append({"name": name, "shown": text, "joined": joined, "special": special})
+    return told
+
+
+def shown_text(name: str) -> str:
+    """A token of a text without the mark of its tokenizer for the beginning of a word; line ends as a sign."""
+    text = name.lstrip("".join(BEGUN)) or name
+    return LINE_END.join(text.splitlines()) or LINE_END
 
 
 def _run(run: RunHead, title: RunTitle, shares: Mapping[str, Array]) -> dict[str, Any]:
