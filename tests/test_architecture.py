@@ -51,7 +51,8 @@ ROOMS: dict[str, str] = {
     "result_card": "catalog config events options statistics studies summary wording",
     "jobs": "__init__ catalog config csv_text events memory options result_card settings simulation studies summary",
     "classroom": "catalog config csv_text events jobs methods options result_card settings statistics summary",
-    "cli": "catalog config events lens memory options own_data result_card statistics studies summary theory training",
+    "cli": "catalog config events jobs lens memory options own_data result_card settings statistics "
+    "studies summary theory training",
     "ui": "catalog classroom config csv_text events figures hub jobs lens memory methods options own_data "
     "pictures presets recorded result_card settings simulation statistics studies summary tasks wording",
     "__init__": "",

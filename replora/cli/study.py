@@ -16,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from replora.catalog import is_corpus
+from replora.cli.engine import StudyEngine, chosen_engine, engine_options
 from replora.cli.own_data import data_options, own_task
 from replora.cli.spec_options import Command, flag_of, spec_option
 from replora.config import METHOD_TITLES, STUDENT_TITLES
@@ -35,7 +36,7 @@ def study_options(spec: type[Study]) -> Callable[[Command], Command]:
 
     def add(command: Command) -> Command:
         command = click.option("--json", "as_json", is_flag=True, help="Print one object as the last line.")(command)
-        command = data_options(command)
+        command = engine_options(data_options(command))
         for name, words in (("csv", "Write a row for each run."), ("events", "Write events as lines, a recording.")):
             file = click.Path(dir_okay=False, path_type=Path)
             command = click.option(f"--{name}", f"{name}_file", type=file, help=words)(command)
@@ -61,8 +62,10 @@ def command_of(name: str, kind: StudyKind) -> click.Command:
 
     @click.command(name, help=kind.title)
     @study_options(kind.spec)
-    def command(events_file: Path | None, csv_file: Path | None, as_json: bool, **values: Any) -> None:
-        run_study(kind, values, events_file, csv_file, as_json)
+    def command(
+        engine: str, address: str, events_file: Path | None, csv_file: Path | None, as_json: bool, **values: Any
+    ) -> None:
+        run_study(kind, values, events_file, csv_file, as_json, chosen_engine(engine, address))
 
     return command
 
@@ -72,7 +75,12 @@ for name, kind in KINDS.items():
 
 
 def run_study(
-    kind: StudyKind, values: dict[str, Any], events_file: Path | None, csv_file: Path | None, as_json: bool
+    kind: StudyKind,
+    values: dict[str, Any],
+    events_file: Path | None,
+    csv_file: Path | None,
+    as_json: bool,
+    engine: StudyEngine,
 ) -> None:
     """Run a study, write what is asked for, print its summary."""
     try:
@@ -84,10 +92,9 @@ def run_study(
             spec.check_memory()
             sink = stack.enter_context(events_file.open("w", encoding="utf-8", buffering=1)) if events_file else None
             table = stack.enter_context(csv_file.open("w", encoding="utf-8", newline="")) if csv_file else None
-            from replora.studies.study import study
-
             events: list[StudyEvent] = []
-            for event in study(spec) if as_json else _watched(study(spec), spec.count()):
+            told = stack.enter_context(contextlib.closing(engine.events(spec)))
+            for event in told if as_json else _watched(told, spec.count(), engine):
                 events.append(event)
                 if sink:
                     sink.write(to_line(event) + "\n")
@@ -105,17 +112,19 @@ def run_study(
     print_findings(summary, console)
 
 
-def _watched(events: Iterable[StudyEvent], runs: int) -> Iterator[StudyEvent]:
+def _watched(events: Iterable[StudyEvent], runs: int, engine: StudyEngine) -> Iterator[StudyEvent]:
     """Passes events on beside a progress bar; a diverged run is said as it is told."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:
         bar, done = progress.add_task("preparing", total=runs), 0
+        engine.say = progress.console.print
         for event in events:
             if isinstance(event, StudyStarted):
                 progress.update(bar, description=f"{event.batches} batch{'es' if event.batches > 1 else ''}")
             elif isinstance(event, ProgressTold):
                 left = f"{event.seconds_left:.0f} s left"
-                progress.update(bar, completed=int(event.share * runs), description=left)
+                told = ", ".join(filter(None, (engine.progress, left)))
+                progress.update(bar, completed=int(event.share * runs), description=told)
             elif isinstance(event, CellFinished | StudentFinished):
                 done += 1
                 progress.update(bar, completed=done)

@@ -19,10 +19,11 @@ from pathlib import Path
 from queue import Queue
 from typing import Any
 
-from replora.jobs.cluster import pieces, ray_link
+from replora.jobs.cluster import ray_link
 from replora.jobs.cluster.agent import code_digest
 from replora.jobs.cluster.here import Here
 from replora.jobs.cluster.node import Node
+from replora.jobs.cluster.pieces.study import KINDS as PIECES
 from replora.jobs.cluster.ray_link import AgentHandle, NodeFacts
 from replora.jobs.cluster.router import Router
 from replora.jobs.cluster.settings import ClusterError, ClusterSettings
@@ -143,7 +144,7 @@ def serve(connection: Connection, settings: HostSettings) -> None:
     here = Here(settings, web.tell)
     router = Router(web.tell, data, here)
     told = replace(settings, module=HostSettings.module, data="", cluster={}, connection=-1)
-    told = replace(told, kinds={**pieces.KINDS, **settings.kinds})
+    told = replace(told, kinds={**PIECES, **settings.kinds})
     environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
 
     def make(node: NodeFacts, cpus: float, gpus: int) -> AgentHandle:
@@ -184,8 +185,7 @@ def main(text: str) -> None:
     os.set_inheritable(settings.connection, False)
     try:
         serve(Connection(settings.connection), settings)
-    except ClusterError as error:
-        log.error("%s", error)
+    except ClusterError:  # which was told
         sys.exit(1)
 
 

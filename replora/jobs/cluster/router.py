@@ -13,7 +13,7 @@ from typing import Any
 
 from replora.jobs.cluster.here import Here
 from replora.jobs.cluster.node import Node, job_of
-from replora.jobs.cluster.pieces import StudyInPieces
+from replora.jobs.cluster.pieces.study import StudyInPieces
 
 Message = Mapping[str, Any]
 

@@ -23,10 +23,10 @@ from replora.jobs.cluster.files import PART_BYTES, NodeFiles
 from replora.jobs.cluster.folders import MODELS, NodeFolder, listing
 from replora.jobs.cluster.here import Here
 from replora.jobs.cluster.inbox import Inbox
-from replora.jobs.cluster.kept import KeptPieces
-from replora.jobs.cluster.merge import Merge
 from replora.jobs.cluster.node import MOST_KEPT, Node, job_of
-from replora.jobs.cluster.pieces import runs_at_once
+from replora.jobs.cluster.pieces.kept import KeptPieces
+from replora.jobs.cluster.pieces.merge import Merge
+from replora.jobs.cluster.pieces.study import runs_at_once
 from replora.jobs.cluster.router import NO_NODE, NODE_LOST, Router
 from replora.jobs.cluster.settings import RAY_MISSING, ClusterError, ClusterSettings, EngineSettings, require_ray
 from replora.jobs.messages import HostSettings

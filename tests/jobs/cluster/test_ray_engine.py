@@ -14,13 +14,18 @@ from typing import Any
 
 import psutil
 import pytest
+import torch
 from processes import alive, wait_for
 from two_nodes import CODE, TwoNodes
 
 from replora.config import RaceOptions
 from replora.jobs.engine import Action, JobState
 from replora.jobs.local import LocalEngine
+from replora.studies.events import CellFinished
+from replora.studies.lines import from_line
 from replora.studies.spec import RateStudy, study_to_dict
+from replora.studies.spec import command as study_command
+from replora.studies.study import study
 
 pytestmark = pytest.mark.slow
 RACE = dataclasses.replace(RaceOptions(task="wordnet_topics", steps=6).race(), evaluate_every=2, test_examples=40)
@@ -28,6 +33,7 @@ RACE = dataclasses.replace(RaceOptions(task="wordnet_topics", steps=6).race(), e
 STUDY = RateStudy(
     task="wordnet_topics", seeds=tuple(range(6)), rates=(1e-3, 1e-2), steps=3, test_examples=20, validation_examples=10
 )
+LONGER = dataclasses.replace(STUDY, steps=12)
 PIECES = 3
 
 
@@ -185,3 +191,41 @@ def test_where_the_web_process_is_killed_nothing_is_left(
         assert all(map(alive, left))
         web.kill()
     wait_for(lambda: not any(map(alive, left)), 30)
+
+
+def command(two_nodes: TwoNodes, events: Path, data: Path) -> subprocess.Popen[str]:
+    """The study from the command line, on both nodes."""
+    words = [sys.executable, "-m", *study_command(LONGER).split()[2:]]
+    return subprocess.Popen(
+        [*words, "--engine", "ray", "--address", two_nodes.address, "--events", str(events), "--json"],
+        env={**os.environ, "PYTHONPATH": CODE, "REPLORA_DATA": str(data)},
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_a_command_that_is_stopped_goes_on_from_the_pieces_that_are_done(
+    two_nodes: TwoNodes, tmp_path: Path, cluster: LocalEngine
+) -> None:
+    cluster.close()
+    told, again = tmp_path / "told.jsonl", tmp_path / "again.jsonl"
+    with command(two_nodes, told, tmp_path) as first:
+        wait_for(lambda: told.exists() and '"cell"' in told.read_text(), 120)
+        there = two_nodes.second_processes()
+        first.send_signal(signal.SIGINT)
+        _, complaint = first.communicate()
+    assert first.returncode == 1
+    assert "The same command goes on from what is done." in complaint
+    assert f"of {PIECES} pieces done" in complaint
+    assert "Traceback" not in complaint
+    wait_for(lambda: len([pid for pid in there if alive(pid)]) <= 2)  # those of Ray's own
+    with command(two_nodes, again, tmp_path) as second:
+        summary, notice = second.communicate()
+    assert second.returncode == 0, notice
+    assert f"of {PIECES} pieces were done before" in notice
+    torch.set_num_threads(1)
+    truth = [event for event in study(LONGER) if isinstance(event, CellFinished)]
+    found = [event for event in map(from_line, again.read_text().splitlines()) if isinstance(event, CellFinished)]
+    assert found == truth
+    assert json.loads(summary.splitlines()[-1])["runs_done"] == LONGER.count()

@@ -17,8 +17,8 @@ from queue import Empty, SimpleQueue
 from typing import Any, Protocol
 
 from replora.config import MAX_RUNS
-from replora.jobs.cluster.kept import KeptPieces
-from replora.jobs.cluster.merge import OPENING, RESULTS, Merge
+from replora.jobs.cluster.pieces.kept import KeptPieces
+from replora.jobs.cluster.pieces.merge import OPENING, RESULTS, Merge
 from replora.jobs.engine import Action
 from replora.jobs.host_process import why
 from replora.options import UserError

@@ -1,0 +1,1 @@
+"""A study in pieces: cut, spread over nodes, merged, kept."""
