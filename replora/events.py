@@ -69,6 +69,7 @@ class Evaluated:
     answers: which test examples each run has right, one bit an example, the first in the highest bit of the first byte,
     as hexadecimal text ('' for a run that has diverged); told by the last evaluation where the race asks for it.
     delta_norms: norms of all delta_weight after `step` steps; empty in older records.
+    validation_losses: the mean loss on the examples held out, empty where there are none and in older records.
     """
 
     step: int
@@ -78,6 +79,7 @@ class Evaluated:
     validation_accuracies: PerRun = ()
     answers: tuple[str, ...] = ()
     delta_norms: PerRun = ()
+    validation_losses: PerRun = ()
 
 
 @dataclass(frozen=True)

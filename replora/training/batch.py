@@ -164,13 +164,13 @@ class Batch:
         return np.stack([subset[order] for subset, order in orders])[None]
 
     def _evaluate(self, step: int) -> Evaluated:
-        """Accuracy and mean loss of each run on the test examples, and accuracy on those held out for validation."""
+        """Accuracy and mean loss of each run on the test examples, and on those held out for validation."""
         scores = self.test.scores()
         shares, losses = self.objective.tested(scores, self.test.cache)
-        validation: PerRun = ()
+        validation: tuple[PerRun, PerRun] = ((), ())
         if self.validation is not None:
             held = self.objective.tested(self.validation.scores(), self.validation.cache)
-            validation = self.stack.known(held.accuracies)
+            validation = (self.stack.known(held.accuracies), self.stack.known(held.losses))
         accuracies = self.stack.known(shares)
         answers: tuple[str, ...] = ()
         if self.spec.tell_answers and step == self.spec.steps:
@@ -179,7 +179,7 @@ class Batch:
                 "" if accuracy is None else row.tobytes().hex() for row, accuracy in zip(rows, accuracies, strict=True)
             )
         norms = self.stack.known(self.stack.delta_norms())
-        return Evaluated(step, 0.0, accuracies, self.stack.known(losses), validation, answers, norms)
+        return Evaluated(step, 0.0, accuracies, self.stack.known(losses), validation[0], answers, norms, validation[1])
 
     def _tests(self, cache: PrefixCache) -> Tests:
         score = self.objective.score(cache)
