@@ -178,8 +178,11 @@ RACES: dict[Modality, Mapping[str, Any]] = {  # what a race has otherwise than t
         "steps": 20,
         "batch_size": 8,
         "evaluate_every": 5,
-        "test_examples": 32,
+        "test_examples": 24,
     },
+}
+MARKS: dict[Modality, Mapping[str, tuple[float, ...]]] = {  # the stops of sliders that are others there
+    "continuation": {"adapted_blocks": (1, 4, 8, 16, 30), "steps": (10, 20, 50, 100, 200), "batch_size": (4, 8, 16)},
 }
 
 

@@ -128,6 +128,17 @@ def started_of(events: Iterable[Event]) -> Started | None:
     return first_of(Started, events)
 
 
+def untouched_loss(events: Iterable[Event]) -> float | None:
+    """The loss of the frozen model, which all runs have before the first step; None where heads train, which begin at
+    random, and where it was not tested.
+    """
+    events = list(events)
+    started, first = started_of(events), first_of(Evaluated, events)
+    if started is None or first is None or first.step or any(facts.head_parameters for facts in started.facts):
+        return None
+    return next((loss for loss in first.losses if loss is not None), None)
+
+
 def finite(values: Iterable[float]) -> PerRun:
     """The values with None for those that are not finite."""
     return tuple(value if math.isfinite(value) else None for value in values)

@@ -9,10 +9,10 @@ from statistics import fmean
 from typing import Any
 
 from replora.config import Run
-from replora.events import Diverged, Evaluated, Event, Finished, PerRun, RunFacts, Started, Step, started_of
-from replora.methods import METHOD_TITLES, OURS, REFERENCE
+from replora.events import Diverged, Evaluated, Event, Finished, RunFacts, Step, started_of, untouched_loss
+from replora.methods import OURS, REFERENCE
 from replora.statistics.intervals import t_interval
-from replora.statistics.metrics import Metric, metric_of
+from replora.statistics.metrics import Metric, metric_of, title_on
 from replora.statistics.verdict import SEEDS_FOR_A_VERDICT, lost_count, verdict
 
 
@@ -45,8 +45,8 @@ class RaceSummary:
     """A whole race. `seconds` and `steps_per_second` count training and evaluation, pauses left out.
 
     test_examples: on which all runs are tested; 0 where nobody told. shared_runs: of other races, trained in the same
-    batch, whose time that is too. untouched: what the frozen model has by the task's metric; None where heads train,
-    which begin at random, and where it was not tested.
+    batch, whose time that is too. untouched: the loss of the frozen model, where nothing but adapters trains and it was
+    tested.
     """
 
     task: str
@@ -99,16 +99,8 @@ def summarize(events: Iterable[Event]) -> RaceSummary | None:
             dataclasses.replace(run, seconds=seconds, diverged=index in diverged) for index, run in enumerate(runs)
         ),
         shared_runs=started.shared_runs,
-        untouched=_untouched(started, evaluations),
+        untouched=untouched_loss(events),
     )
-
-
-def _untouched(started: Started, evaluations: Sequence[Evaluated]) -> float | None:
-    """What all runs have before the first step, where nothing but adapters trains."""
-    if not evaluations or evaluations[0].step or any(facts.head_parameters for facts in started.facts):
-        return None
-    values: PerRun = getattr(evaluations[0], metric_of(started.spec.task).field)
-    return next((value for value in values if value is not None), None)
 
 
 def _summarize_run(run: Run, facts: RunFacts, scores: list[tuple[float | None, float | None]]) -> RunSummary:
@@ -169,7 +161,7 @@ def race_verdict(summary: RaceSummary, method: str = OURS, reference: str = REFE
     if not any(finals.values()) and all(getattr(run, metric.final) is None for run in summary.runs):
         return "Nothing was evaluated."
     if not {method, reference} <= finals.keys():
-        said = (f"{METHOD_TITLES[name]}: {mean_in_words(each, metric)}" for name, each in finals.items())
+        said = (f"{title_on(name, metric)}: {mean_in_words(each, metric)}" for name, each in finals.items())
         return ", ".join(said) + "."
     lost = sum(run.diverged for run in summary.runs)
     return verdict(

@@ -49,7 +49,8 @@ ROOMS: dict[str, str] = {
     "tasks training wording",
     "figures": "config events lens methods options simulation statistics studies wording",
     "result_card": "catalog config events options statistics studies summary wording",
-    "jobs": "__init__ catalog config csv_text events memory options result_card settings simulation studies summary",
+    "jobs": "__init__ catalog config csv_text events memory options result_card settings simulation statistics studies "
+    "summary",
     "classroom": "catalog config csv_text events jobs methods options result_card settings statistics summary",
     "cli": "catalog config events jobs lens memory options own_data result_card settings statistics "
     "studies summary theory training",

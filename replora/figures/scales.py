@@ -19,6 +19,15 @@ def nice_ceiling(value: float, steps: Sequence[float] = FINE) -> float:
     return next(each * power for each in steps if each * power >= value * (1 - 1e-9))
 
 
+def nice_range(values: Sequence[float], least: float) -> tuple[float, float]:
+    """Round ends around the values, at least so far apart; (0, `least`) without values."""
+    if not values:
+        return 0.0, least
+    low, high = min(values), max(values)
+    step = nice_ceiling(max(high - low, least) / 5, (1.0, 2.0, 5.0, 10.0))
+    return step * floor(low / step + 1e-9), step * ceil(high / step - 1e-9) + (step if high - low < step else 0.0)
+
+
 def stretched(grid: Sequence[float], share: float = 0.05) -> tuple[float, float]:
     """The ends of a log axis that leaves room beside the ends of a grid."""
     low, high = min(grid), max(grid)

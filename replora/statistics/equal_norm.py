@@ -17,6 +17,7 @@ from statistics import fmean
 import numpy as np
 
 from replora.methods import METHOD_TITLES
+from replora.statistics.metrics import ACCURACY, Metric
 from replora.statistics.verdict import verdict
 from replora.wording import counted, signed
 
@@ -40,25 +41,28 @@ class EqualNorm:
     points: tuple[int, int]
     bend: float | None = None
 
-    def bend_sentence(self) -> str:
+    def bend_sentence(self, metric: Metric = ACCURACY) -> str:
         """How large the error is that was taken off, or that it could not be."""
         if self.bend is None:
             return "The points are too few to tell what straight lines between them make of a curve."
+        bend = f"{signed(metric.scale * self.bend, metric.decimals + 1)} {metric.difference_unit}"
         return (
-            f"Taken off are the {signed(100 * self.bend, 2)} points that straight lines between the points would make "
+            f"Taken off are the {bend} that straight lines between the points would make "
             "of one smooth curve fitted to all of them; at a sharp bend more is left, which the interval does not hold."
         )
 
-    def sentence(self, method: str, reference: str, noun: str = "evaluation", lost: str = "") -> str:
-        """Whether the two are apart at equal norm, of accuracies in [0, 1]. noun: what a point is; lost: a sentence on
-        diverged runs, put after it.
+    def sentence(
+        self, method: str, reference: str, noun: str = "evaluation", lost: str = "", metric: Metric = ACCURACY
+    ) -> str:
+        """Whether the two are apart at equal norm, by a metric. noun: what a point is; lost: a sentence on diverged
+        runs, put after it.
         """
-        said = verdict(list(self.differences.values()), method, reference, lost=lost)
+        said = verdict(list(self.differences.values()), method, reference, lost=lost, metric=metric)
         fewest, most = self.points
         lie = counted(most, noun) if fewest == most else f"{fewest} to {counted(most, noun)}"
         return (
             f"At equal norm of delta_weight, mean over {self.low:.2f} to {self.high:.2f}, where {lie} of each run "
-            f"{'lies' if most == 1 else 'lie'}: {said} {self.bend_sentence()}"
+            f"{'lies' if most == 1 else 'lie'}: {said} {self.bend_sentence(metric)}"
         )
 
 

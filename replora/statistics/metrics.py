@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from replora.catalog import is_corpus
+from replora.methods import HEAD, METHOD_TITLES
 
 Field = Literal["accuracies", "losses"]
 Final = Literal["final_accuracy", "final_loss"]
@@ -53,6 +54,21 @@ class Metric:
         return self.value(measured) if self.is_share or measured is None else f"{measured:.{self.decimals}f}"
 
     @property
+    def short_unit(self) -> str:
+        """Of a value beside which stands what it is."""
+        return self.unit.split()[0]
+
+    @property
+    def nouns(self) -> str:
+        """Several of it, in a sentence."""
+        return "accuracies" if self.is_share else "losses"
+
+    @property
+    def caption(self) -> str:
+        """Under a value whose unit stands beside it."""
+        return self.noun if self.is_share else f"test {self.noun}"
+
+    @property
     def best_heading(self) -> str:
         """Of a column of the best of all evaluations, short enough for a terminal."""
         return "lowest" if self.lower_is_better else "highest tested"
@@ -67,14 +83,27 @@ class Metric:
         return "diverged" if loss is None else format(self.beside[1](loss), self.beside[2])
 
 
+def perplexity(loss: float) -> float:
+    """e to the mean loss of a token; infinite where that has no number."""
+    return math.exp(loss) if loss < HIGHEST_LOSS else math.inf
+
+
+HIGHEST_LOSS = 700.0  # whose power of e is a number
+UNTOUCHED = "Untouched"  # a model before training
+
 ACCURACY = Metric(
     "accuracy", "accuracies", "final_accuracy", "highest_accuracy", 100.0, "%", "points", 1, 10.0,
     ("loss", float, ".3f"), is_share=True,
 )  # fmt: skip
 NATS = Metric(
     "loss", "losses", "final_loss", "lowest_loss", 1.0, "nats a token", "nats a token", 3, 0.1,
-    ("perplexity", math.exp, ".1f"), lower_is_better=True,
+    ("perplexity", perplexity, ".1f"), lower_is_better=True,
 )  # fmt: skip
+
+
+def title_on(method: str, metric: Metric) -> str:
+    """A method as people call it: without an adapter nothing of a model that continues texts trains."""
+    return UNTOUCHED if method == HEAD and not metric.is_share else METHOD_TITLES[method]
 
 
 def metric_of(task: str) -> Metric:

@@ -114,17 +114,22 @@ def points(share: float, decimals: int = 1) -> str:
 
 
 def in_points(found: Interval | None) -> str:
-    """'\u22123.3 \u00b1 4.1 points', with a sign and as many decimals as its interval needs; without one the mean.
+    """'\u22123.3 \u00b1 4.1 points', see `in_units`."""
+    return in_units(found, ACCURACY)
 
-    Equal values have none that says anything.
+
+def in_units(found: Interval | None, metric: Metric) -> str:
+    """A difference as the metric shows it, with a sign and as many decimals as its interval needs; without one the
+    mean. Equal values have none that says anything.
     """
     if found is None:
         return "no pair"
-    decimals, half = 1, ""
+    decimals, half = metric.decimals, ""
     if found.half_width is not None and not found.is_coarse:
-        decimals = _decimals(abs(100 * found.mean), 100 * found.half_width, least=1)
-        half = f" \u00b1 {100 * found.half_width:.{decimals}f}"
-    return f"{signed(100 * found.mean, decimals)}{half} points"
+        mean, width = metric.scale * found.mean, metric.scale * found.half_width
+        decimals = _decimals(abs(mean), width, least=metric.decimals)
+        half = f" \u00b1 {width:.{decimals}f}"
+    return f"{signed(metric.scale * found.mean, decimals)}{half} {metric.difference_unit}"
 
 
 def _decimals(value: float, limit: float, least: int) -> int:

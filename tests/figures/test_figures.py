@@ -12,8 +12,8 @@ from replora.config import Race, RaceOptions
 from replora.csv_text import rows_csv
 from replora.events import Event
 from replora.figures.figure import Figure
-from replora.figures.race.curves import Curve, differences, mean_points, thinned, trailing_mean
-from replora.figures.race.figures import PlottedRace, race_figures, with_crossings
+from replora.figures.race.curves import Curve, differences, mean_points, thinned, trailing_mean, with_crossings
+from replora.figures.race.figures import PlottedRace, race_figures
 from replora.figures.race.table import number_rows
 from replora.figures.scales import apart, nice_ceiling
 from replora.figures.style import STYLES

@@ -13,7 +13,7 @@ from replora.figures.balance import balance_figure
 from replora.figures.export import svg_text
 from replora.figures.figure import Figure
 from replora.figures.plot import Axis, Plot
-from replora.figures.race.figures import PlottedRace, accuracy_figure
+from replora.figures.race.figures import PlottedRace, metric_figure
 
 
 def numbers_plot(*ticks: float) -> Figure:
@@ -42,7 +42,7 @@ def test_a_ratio_below_one_keeps_its_point() -> None:
 
 def test_counts_in_units_and_hover_boxes() -> None:
     race = replace(RaceOptions().race(), test_examples=2000)
-    assert accuracy_figure(PlottedRace(race)).unit == "% of 2\u202f000 test examples"
+    assert metric_figure(PlottedRace(race)).unit == "% of 2\u202f000 test examples"
     figure = balance_figure(("a", "b"), (4000, 12), (1000, 3))
     assert_vega_lite(figure)
     told_by_bar = {(row["class"], row["split"]): row["tip"] for row in figure.data["balance"]}

@@ -32,7 +32,7 @@ from replora.training.objectives import continuing
 from replora.training.objectives.continuing import token_losses
 from replora.training.race import race
 from replora.training.snapshots import Snapshots, SnapshotWriter
-from replora.ui.forms.links import NO_PAGES, servable
+from replora.ui.forms.links import NO_CORPUS, labelled, servable
 
 SMALL = Race(
     runs=(Run(method=Method(name="lora")), Run(method=Method(name="replora", mlp_width=16))),
@@ -236,10 +236,16 @@ def test_a_corpus_comes_in_links_and_commands_with_its_own_defaults():
     assert RaceOptions.on("digits") == RaceOptions()
 
 
-def test_a_link_to_a_corpus_is_one_sentence_and_the_defaults():
-    opened, said = servable(RaceOptions.on("plays"), [])
+def test_a_link_to_a_corpus_opens_where_texts_go_on_and_is_one_sentence_elsewhere():
+    asked = RaceOptions.on("plays")
+    assert servable(asked, []) == (asked, [])
+    opened, said = labelled(asked, [])
     assert opened == RaceOptions()
-    assert said == [NO_PAGES.format("plays")]
+    assert said == [NO_CORPUS.format("plays")]
+    gone = RaceOptions.on("own:corpus-" + 22 * "a")
+    opened, said = servable(gone, [])
+    assert opened == RaceOptions()  # the defaults of texts to continue fit no other task
+    assert "own data last for a session" in said[0]
 
 
 def test_its_memory_is_told_before_it_runs():

@@ -114,7 +114,7 @@ def test_samples_are_files_that_the_page_takes(app: Callable[..., AppTest]) -> N
     assert "24 pictures in 2 classes" in html(pictures)
 
 
-def test_a_text_is_seen_in_pieces_says_what_brings_the_model_and_is_no_task_of_a_form_that_takes_labels(
+def test_a_text_is_seen_in_pieces_says_what_brings_the_model_and_can_be_raced_with(
     app: Callable[..., AppTest], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("replora.hub.packaged.find_spec", lambda name: None)
@@ -132,7 +132,7 @@ def test_a_text_is_seen_in_pieces_says_what_brings_the_model_and_is_no_task_of_a
     press(test, "Use it")
     assert not test.exception
     assert "<b>my story</b><span>pieces of text to continue, kept for this session</span>" in html(test)
-    assert "Race with it" not in labels(test)
+    assert "Race with it" in labels(test)
 
 
 def test_a_table_is_a_text_to_continue_where_no_labels_are_wanted(app: Callable[..., AppTest]) -> None:

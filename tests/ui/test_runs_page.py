@@ -191,7 +191,7 @@ def test_runs_of_two_kinds_are_shown_side_by_side(app: Open, kept: History) -> N
 
 def test_a_race_without_events_has_nothing_to_draw(app: Open, kept: History) -> None:
     test = select(app(), "failed_run", "job0")
-    assert "The accuracies of these runs cannot be drawn" in said(test)[0]
+    assert "These runs cannot be drawn" in said(test)[0]
     assert not test.exception
 
 

@@ -8,30 +8,43 @@ from dataclasses import replace
 from replora.events import Diverged, Evaluated, Event, PerRun, Step, started_of
 from replora.figures.figure import Figure
 from replora.figures.plot import Axis, Plot
-from replora.figures.race.curves import Curve, Reader, accuracies, counted, curves, methods_of
+from replora.figures.race.curves import Curve, Reader, accuracies, counted, curves, methods_of, tested
 from replora.figures.race.drawing import name_ends
 from replora.figures.race.figures import PlottedRace
+from replora.figures.race.losses import loss_range
 from replora.figures.scales import nice_ceiling
 from replora.figures.style import NEUTRAL_SERIES, RACE_STYLES, STYLES, title_of
 from replora.methods import OURS, REFERENCE, has_adapter
 from replora.statistics.equal_norm import equal_norm, no_common_norm, rising
+from replora.statistics.metrics import ACCURACY, metric_of
 from replora.statistics.verdict import lost_count
 from replora.wording import listing
 
 NORM_AXIS = Axis("norm of delta_weight", format="~g", zero="0", grid=False, ticks=6)
 ROLES = ("earlier", "faint", "main", "value", "label", "room", "stamp", "message")
 LEAST_NORM, LEAST_LOSS = 0.1, 1.0
+OVER = "over the norm of delta_weight then"
 STEPS_APART = 0.05  # of the steps: heads that have trained as long as this apart are said to
 
 
+def figures_by_norm(picture: PlottedRace) -> list[Figure]:
+    """Both, first that of what runs are judged by."""
+    both = [accuracy_by_norm(picture), loss_by_norm(picture)]
+    return both if picture.metric.is_share else both[::-1]
+
+
 def accuracy_by_norm(picture: PlottedRace) -> Figure:
-    """Test accuracy in per cent at each evaluation, over the norm that the run then had."""
-    return _figure(picture, accuracies, "accuracy", "Test accuracy", "%, over the norm of delta_weight then", 100.0)
+    """Test accuracy in per cent at each evaluation, over the norm that the run then had: of texts that go on the share
+    of tokens that were thought the most probable.
+    """
+    title = "Test accuracy" if picture.metric.is_share else "Next tokens guessed"
+    return _figure(picture, accuracies, "accuracy", title, f"% {OVER}")
 
 
 def loss_by_norm(picture: PlottedRace) -> Figure:
     """Test loss likewise."""
-    return _figure(picture, tested_losses, "loss", "Test loss", "over the norm of delta_weight then", None)
+    unit = "" if picture.metric.is_share else f"{picture.metric.unit}, "
+    return _figure(picture, tested_losses, "loss", "Test loss", f"{unit}{OVER}")
 
 
 def tested_losses(event: Event) -> PerRun | None:
@@ -66,13 +79,13 @@ def over_norm(events: Sequence[Event], read: Reader) -> list[Curve]:
 
 def equal_norm_sentences(events: Sequence[Event]) -> list[str]:
     """Whether both methods are apart at equal norm, and for how long their heads had then trained."""
-    raced = [each for each in over_norm(events, accuracies) if each.method in (OURS, REFERENCE)]
+    begun = started_of(events)
+    metric = metric_of(begun.spec.task) if begun else ACCURACY
+    raced = [each for each in over_norm(events, tested(metric)) if each.method in (OURS, REFERENCE)]
     found = [each for each in raced if each.points and each.diverged is None]
     diverged = sum(each.diverged is not None for each in raced)
-    by = {
-        name: {each.seed: [(norm, value / 100) for norm, value in each.points] for each in found if each.method == name}
-        for name in (OURS, REFERENCE)
-    }
+    roads = [(curve, [(norm, value / metric.scale) for norm, value in curve.points]) for curve in found]
+    by = {name: {curve.seed: road for curve, road in roads if curve.method == name} for name in (OURS, REFERENCE)}
     if not all(by.values()):
         return []
     equal = equal_norm(by[OURS], by[REFERENCE])
@@ -80,9 +93,9 @@ def equal_norm_sentences(events: Sequence[Event]) -> list[str]:
         return [no_common_norm(OURS, REFERENCE)]
     steps = {name: _steps_at(events, name, equal.high) for name in by}
     lost = f"{lost_count(diverged, len(raced))}." if diverged else ""
-    said = [equal.sentence(OURS, REFERENCE, lost=lost)]
-    begun = started_of(events)
-    if begun and abs(steps[OURS] - steps[REFERENCE]) > STEPS_APART * begun.spec.steps:
+    said = [equal.sentence(OURS, REFERENCE, lost=lost, metric=metric)]
+    has_heads = begun is not None and any(facts.head_parameters for facts in begun.facts)
+    if begun and has_heads and abs(steps[OURS] - steps[REFERENCE]) > STEPS_APART * begun.spec.steps:
         had = [f"{title_of(name)}'s for {steps[name]:.0f} steps" for name in (REFERENCE, OURS)]
         said.append(f"At norm {equal.high:.2f} their heads had trained for unlike long: {listing(had)}.")
     return said
@@ -102,22 +115,22 @@ def _steps_at(events: Sequence[Event], method: str, norm: float) -> float:
     return sum(reached) / len(reached)
 
 
-def _figure(picture: PlottedRace, read: Reader, key: str, title: str, unit: str, roof: float | None) -> Figure:
+def _figure(picture: PlottedRace, read: Reader, key: str, title: str, unit: str) -> Figure:
     found = over_norm(picture.events, read)
     earlier = [over_norm(events, read) for events in picture.earlier]
     every = [*found, *(curve for others in earlier for curve in others)]
     alive = [each for each in every if each.diverged is None] or every
     wide = nice_ceiling(max([LEAST_NORM, *(norm for each in alive for norm, _ in each.points)]))
-    top = roof or nice_ceiling(max([LEAST_LOSS, *(value for each in alive for _, value in each.points)]))
-    plot = Plot((0.0, wide), (0.0, top), ROLES, NORM_AXIS, Axis(zero="0", tick_marks=False), looks=RACE_STYLES)
+    ends = _ends(picture, alive, key)
+    plot = Plot((0.0, wide), ends, ROLES, NORM_AXIS, Axis(zero="0", tick_marks=False), looks=RACE_STYLES)
     plot.keep_room(max((title_of(method) for method in STYLES), key=len))
-    ends = []
+    named = []
     for number, others in enumerate(earlier):
         for curve in others:
             plot.line("earlier", curve.method, curve.points, f"earlier {number} {curve.method} {curve.seed}")
         grey = max((curve.points[-1] for curve in others if curve.points), default=None)
         if grey and not number:
-            ends.append((NEUTRAL_SERIES, picture.named, grey))
+            named.append((NEUTRAL_SERIES, picture.named, grey))
     for method in methods_of(found):
         own = counted(found, method)
         for curve in own:
@@ -126,8 +139,8 @@ def _figure(picture: PlottedRace, read: Reader, key: str, title: str, unit: str,
                 plot.point("value", method, norm, value)
         last = max((curve.points[-1] for curve in own if curve.points), default=None)
         if last:
-            ends.append((method, title_of(method), last))
-    name_ends(plot, {series: (end, name) for series, name, end in ends})
+            named.append((method, title_of(method), last))
+    name_ends(plot, {series: (end, name) for series, name, end in named})
     if picture.recorded:
         plot.stamp(0.06)
     if not any(curve.points for curve in found):
@@ -139,3 +152,12 @@ def _figure(picture: PlottedRace, read: Reader, key: str, title: str, unit: str,
         f"Line chart of the {title.lower()} against the Frobenius norm of all delta_weight, one line for each run; "
         "runs of one colour are of one method.",
     )
+
+
+def _ends(picture: PlottedRace, found: Sequence[Curve], key: str) -> tuple[float, float]:
+    """Of the upright axis."""
+    if key == "accuracy":
+        return 0.0, 100.0
+    if not picture.metric.is_share:
+        return loss_range(picture.events, found)
+    return 0.0, nice_ceiling(max([LEAST_LOSS, *(value for curve in found for _, value in curve.points)]))

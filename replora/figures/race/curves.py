@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from statistics import fmean
 
 from replora.events import Diverged, Evaluated, Event, PerRun, Step, started_of
 from replora.methods import OURS, REFERENCE
+from replora.statistics.metrics import ACCURACY, Metric
 
 MOST_POINTS = 300  # of a curve
 
@@ -34,11 +35,19 @@ def delta_norms(event: Event) -> PerRun | None:
     return event.delta_norms if isinstance(event, Step) else None
 
 
-def accuracies(event: Event) -> PerRun | None:
-    """In per cent."""
-    if not isinstance(event, Evaluated):
-        return None
-    return tuple(None if value is None else 100 * value for value in event.accuracies)
+def tested(metric: Metric) -> Reader:
+    """Reads what the metric says of each run, as it is shown."""
+
+    def read(event: Event) -> PerRun | None:
+        if not isinstance(event, Evaluated):
+            return None
+        values: PerRun = getattr(event, metric.field)
+        return tuple(None if value is None else metric.scale * value for value in values)
+
+    return read
+
+
+accuracies = tested(ACCURACY)  # in per cent
 
 
 def curves(events: Sequence[Event], read: Reader) -> list[Curve]:
@@ -93,6 +102,16 @@ def differences(curves: Sequence[Curve], method: str = OURS, reference: str = RE
         Curve(method, ours.seed, tuple((step, value - theirs[step]) for step, value in ours.points))
         for ours, theirs in pairs
     ]
+
+
+def with_crossings(points: Sequence[Point]) -> list[Point]:
+    """The points and, where the line between two of them crosses zero, the crossing."""
+    filled: list[Point] = []
+    for (step, value), (following, next_value) in pairwise(points):
+        filled.append((step, value))
+        if value * next_value < 0:
+            filled.append((step + (following - step) * value / (value - next_value), 0.0))
+    return [*filled, *points[-1:]]
 
 
 def trailing_mean(points: Sequence[Point], window: int) -> list[Point]:

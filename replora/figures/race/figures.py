@@ -1,10 +1,9 @@
-"""The four pictures of a race: test accuracy, its difference, training loss, and the norm of delta_weight."""
+"""The four pictures of a race: the test metric, its difference, training loss, and the norm of delta_weight."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from math import log
 
 from replora.config import Race
@@ -14,18 +13,18 @@ from replora.figures.plot import Plot
 from replora.figures.race.curves import (
     MOST_POINTS,
     Curve,
-    Point,
     Reader,
-    accuracies,
     counted,
     curves,
     delta_norms,
     differences,
     mean_points,
     methods_of,
+    tested,
     thinned,
     trailing_mean,
     training_losses,
+    with_crossings,
 )
 from replora.figures.race.drawing import (
     Ends,
@@ -37,13 +36,14 @@ from replora.figures.race.drawing import (
     name_ends,
     step_plot,
 )
+from replora.figures.race.losses import draw_untouched, loss_range
 from replora.figures.scales import nice_ceiling
 from replora.figures.style import NEUTRAL_SERIES, PAIR_SERIES, STYLES, title_of
 from replora.methods import OURS, REFERENCE
+from replora.statistics.metrics import Metric, metric_of, title_on
 from replora.wording import MINUS, count, signed
 
 SMOOTHING = 10  # steps
-LEAST_DIFFERENCE = 10.0  # points either side of zero, so that noise is not blown up to fill the picture
 LOW, MESSAGE, HIGH = 0.06, 0.6, 0.94  # where texts keep clear of frame and zero line, as shares of the height
 LEAST_NORM = 0.5
 COARSE = (1.0, 2.0, 5.0, 10.0)
@@ -67,30 +67,57 @@ class PlottedRace:
     moving: bool = False
     means_only: bool = False
 
+    @property
+    def metric(self) -> Metric:
+        """What its runs are judged by."""
+        return metric_of(self.spec.task)
+
 
 def race_figures(picture: PlottedRace) -> list[Figure]:
     """All four, in the order in which they are read."""
-    return [
-        accuracy_figure(picture),
-        difference_figure(picture),
-        loss_figure(picture),
-        norm_figure(picture),
-    ]
+    return [*tested_figures(picture), *step_figures(picture)]
 
 
-def accuracy_figure(picture: PlottedRace) -> Figure:
-    """Test accuracy in per cent, at each evaluation."""
-    found = curves(picture.events, accuracies)
-    plot = step_plot(picture.spec.steps, 0.0, 100.0, _hover_titles(picture), ".1f", "d")
-    grey = _draw_earlier(plot, picture, accuracies)
+def tested_figures(picture: PlottedRace) -> list[Figure]:
+    """Those that evaluations change."""
+    return [metric_figure(picture), difference_figure(picture)]
+
+
+def step_figures(picture: PlottedRace) -> list[Figure]:
+    """Those that each step changes."""
+    return [loss_figure(picture), norm_figure(picture)]
+
+
+def metric_figure(picture: PlottedRace) -> Figure:
+    """What runs are judged by at each evaluation: accuracy in per cent, or the test loss in nats a token."""
+    metric, read = picture.metric, tested(picture.metric)
+    found = curves(picture.events, read)
+    if metric.is_share:
+        low, high, unit = 0.0, 100.0, f"% of {count(_tested(picture))} test examples"
+    else:
+        others = [curve for events in picture.earlier for curve in curves(events, read)]
+        low, high = loss_range(picture.events, [*found, *others])
+        unit = f"{metric.unit} of {count(_tested(picture))} test pieces; lower is better"
+    plot = step_plot(
+        picture.spec.steps, low, high, _hover_titles(picture), f".{metric.decimals}f",
+        "d" if metric.is_share else "", () if metric.is_share else ("y",),
+    )  # fmt: skip
+    if not metric.is_share:
+        draw_untouched(plot, picture.events, metric.decimals)
+    grey = _draw_earlier(plot, picture, read)
     _draw_methods(plot, picture, found, grey, dots=True)
     _annotate(plot, picture, found, stamp=LOW)
     return plot.figure(
-        "accuracy",
-        "Test accuracy",
-        f"% of {count(_tested(picture))} test examples",
-        "Line chart of test accuracy in per cent against the training step, one line for each method.",
+        "accuracy" if metric.is_share else "test_loss",
+        f"Test {metric.noun}",
+        unit,
+        f"Line chart of test {_noun(metric)} against the training step, one line for each method.",
     )
+
+
+def _noun(metric: Metric) -> str:
+    """'accuracy in per cent', 'loss in nats a token'."""
+    return f"{metric.noun} in {'per cent' if metric.is_share else metric.unit}"
 
 
 def _tested(picture: PlottedRace) -> int:
@@ -101,55 +128,65 @@ def _tested(picture: PlottedRace) -> int:
 
 
 def difference_figure(picture: PlottedRace) -> Figure:
-    """RepLoRA's test accuracy minus LoRA's, seed by seed, in percentage points."""
-    found = differences(curves(picture.events, accuracies))
-    earlier = [differences(curves(each, accuracies)) for each in picture.earlier]
+    """RepLoRA's metric minus LoRA's, seed by seed, in percentage points or in nats a token."""
+    metric = picture.metric
+    read, unit = tested(metric), "percentage points" if metric.is_share else metric.difference_unit
+    found = differences(curves(picture.events, read))
+    earlier = [differences(curves(each, read)) for each in picture.earlier]
     shown = [abs(value) for each in (found, *earlier) for curve in each for _, value in curve.points]
-    bound = nice_ceiling(max([LEAST_DIFFERENCE, *(1.35 * each for each in shown)]))  # room for the corners
-    plot = step_plot(picture.spec.steps, -bound, bound, {"difference": "difference"}, "+.1f", "+d", ("band", "zero"))
+    bound = nice_ceiling(max([metric.low, *(1.35 * each for each in shown)]))  # room for the corners
+    plot = step_plot(
+        picture.spec.steps, -bound, bound, {"difference": "difference"}, f"+.{metric.decimals}f",
+        "+d" if metric.is_share else "+~f", ("band", "zero"),
+    )  # fmt: skip
     limit = _limit(picture, len(found) + 3)
     plot.rule("zero", 0.0)
     ends: Ends = {}
     for number, others in enumerate(earlier):
         grey = draw_earlier(plot, OURS, thinned(mean_points(others), limit), f"earlier {number}")
         ends |= {NEUTRAL_SERIES: (grey, picture.named)} if grey and not number else {}
-    plot.text("corner", f"{title_of(OURS)} ahead", *plot.share(0, HIGH), OURS)
-    plot.text("corner", f"{title_of(REFERENCE)} ahead", *plot.share(0, LOW), REFERENCE)
+    above, below = (REFERENCE, OURS) if metric.lower_is_better else (OURS, REFERENCE)  # who is ahead there
+    plot.text("corner", f"{title_of(above)} ahead", *plot.share(0, HIGH), above)
+    plot.text("corner", f"{title_of(below)} ahead", *plot.share(0, LOW), below)
     mean = thinned(mean_points(found), limit)
-    plot.band(OURS, [(step, 0.0, max(0.0, value)) for step, value in with_crossings(mean)], "above")
-    plot.band(REFERENCE, [(step, min(0.0, value), 0.0) for step, value in with_crossings(mean)], "below")
+    plot.band(above, [(step, 0.0, max(0.0, value)) for step, value in with_crossings(mean)], "above")
+    plot.band(below, [(step, min(0.0, value), 0.0) for step, value in with_crossings(mean)], "below")
     if len(found) > 1:
         for curve in found:
             plot.line("faint", PAIR_SERIES, thinned(curve.points, limit), f"seed {curve.seed}")
     draw_mean(plot, PAIR_SERIES, mean, "mean")
     plot.value_at("difference", mean)
     if mean:
-        ends[PAIR_SERIES] = (mean[-1], signed(mean[-1][1]))
+        ends[PAIR_SERIES] = (mean[-1], signed(mean[-1][1], metric.decimals))
     name_ends(plot, ends)
     _annotate(plot, picture, found, paired=True, stamp=LOW)
     never = _no_pair(picture) if plot.has_earlier and not mean else ""
     return plot.figure(
         "difference",
         f"{title_of(OURS)} {MINUS} {title_of(REFERENCE)}",
-        "percentage points of test accuracy" + (f"; {never[:1].lower()}{never[1:]}" if never else ""),
-        "Line chart of the test accuracy of RepLoRA minus that of LoRA in percentage points against the training step, "
-        "with a line at zero: above it RepLoRA is ahead, below it LoRA.",
+        f"{unit} of test {metric.noun}" + (f"; {never[:1].lower()}{never[1:]}" if never else ""),
+        f"Line chart of the test {metric.noun} of RepLoRA minus that of LoRA in {unit} against the training step, "
+        f"with a line at zero: above it {title_of(above)} is ahead, below it {title_of(below)}.",
     )
 
 
 def loss_figure(picture: PlottedRace) -> Figure:
     """Cross-entropy of each training batch, thin, and its trailing mean, thick."""
     found = curves(picture.events, training_losses)
-    guess = log(_classes(picture))  # the loss of guessing
-    roof = nice_ceiling(min(max(_largest(found), 1.1 * guess), 4 * guess))
-    plot = step_plot(picture.spec.steps, 0.0, roof, _hover_titles(picture), ".4f")
+    if picture.metric.is_share:
+        guess = log(_classes(picture))  # the loss of guessing
+        low, roof = 0.0, nice_ceiling(min(max(_largest(found), 1.1 * guess), 4 * guess))
+    else:
+        low, roof = loss_range(picture.events, found)
+    plot = step_plot(picture.spec.steps, low, roof, _hover_titles(picture), ".4f")
     grey = _draw_earlier(plot, picture, training_losses, smoothing=SMOOTHING)
     _draw_methods(plot, picture, found, grey, smoothing=SMOOTHING)
     _annotate(plot, picture, found)
+    unit = "" if picture.metric.is_share else f"{picture.metric.unit}; "
     return plot.figure(
         "loss",
         "Training loss",
-        f"thin: each batch of {picture.spec.batch_size}; thick: mean of the last {SMOOTHING} steps",
+        f"{unit}thin: each batch of {picture.spec.batch_size}; thick: mean of the last {SMOOTHING} steps",
         "Line chart of the training loss against the training step, one line for each method.",
     )
 
@@ -174,16 +211,6 @@ def norm_figure(picture: PlottedRace) -> Figure:
     )
 
 
-def with_crossings(points: Sequence[Point]) -> list[Point]:
-    """The points and, where the line between two of them crosses zero, the crossing."""
-    filled: list[Point] = []
-    for (step, value), (following, next_value) in pairwise(points):
-        filled.append((step, value))
-        if value * next_value < 0:
-            filled.append((step + (following - step) * value / (value - next_value), 0.0))
-    return [*filled, *points[-1:]]
-
-
 def _classes(picture: PlottedRace) -> int:
     started = started_of(picture.events)
     return len(started.classes) if started else 10  # a guess, until the race says
@@ -195,7 +222,7 @@ def _largest(found: Sequence[Curve]) -> float:
 
 def _hover_titles(picture: PlottedRace) -> dict[str, str]:
     raced = {run.method.name for run in picture.spec.runs}
-    return {method: title_of(method) for method in STYLES if method in raced}
+    return {method: title_on(method, picture.metric) for method in STYLES if method in raced}
 
 
 def _limit(picture: PlottedRace, curves: int) -> int:
@@ -226,7 +253,7 @@ def _draw_methods(
         plot.value_at(method, thinned(exact, limit))
         if mean:
             gone = " diverged" if all(curve.diverged is not None for curve in own) else ""
-            ends[method] = (mean[-1], title_of(method) + gone)
+            ends[method] = (mean[-1], title_on(method, picture.metric) + gone)
     name_ends(plot, ends)
 
 

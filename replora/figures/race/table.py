@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from replora.config import METHOD_TITLES
 from replora.events import Evaluated, Event, PerRun, Step, started_of
+from replora.statistics.metrics import metric_of, perplexity, title_on
 
 Row = dict[str, float | None]
+PERPLEXITY, TOKENS = "test perplexity", "next tokens guessed (%)"
 
 
 def number_rows(events: Sequence[Event], *, evaluations_only: bool = False) -> list[Row]:
@@ -17,10 +18,13 @@ def number_rows(events: Sequence[Event], *, evaluations_only: bool = False) -> l
         return []
     runs = started.spec.runs
     several = len({run.seed for run in runs}) > 1
-    names = [METHOD_TITLES[run.method.name] + (f", seed {run.seed}" if several else "") for run in runs]
+    metric = metric_of(started.spec.task)
+    names = [title_on(run.method.name, metric) + (f", seed {run.seed}" if several else "") for run in runs]
+    right, loss = ("test accuracy (%)", "test loss") if metric.is_share else (TOKENS, f"test loss ({metric.unit})")
+    judged = (right, loss) if metric.is_share else (loss, PERPLEXITY, right)
     titles = [
         f"{name}, {quantity}"
-        for quantity in ("test accuracy (%)", "test loss", "training loss", "norm of delta_weight", "learning rate")
+        for quantity in (*judged, "training loss", "norm of delta_weight", "learning rate")
         for name in names
     ]
     rows: dict[int, Row] = {}
@@ -30,8 +34,10 @@ def number_rows(events: Sequence[Event], *, evaluations_only: bool = False) -> l
         row = rows.setdefault(event.step, {"step": event.step, "seconds": None, **dict.fromkeys(titles)})
         row["seconds"] = round(event.seconds, 4)
         if isinstance(event, Evaluated):
-            row.update(_columns(names, "test accuracy (%)", event.accuracies, lambda share: round(100 * share, 4)))
-            row.update(_columns(names, "test loss", event.losses))
+            row.update(_columns(names, right, event.accuracies, lambda share: round(100 * share, 4)))
+            row.update(_columns(names, loss, event.losses))
+            if not metric.is_share:
+                row.update(_columns(names, PERPLEXITY, event.losses, perplexity))
         else:
             row.update(_columns(names, "training loss", event.losses))
             row.update(_columns(names, "norm of delta_weight", event.delta_norms))

@@ -16,6 +16,7 @@ from replora.options import UserError
 from replora.result_card import spec_hash
 from replora.simulation.events import from_line as theory_from_line
 from replora.simulation.verdict import latest, rates_verdict
+from replora.statistics.metrics import metric_of
 from replora.studies.events import StudyEvent, started_of
 from replora.studies.kinds import kind_of_study
 from replora.studies.lines import from_line as study_from_line
@@ -71,16 +72,18 @@ def utc_now() -> str:
 
 
 def race_result(lines: Iterable[str]) -> Result:
-    """Accuracies by method and seed as shares, None where a run diverged; paired differences; the verdict."""
+    """Accuracies by method and seed as shares, of texts to continue losses in nats a token, None where a run diverged;
+    paired differences; the verdict.
+    """
     summary = summarize(map(from_line, lines))
     if summary is None:
         return Result()
-    finals: dict[str, dict[str, float | None]] = {}
+    metric, finals = metric_of(summary.task), dict[str, dict[str, float | None]]()
     for run in summary.runs:
-        finals.setdefault(run.method, {})[str(run.seed)] = None if run.diverged else run.final_accuracy
+        finals.setdefault(run.method, {})[str(run.seed)] = None if run.diverged else getattr(run, metric.final)
     differences = paired_differences(summary)
     numbers = {
-        "accuracies": finals,
+        metric.field: finals,
         "difference": fmean(differences) if differences else None,
         "step": summary.step,
         "seconds": summary.seconds,

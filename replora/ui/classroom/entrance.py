@@ -16,7 +16,7 @@ from replora.ui.classroom.pulse import PAGE
 from replora.ui.classroom.server import me, rooms
 from replora.ui.classroom.words import settings_told
 from replora.ui.forms.controls import control
-from replora.ui.forms.links import servable
+from replora.ui.forms.links import labelled
 from replora.ui.forms.spec_form import open_spec
 from replora.ui.parts.settings import value_text
 from replora.ui.parts.text import plain
@@ -45,7 +45,7 @@ def entrance() -> None:
             "is drawn while they press Play. It closes by itself."
         )
         linked = {"steps": str(STEPS), **st.query_params.to_dict()}
-        opened, problems = open_spec(RaceOptions, linked, PAGE, check=servable)
+        opened, problems = open_spec(RaceOptions, linked, PAGE, check=labelled)
         for problem in problems:
             st.warning(plain(problem))
         show = partial(value_text, "task")

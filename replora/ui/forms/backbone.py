@@ -6,10 +6,11 @@ from collections.abc import Mapping
 
 import streamlit as st
 
-from replora.catalog import BACKBONES, HUB, Modality
+from replora.catalog import BACKBONES, HUB, PACKAGED, READS, BackboneCard, Modality, PackagedCard
 from replora.config import AUTO
 from replora.hub.download import Download, Downloads
 from replora.hub.names import HubError, check_name, is_downloaded, is_hub_name
+from replora.hub.packaged import check_here
 from replora.options import SpecError
 from replora.tasks import TaskError, task_card
 from replora.ui.forms.download_session import DownloadSession, download_session
@@ -18,6 +19,7 @@ from replora.ui.parts.text import plain
 
 OTHER = "other"
 ARROW = "\u2193"
+WITHOUT_HUB: dict[str, BackboneCard | PackagedCard] = {**BACKBONES, **PACKAGED}
 POLL_SECONDS = 0.5
 
 
@@ -31,7 +33,7 @@ def backbone_control(page: str, opened: str, task: str) -> str:
         download_session().poll(engine())  # before the list, which tells what is here
     modality = _modality(task)
     names = _names(modality)
-    first = opened if opened in (*BACKBONES, *names) else OTHER if is_hub_name(opened) else AUTO
+    first = opened if opened in (*WITHOUT_HUB, *names) else OTHER if is_hub_name(opened) else AUTO
     names += [] if first in names else [first]
     labels = {name: _label(name, task) for name in names}
     _keep_choice(page, labels)
@@ -47,12 +49,14 @@ def backbone_control(page: str, opened: str, task: str) -> str:
     name = chosen or AUTO
     if name == OTHER:
         name = check_name(_other_name(page, opened if first == OTHER else ""))
-    if name in BACKBONES and modality not in (None, BACKBONES[name].modality):
-        reads = BACKBONES[name].modality
-        raise SpecError(f"backbone must read {modality}s for this task, got {name}, which reads {reads}s.")
-    if about := _about(name):
+    if modality is not None and name in WITHOUT_HUB and modality != WITHOUT_HUB[name].modality:
+        does = READS[WITHOUT_HUB[name].modality].replace(" ", "s ", 1)
+        raise SpecError(f"backbone must {READS[modality]} for this task, got {name}, which {does}.")
+    if about := _about(name if name != AUTO or modality != "continuation" else _fitting(task)):
         st.caption(plain(about))
-    if name != AUTO and name not in BACKBONES:
+    if (meant := _fitting(task) if name == AUTO else name) in PACKAGED:
+        check_here(meant)
+    elif name != AUTO and name not in BACKBONES:
         _fetch(name, page)
     return name
 
@@ -71,7 +75,7 @@ def _label(name: str, task: str) -> str:
         return f"auto: {fitting}" if (fitting := _fitting(task)) else AUTO
     if name == OTHER:
         return "Other …"
-    if name in BACKBONES:
+    if name in WITHOUT_HUB:
         return name
     card = HUB[name]
     return f"{card.title}, {card.megabytes} MB{'' if is_downloaded(name) else f' {ARROW}'}"
@@ -79,8 +83,8 @@ def _label(name: str, task: str) -> str:
 
 def _about(name: str) -> str:
     """A sentence on a backbone with a card."""
-    if name in BACKBONES:
-        return BACKBONES[name].title
+    if name in WITHOUT_HUB:
+        return WITHOUT_HUB[name].title
     if name not in HUB:
         return ""
     card = HUB[name]
@@ -92,7 +96,7 @@ def _about(name: str) -> str:
 def _names(modality: Modality | None) -> list[str]:
     """What the list offers; of the hub only what this server downloads, or has."""
     allowed = Downloads.from_environment().downloads
-    embedded = [name for name, card in BACKBONES.items() if modality in (None, card.modality)]
+    embedded = [name for name, card in WITHOUT_HUB.items() if modality in (None, card.modality)]
     suggested = [name for name, card in HUB.items() if modality in (None, card.modality)]
     here = [name for name in suggested if allowed != "off" or is_downloaded(name)]
     return [AUTO, *embedded, *here, *([OTHER] if allowed == "on" else [])]

@@ -21,9 +21,11 @@ def control(
     disabled: bool = False,
     more: Sequence[str] = (),
     without: Container[str] = (),
+    marks: Sequence[Any] = (),
 ) -> Any:
     """The control of one option, at first with the value `opened`, which need not be one of its marks.
 
+    marks: stops of a slider in place of the option's.
     more: names beside the option's choices; without: those of them that are not offered; where `opened` is among
     neither, the option's default comes first.
     Returns a value of the option's kind. Raises `SpecError` where a text cannot be read.
@@ -47,8 +49,8 @@ def control(
         opened = opened if opened in names else default_of(spec, name)
         return st.selectbox(label, names, names.index(opened), format_func=show, **common)
     if facts.marks:
-        marks = sorted({*facts.marks, opened})
-        return st.select_slider(label, marks, opened, format_func=show, **common)
+        stops = sorted({*(marks or facts.marks), opened})
+        return st.select_slider(label, stops, opened, format_func=show, **common)
     return _number(label, facts, kind, opened, common)
 
 

@@ -6,13 +6,14 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any, TypeVar, cast
 
-from replora.catalog import BACKBONES, OWN_PREFIX, PRIVATE_TASKS, is_corpus, unnamed
+from replora.catalog import BACKBONES, OWN_PREFIX, PACKAGED, PRIVATE_TASKS, is_corpus, unnamed
 from replora.config import AUTO
 from replora.hub.names import is_downloaded
 from replora.options import Linked, default_of
 from replora.ui.visitor.own_data import adopt, own_tasks
 
-NO_PAGES = "task {} is for the command line: no page shows texts to continue. The defaults are used instead."
+NO_CORPUS = "task must have labels here, got {}, which is to continue. The defaults are used instead."
+INSTEAD = "The default is used instead."
 
 Opened = TypeVar("Opened", bound=Linked)
 
@@ -20,20 +21,30 @@ Opened = TypeVar("Opened", bound=Linked)
 def servable(opened: Opened, problems: Sequence[str]) -> tuple[Opened, list[str]]:
     """The spec of a link as far as it can be had here, and a sentence for each value that cannot."""
     values, said = cast(Any, opened), list(problems)
-    if is_corpus(values.task):  # whose race has other defaults, which fit no other task
-        return type(opened)(), [*said, NO_PAGES.format(unnamed(values.task))]
-    for name, problem in (("backbone", _backbone_problem(values.backbone)), ("task", _task_problem(values.task))):
-        if problem:
-            said.append(f"{problem} The default is used instead.")
-            values = dataclasses.replace(values, **{name: default_of(type(opened), name)})
+    if problem := _backbone_problem(values.backbone):
+        said.append(f"{problem} {INSTEAD}")
+        values = dataclasses.replace(values, backbone=default_of(type(opened), "backbone"))
+    if problem := _task_problem(values.task):
+        said.append(f"{problem} {INSTEAD}")
+        # the defaults of texts to continue fit no other task, and its backbone reads none
+        default = default_of(type(opened), "task")
+        values = type(opened)() if is_corpus(values.task) else dataclasses.replace(values, task=default)
     return values, said
+
+
+def labelled(opened: Opened, problems: Sequence[str]) -> tuple[Opened, list[str]]:
+    """As `servable`, for pages that take no texts to continue."""
+    task = cast(Any, opened).task
+    if is_corpus(task):  # whose race has other defaults, which fit no other task
+        return type(opened)(), [*problems, NO_CORPUS.format(unnamed(task))]
+    return servable(opened, problems)
 
 
 def _backbone_problem(backbone: str) -> str:
     """A link must not make a shared server read a folder or download a model; one that is here already it may name."""
-    if backbone in (AUTO, *BACKBONES) or is_downloaded(backbone):
+    if backbone in (AUTO, *BACKBONES, *PACKAGED) or is_downloaded(backbone):
         return ""
-    names = ", ".join((AUTO, *BACKBONES))
+    names = ", ".join((AUTO, *BACKBONES, *PACKAGED))
     return f"backbone must be one of {names}, or a model that is downloaded already, in a link, got {backbone[:40]!r}."
 
 
@@ -44,7 +55,10 @@ def _task_problem(task: str) -> str:
     return f"task {task} is not kept here: own data last for a session unless they are saved."
 
 
-def task_names(opened: str) -> Sequence[str]:
-    """The tasks beside those of the catalog that a form offers; `opened`: the one that it was opened with."""
-    labelled = [name for name in own_tasks() if not is_corpus(name)]
-    return [*labelled, *([opened] if opened in PRIVATE_TASKS else [])]
+def task_names(opened: str, *, corpora: bool = True) -> Sequence[str]:
+    """The tasks beside those of the catalog that a form offers; `opened`: the one that it was opened with.
+
+    corpora: whether texts to continue are among them.
+    """
+    own = [name for name in own_tasks() if corpora or not is_corpus(name)]
+    return [*own, *([opened] if opened in PRIVATE_TASKS else [])]

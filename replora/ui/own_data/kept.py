@@ -42,7 +42,7 @@ def _row(taken: Limits, name: str, title: str, about: str) -> None:
     kept = f"saved: its links keep working {until}" if saved else "kept for this session"
     with st.container(horizontal=True, vertical_alignment="center", key=f"own.row.{name}"):
         st.html(f'<p class="own"><b>{escape(title)}</b><span>{escape(about)}, {kept}</span></p>')
-        if not is_corpus(name) and st.button("Race with it", key=f"own.race.{name}"):
+        if st.button("Race with it", key=f"own.race.{name}"):
             ask_for_task(name)
             st.switch_page("pages/race.py")
         if (saved or taken.save_data) and st.button(

@@ -7,20 +7,26 @@ from html import escape
 from statistics import fmean
 
 from replora.config import Race
-from replora.events import Diverged, Event, Step, started_of
+from replora.events import Diverged, Event, Step, started_of, untouched_loss
 from replora.methods import METHOD_TITLES, OURS, REFERENCE, has_adapter
 from replora.result_card.card import shared_with
 from replora.statistics.intervals import sampling_half_width
+from replora.statistics.metrics import Metric, metric_of, perplexity, title_on
 from replora.summary import RaceSummary, RunSummary, paired_differences, race_verdict, summarize
 from replora.ui.parts.cards import BLANK, card, row_of
 from replora.wording import MINUS, count, counted, signed
 
-ACCURACY = "The share of the test examples that are right, of runs that did not diverge."
+RIGHT = "The share of the test examples that are right, of runs that did not diverge."
+LOSS = (
+    "The mean of \u2212log p of each next token of the test pieces, of runs that did not diverge: lower is better. "
+    "Perplexity is e to that: among so many tokens a guess at random would be as good."
+)
 PARAMETERS = "Parameters: those that train, and those that are left when A and B are made and kept; without the head."
 NORM = "Norm: how far the weights have moved, the Frobenius norm of delta_weight of all adapted matrices."
 NO_ADAPTER = "Only the classification head trains."
+FROZEN = "The model before the first step, without any adapter: what both begin with. Nothing of it trains."
 DIFFERENCE = (
-    f"{METHOD_TITLES[OURS]}\u2019s accuracy minus {METHOD_TITLES[REFERENCE]}\u2019s, seed by seed: runs of a seed see "
+    f"{METHOD_TITLES[OURS]}\u2019s {{}} minus {METHOD_TITLES[REFERENCE]}\u2019s, seed by seed: runs of a seed see "
     "the same examples in the same order. A larger update is a step further along, not by itself a better one."
 )
 
@@ -30,18 +36,19 @@ def race_cards(spec: Race, events: Sequence[Event]) -> str:
     summary = summarize(events)
     methods = list(dict.fromkeys(run.method.name for run in spec.runs))
     tested = summary.test_examples if summary else 0
-    norms = _norms(events)
+    norms, metric = _norms(events), metric_of(spec.task)
     by_method = {name: [run for run in _runs(summary) if run.method == name] for name in methods}
-    cards = [_method_card(name, runs, tested, norms.get(name)) for name, runs in by_method.items()]
+    frozen = untouched_loss(events)
+    cards = [_method_card(name, runs, tested, norms.get(name), metric, frozen) for name, runs in by_method.items()]
     if {OURS, REFERENCE} <= set(methods):
-        cards.append(_difference_card(summary, norms))
+        cards.append(_difference_card(summary, norms, metric))
     return row_of(cards)
 
 
 def verdict_line(events: Sequence[Event]) -> str:
     """The verdict sentence, or what is still missing for one."""
     summary = summarize(events)
-    if summary is None or all(run.final_accuracy is None for run in summary.runs):
+    if summary is None or all(getattr(run, metric_of(summary.task).final) is None for run in summary.runs):
         return "No verdict before the first evaluation."
     methods = {run.method for run in summary.runs}
     if not {OURS, REFERENCE} <= methods:
@@ -82,11 +89,15 @@ def _runs(summary: RaceSummary | None) -> Sequence[RunSummary]:
     return summary.runs if summary else ()
 
 
-def _method_card(name: str, runs: Sequence[RunSummary], tested: int, norm: float | None) -> str:
-    finals = [run.final_accuracy for run in runs if run.final_accuracy is not None and not run.diverged]
+def _method_card(
+    name: str, runs: Sequence[RunSummary], tested: int, norm: float | None, metric: Metric, frozen: float | None
+) -> str:
+    """tested: on how many examples; frozen: the loss of the untouched model."""
+    every: list[float | None] = [getattr(run, metric.final) for run in runs if not run.diverged]
+    finals = [final for final in every if final is not None]
     lost = sum(run.diverged for run in runs)
-    value = f"{100 * fmean(finals):.1f}<small> %</small>" if finals else BLANK
-    notes = []
+    value = _shown(fmean(finals), metric) if finals else BLANK
+    notes = [] if metric.is_share else [_perplexity(fmean(finals) if finals else None, frozen)]
     if not has_adapter(name):
         notes.append("no adapter")
     elif runs:
@@ -97,26 +108,42 @@ def _method_card(name: str, runs: Sequence[RunSummary], tested: int, norm: float
         notes.append("&nbsp;" if norm is None else f"norm of the update {norm:.2f}")
     if lost:
         notes.append(f"<b>{lost} of {len(runs)} diverged</b>" if len(runs) > 1 else "<b>diverged</b>")
-    caption = f"mean of {len(finals)} seeds" if len(finals) > 1 else "accuracy"
-    about = [ACCURACY, f"{PARAMETERS} {NORM}" if has_adapter(name) else NO_ADAPTER]
-    if finals and tested:
+    caption = f"mean of {len(finals)} seeds" if len(finals) > 1 else metric.caption
+    alone = NO_ADAPTER if metric.is_share else FROZEN
+    about = [RIGHT if metric.is_share else LOSS, f"{PARAMETERS} {NORM}" if has_adapter(name) else alone]
+    if finals and tested and metric.is_share:
         moved = 100 * sampling_half_width(fmean(finals), tested)
         about.insert(1, f"Other test examples would move it by {moved:.1f} points at most, at 95 %.")
-    title = f'<i class="swatch"></i>{METHOD_TITLES[name]}'
+    title = f'<i class="swatch"></i>{title_on(name, metric)}'
     return card(name, title, value, caption, notes, about=" ".join(about))
 
 
-def _difference_card(summary: RaceSummary | None, norms: Mapping[str, float]) -> str:
-    found = [100 * each for each in paired_differences(summary)] if summary else []
-    value = f"{signed(fmean(found))}<small> points</small>" if found else BLANK
+def _shown(measured: float, metric: Metric) -> str:
+    """A value and, small, its unit, as HTML."""
+    return f"{metric.scale * measured:.{metric.decimals}f}<small> {metric.short_unit}</small>"
+
+
+def _perplexity(loss: float | None, frozen: float | None) -> str:
+    if loss is None:
+        return "&nbsp;"
+    return f"perplexity {perplexity(loss):.1f}" + ("" if frozen is None else f", untouched {perplexity(frozen):.1f}")
+
+
+def _difference_card(summary: RaceSummary | None, norms: Mapping[str, float], metric: Metric) -> str:
+    found = [metric.scale * each for each in paired_differences(summary)] if summary else []
+    places = metric.decimals
+    unit = metric.difference_unit if metric.is_share else metric.short_unit
+    value = f"{signed(fmean(found), places)}<small> {unit}</small>" if found else BLANK
     if len(found) > 1:
-        note = f"{len(found)} seeds: {signed(min(found))} to {signed(max(found))}"
+        note = f"{len(found)} seeds: {signed(min(found), places)} to {signed(max(found), places)}"
     else:
         note = "one seed" if found else "seed by seed"
     notes = [f"{METHOD_TITLES[OURS]} {MINUS} {METHOD_TITLES[REFERENCE]}, {note}"]
     ours, theirs = norms.get(OURS), norms.get(REFERENCE)
     notes.append(f"its update {ours / theirs:.1f} times as large" if ours and theirs else "&nbsp;")
-    return card("difference", "Difference", value, "", notes, about=DIFFERENCE)
+    if metric.lower_is_better:
+        notes.append("below zero " + METHOD_TITLES[OURS] + " is ahead")
+    return card("difference", "Difference", value, "", notes, about=DIFFERENCE.format(metric.noun))
 
 
 def _norms(events: Sequence[Event]) -> dict[str, float]:

@@ -6,10 +6,11 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from replora.config import METHOD_TITLES, Race
+from replora.config import Race
 from replora.config.training import Training
-from replora.events import Diverged, Evaluated, Event, RateChanged, Started, started_of
+from replora.events import Diverged, Evaluated, Event, PerRun, RateChanged, Started, started_of
 from replora.statistics.change import change_p_value, change_verdict, unpaired_verdict
+from replora.statistics.metrics import Metric, metric_of, title_on
 from replora.ui.parts.settings import instead_of
 from replora.wording import listing
 
@@ -18,7 +19,7 @@ MOVED = "The learning rate was moved on the way."
 ROUNDING = "rounding, which differs between machines and between batches of runs"
 NO_SEED = "no seed in common"
 LOOKS = ("device", "evaluate_every")  # where and how often, not what
-DRAWN = 1e-9  # accuracies that differ by more are not the same
+DRAWN = 1e-9  # results that differ by more are not the same
 Scores = dict[str, dict[int, float | None]]  # by method and seed
 Pair = tuple[dict[int, float | None], dict[int, float | None]]  # by seed, now and before
 
@@ -51,19 +52,20 @@ def change_told(now: Sequence[Event], before: Sequence[Event], spec: Race) -> tu
         return told, LATER if spec.steps == earlier.spec.steps else LAST
     said = [] if found.step == spec.steps else [f"After {found.step} of {spec.steps} steps:"]
     moved = any(isinstance(each, RateChanged) for each in [*now, *before])
-    both = {METHOD_TITLES[name]: pair for name, pair in found.changed.items()}
+    metric = metric_of(started.spec.task)
+    both = {title_on(name, metric): pair for name, pair in found.changed.items()}
     if found.apart:
-        said.append(unpaired_verdict(both, found.apart))
+        said.append(unpaired_verdict(both, found.apart, metric))
     else:
-        said += [change_verdict(title, *pair) for title, pair in both.items()]
+        said += [change_verdict(title, *pair, metric) for title, pair in both.items()]
     if (ours := (started.device, started.precision)) != (others_on := (earlier.device, earlier.precision)):
         said.append(
-            f"It ran on {' in '.join(ours)}, the one before on {' in '.join(others_on)}: that moves accuracies too."
+            f"It ran on {' in '.join(ours)}, the one before on {' in '.join(others_on)}: that moves {metric.nouns} too."
         )
     if moved:
         said.append(MOVED)
     elif not found.apart:
-        said += filter(None, (_drift(name, *pair) for name, pair in found.alike.items()))
+        said += filter(None, (_drift(name, *pair, metric) for name, pair in found.alike.items()))
     return told, " ".join(said)
 
 
@@ -106,8 +108,9 @@ def unlike_recorded(events: Sequence[Event], recorded: Sequence[Event]) -> str:
     scores, others = _scores(events, now.spec, step[0]), _scores(recorded, before.spec, step[1])
     if instead_of(now.spec, before.spec) or scores == others:
         return ""
+    metric = metric_of(now.spec.task)
     told = [
-        f"{METHOD_TITLES[name]} {'diverged' if score is None else f'{100 * score:.1f} %'}"
+        f"{title_on(name, metric)} {metric.value(score)}"
         for name, by_seed in others.items()
         for score in by_seed.values()
     ]
@@ -130,9 +133,10 @@ def _step(now: Sequence[Event], before: Sequence[Event]) -> tuple[int, int] | No
 def _scores(events: Sequence[Event], spec: Race, step: int) -> Scores:
     lost = {each.run for each in events if isinstance(each, Diverged) and each.step <= step}
     told = next(each for each in events if isinstance(each, Evaluated) and each.step == step)
+    values: PerRun = getattr(told, metric_of(spec.task).field)
     found: Scores = {}
     for place, run in enumerate(spec.runs):
-        found.setdefault(run.method.name, {})[run.seed] = None if place in lost else told.accuracies[place]
+        found.setdefault(run.method.name, {})[run.seed] = None if place in lost else values[place]
     return found
 
 
@@ -160,14 +164,14 @@ def _changed(now: Race, before: Race) -> set[str]:
     return {run.method.name for run in now.runs if everywhere} | {method.name for method, *_ in runs[0] ^ runs[1]}
 
 
-def _drift(name: str, now: Mapping[int, float | None], before: Mapping[int, float | None]) -> str:
-    """That a method which has not changed has another accuracy nevertheless; '' where it has not."""
+def _drift(name: str, now: Mapping[int, float | None], before: Mapping[int, float | None], metric: Metric) -> str:
+    """That a method which has not changed has another result nevertheless; '' where it has not."""
     found = [(one, other) for seed in now.keys() & before.keys() if (one := now[seed]) != (other := before[seed])]
     far = [(one, other) for one, other in found if one is None or other is None or abs(one - other) > DRAWN]
     if not far:
         return ""
     one, other = far[0]
-    ends = ["diverged" if each is None else f"{100 * each:.1f} %" for each in (one, other)]
+    ends = [metric.value(score) for score in (one, other)]
     of_seeds = f" on {len(far)} of {len(now.keys() & before.keys())} seeds" if len(now) > 1 else ""
-    title = METHOD_TITLES[name]
+    title = title_on(name, metric)
     return f"{title} is as it was and has {ends[0]} instead of {ends[1]}{of_seeds}: {ROUNDING}."

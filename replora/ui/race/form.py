@@ -13,18 +13,20 @@ from typing import Any
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from replora.catalog import CORPORA, PRIVATE_TASKS
+from replora.catalog import MARKS, PRIVATE_TASKS, is_corpus
 from replora.config import Race, RaceOptions
 from replora.memory.admission import check_race
 from replora.memory.parameters import equal_rank
 from replora.methods import HEAD, METHOD_TITLES, OURS, REFERENCE, has_adapter, idle_knobs
 from replora.options import SpecError, UserError, options
 from replora.own_data.private import CHOOSE
+from replora.statistics.metrics import UNTOUCHED
 from replora.ui.forms.backbone import backbone_control
 from replora.ui.forms.controls import control
 from replora.ui.forms.knobs import knob_controls
 from replora.ui.forms.links import servable, task_names
 from replora.ui.forms.spec_form import open_spec
+from replora.ui.forms.task_kind import follow_task
 from replora.ui.live.form import Form
 from replora.ui.live.page import RUN
 from replora.ui.parts.settings import value_text
@@ -33,6 +35,8 @@ from replora.ui.shell.embed import controls
 PAGE = "race"
 WISH = f"{PAGE}.task.wish"  # the task another page has chosen
 
+OF_HEADS = ("head_start", "head_learning_rate")  # idle where no head is trained
+FROZEN = "A run of which nothing trains. Its level line is drawn anyway, from the test before the first step."
 METHOD_CHOICES: dict[str, str] = {
     **{name: METHOD_TITLES[name] for name in (REFERENCE, OURS)},
     f"{REFERENCE},{OURS}": "Both",
@@ -64,11 +68,14 @@ def race_form(opened: RaceOptions, on_rate: Callable[[], None], knobs: DeltaGene
     """
     if WISH in st.session_state:
         st.session_state[key_of("task")] = st.session_state.pop(WISH)
+    first, opened = opened, follow_task(PAGE, opened)
     values: dict[str, Any] = {}
     problems: list[str] = []
+    corpus = is_corpus(opened.task)
+    stops = MARKS["continuation"] if corpus else {}
 
     def place(name: str, **facts: Any) -> None:
-        idle = name in idle_knobs(values["methods"])
+        idle = name in idle_knobs(values["methods"]) or (corpus and name in OF_HEADS)
         value = getattr(opened, name)
         try:
             values[name] = control(
@@ -78,6 +85,7 @@ def race_form(opened: RaceOptions, on_rate: Callable[[], None], knobs: DeltaGene
                 opened=value,
                 show=lambda value: value_text(name, value),
                 disabled=idle,
+                marks=stops.get(name, ()),
                 **facts,
             )
         except SpecError as error:
@@ -85,7 +93,7 @@ def race_form(opened: RaceOptions, on_rate: Callable[[], None], knobs: DeltaGene
 
     with controls():
         values["methods"] = _methods(opened.methods)
-        place("task", more=task_names(opened.task), without=CORPORA)
+        place("task", more=task_names(opened.task))
         for name in BASIC:
             place(name)
         place("learning_rate", on_change=on_rate)
@@ -93,7 +101,7 @@ def race_form(opened: RaceOptions, on_rate: Callable[[], None], knobs: DeltaGene
     with knobs:
         problems += knob_controls(PAGE, opened, values, idle_knobs(values["methods"]))
     with controls(), st.expander("More"):
-        values["methods"] = _baseline(opened.methods, values["methods"])
+        values["methods"] = _baseline(opened.methods, values["methods"], corpus)
         try:
             values["backbone"] = backbone_control(PAGE, opened.backbone, values["task"])
         except UserError as error:
@@ -106,15 +114,15 @@ def race_form(opened: RaceOptions, on_rate: Callable[[], None], knobs: DeltaGene
     if values.get("task") in PRIVATE_TASKS:
         problems.insert(0, CHOOSE)
     if problems:
-        return Form(opened, problem=problems[0])
+        return Form(first, problem=problems[0])
     try:
         chosen = RaceOptions(**values)
         with as_many:
             _equal_parameters(chosen)
         check_race(chosen.race())
     except UserError as error:
-        return Form(opened, problem=str(error))
-    return Form(opened, chosen)
+        return Form(first, problem=str(error))
+    return Form(first, chosen)
 
 
 def ask_for_task(task: str) -> None:
@@ -126,6 +134,12 @@ def rate_asked() -> float:
     """Where the learning-rate slider stands."""
     rate: float = st.session_state[key_of("learning_rate")]
     return rate
+
+
+def task_asked() -> str:
+    """Which task the form holds."""
+    task: str = st.session_state[key_of("task")]
+    return task
 
 
 def key_of(name: str) -> str:
@@ -167,13 +181,13 @@ def _equal_parameters(chosen: RaceOptions) -> None:
     )
 
 
-def _baseline(opened: tuple[str, ...], methods: tuple[str, ...]) -> tuple[str, ...]:
-    """The methods with the head-only run beside them if it is asked for."""
+def _baseline(opened: tuple[str, ...], methods: tuple[str, ...], corpus: bool) -> tuple[str, ...]:
+    """The methods with a run without adapters beside them if it is asked for."""
     wanted = st.toggle(
-        "Head only as well",
+        f"{UNTOUCHED if corpus else METHOD_TITLES[HEAD]} as well",
         HEAD in opened,
         key=key_of("head"),
-        help="A run without any adapter: the baseline that both must beat.",
+        help=FROZEN if corpus else "A run without any adapter: the baseline that both must beat.",
         disabled=methods == (HEAD,),
         persist_state="session",
     )

@@ -9,7 +9,7 @@ from replora.ui.live.engine import engine
 from replora.ui.live.page import follow, live_parts, page_session
 from replora.ui.parts.text import plain
 from replora.ui.race.buttons import offer, transport
-from replora.ui.race.form import PAGE, open_race, race_form, rate_asked
+from replora.ui.race.form import PAGE, open_race, race_form, rate_asked, task_asked
 from replora.ui.race.session import BEFORE, RaceSession
 from replora.ui.race.state import last_race, recorded_race, shown_race
 from replora.ui.race.view import RaceView, axis_switch, race_parts
@@ -45,13 +45,13 @@ def race_page() -> None:
         follow(PAGE, session, form, problems, view.to_query())
         for each in unknown:
             st.warning(plain(each))
-        race = form.chosen.race() if form.chosen else None
-        last = last_race(session, race, shown_race(session, jobs.ready, race).race)
+        race, task = form.chosen.race() if form.chosen else None, task_asked()
+        last = last_race(session, race, shown_race(session, jobs.ready, race, task).race)
         transport(session, jobs, race, last is not None)
     with head:
         st.html(ARISE if last is None else ARISE_SHORT, width="content")
         offer(session, jobs, race, last)
-    standing, *pictures = race_parts(session, jobs, race)
+    standing, *pictures = race_parts(session, jobs, race, task)
     live_parts(PAGE, session, [standing, *pictures], {standing.name: result})
 
 

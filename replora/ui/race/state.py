@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from replora.config import Race
+from replora.config import Race, RaceOptions
 from replora.events import Event, EventError, Step, started_of
 from replora.figures.race.figures import PlottedRace
 from replora.figures.scales import format_rate
@@ -19,6 +19,7 @@ from replora.ui.race.session import RECORDED, Before, RaceSession
 from replora.wording import count, duration, listing
 
 PACE_STEPS = 20
+UNPLAYABLE = "Yours cannot run as it is set."
 
 
 @dataclass(frozen=True)
@@ -29,12 +30,15 @@ class ShownRace:
     standing: Standing
 
 
-def shown_race(session: RaceSession, ready: bool, form: Race | None) -> ShownRace:
-    """The session's race, or the recorded one where there is none, or where another task has been chosen since."""
+def shown_race(session: RaceSession, ready: bool, form: Race | None, task: str = "") -> ShownRace:
+    """The session's race, or the recorded one where there is none, or where another task has been chosen since.
+
+    form: None while its controls hold nonsense; task: the one that they hold; '' whatever is shown.
+    """
     spec, status = session.spec, session.status
-    elsewhere = spec is not None and not session.active and form is not None and form.task != spec.task
+    elsewhere = spec is not None and not session.active and task not in ("", spec.task)
     if spec is None or status is None or elsewhere:
-        return _recorded(form or spec or Race(), playable=form is not None)
+        return _recorded(form or (RaceOptions.on(task).race() if task else spec or Race()), playable=form is not None)
     return _live(session, spec, status, ready, form)
 
 
@@ -50,15 +54,15 @@ def _recorded(form: Race, *, playable: bool) -> ShownRace:
     try:
         race = _recording(form.task)
     except EventError as error:
-        return ShownRace(
-            PlottedRace(form, message="Press Play"), Standing("No recorded run", str(error), "Press Play", done=0.0)
-        )
+        message = "Press Play" if playable else "Nothing to show yet"
+        hint = str(error) if playable else UNPLAYABLE
+        return ShownRace(PlottedRace(form, message=message), Standing("No recorded run", hint, message, done=0.0))
     spec, summary = race.spec, summarize(race.events)
     seconds = f" in {duration(summary.seconds)}" if summary else ""
     others = unlike(spec, form, without=("device", "precision"))
     hint = f"Recorded with: {listing(others)}. Play runs your settings." if others else "Press Play to run it yourself."
     if not playable:
-        hint = "Yours cannot run as it is set."
+        hint = UNPLAYABLE
     return ShownRace(race, Standing(f"Recorded run: {spec.steps} steps{seconds}", hint))
 
 

@@ -14,14 +14,8 @@ from replora.config import Race
 from replora.csv_text import rows_csv
 from replora.events import Diverged, Evaluated, Event, EventError, RateChanged, Started, Step, to_line
 from replora.figures.figure import Figure
-from replora.figures.race.by_norm import accuracy_by_norm, equal_norm_sentences, loss_by_norm
-from replora.figures.race.figures import (
-    PlottedRace,
-    accuracy_figure,
-    difference_figure,
-    loss_figure,
-    norm_figure,
-)
+from replora.figures.race.by_norm import equal_norm_sentences, figures_by_norm
+from replora.figures.race.figures import PlottedRace, step_figures, tested_figures
 from replora.figures.race.table import number_rows
 from replora.options import Linked, option
 from replora.own_data.private import PRIVATE, nameless_line, own_task
@@ -40,21 +34,21 @@ from replora.ui.race.result_card import race_result
 from replora.ui.race.session import RaceSession
 from replora.ui.race.state import ShownRace, grey_curves, recorded_race, shown_race
 
-Drawn = Callable[[PlottedRace], Figure]
-TESTED: tuple[Drawn, ...] = (accuracy_figure, difference_figure)  # changed by evaluations only
-BY_NORM: tuple[Drawn, ...] = (accuracy_by_norm, loss_by_norm)  # likewise
-STEPPED: tuple[Drawn, ...] = (loss_figure, norm_figure)
+Drawn = Callable[[PlottedRace], Sequence[Figure]]
 AXES = {"steps": "Steps", "norm": "Norm of the update"}
 AXIS = "race.axis"
 MARKS = (RateChanged, Diverged)
 SHEETS: Once[list[Sheet]] = Once(64)  # some 60 kB each
 
 
-def race_parts(session: RaceSession, engine: WatchedEngine, form: Race | None) -> list[Part]:
-    """All of it, what is told at each step apart from the rest; `form` is None while its controls hold nonsense."""
+def race_parts(session: RaceSession, engine: WatchedEngine, form: Race | None, task: str = "") -> list[Part]:
+    """All of it, what is told at each step apart from the rest; `form` is None while its controls hold nonsense.
+
+    task: the one of the form, even then; '' whatever is shown.
+    """
 
     def shown() -> ShownRace:
-        return shown_race(session, engine.ready, form)
+        return shown_race(session, engine.ready, form, task)
 
     def told(*kinds: type[Event]) -> tuple[object, ...]:
         return session.state, engine.ready, sum(isinstance(event, kinds) for event in session.events)
@@ -62,7 +56,7 @@ def race_parts(session: RaceSession, engine: WatchedEngine, form: Race | None) -
     return [
         Part("standing", lambda: _standing(session, shown()), lambda: news(session)),
         Part("tests", lambda: _tests(session, shown().race), lambda: told(Evaluated, *MARKS), picture=True),
-        Part("steps", lambda: _figures(session, shown().race, STEPPED), lambda: told(Step, *MARKS), picture=True),
+        Part("steps", lambda: _figures(session, shown().race, step_figures), lambda: told(Step, *MARKS), picture=True),
         Part("rest", lambda: _rest(session, engine, shown().race), lambda: told(Evaluated, Started)),
     ]
 
@@ -104,29 +98,29 @@ def axis_switch(opened: RaceView) -> RaceView:
 
 
 def _tests(session: RaceSession, race: PlottedRace) -> None:
-    """Accuracy and what is beside it, over the steps or over the norm of the update."""
+    """What the runs are judged by and what is beside it, over the steps or over the norm of the update."""
     if st.session_state.get(AXIS) != "norm":
-        _figures(session, race, TESTED)
+        _figures(session, race, tested_figures)
         return
-    _figures(session, race, BY_NORM)
+    _figures(session, race, figures_by_norm)
     said = " ".join(equal_norm_sentences(race.events))
     if said:
         st.html(f'<p class="footnote">{escape(said)}</p>')
 
 
-def _figures(session: RaceSession, race: PlottedRace, drawn: Sequence[Drawn]) -> None:
+def _figures(session: RaceSession, race: PlottedRace, drawn: Drawn) -> None:
     """Side by side where there is room."""
     sheets = _sheets(session, race, drawn)
-    for column, sheet in zip(st.columns(len(drawn), gap="medium"), sheets, strict=True):
+    for column, sheet in zip(st.columns(len(sheets), gap="medium"), sheets, strict=True):
         with column:
             show_figure(sheet, "race")
 
 
-def _sheets(session: RaceSession, race: PlottedRace, drawn: Sequence[Drawn]) -> list[Sheet]:
+def _sheets(session: RaceSession, race: PlottedRace, drawn: Drawn) -> list[Sheet]:
     """The figures, drawn once for all who look at a run, unless they are on own data or beside one's earlier races."""
 
     def draw() -> list[Sheet]:
-        return [sheet_of(each(race)) for each in drawn]
+        return [sheet_of(figure) for figure in drawn(race)]
 
     task = race.spec.task
     if race.recorded or race.earlier or task in PRIVATE_TASKS or own_task({"task": task}):

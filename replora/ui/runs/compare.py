@@ -1,4 +1,4 @@
-"""Two runs of the history beside each other: results, settings that differ, and for two races their accuracy."""
+"""Two runs of the history beside each other: results, settings that differ, and of two races their measure."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ import streamlit as st
 
 from replora.config import METHOD_TITLES
 from replora.events import Event, EventError, from_line, started_of
-from replora.figures.race.figures import PlottedRace, accuracy_figure
+from replora.figures.race.figures import PlottedRace, metric_figure
 from replora.jobs.engine import Engine, UnknownJob
 from replora.jobs.storage.rows import RunRow
+from replora.statistics.metrics import ACCURACY, NATS, metric_of
 from replora.ui.parts.clock import started
 from replora.ui.parts.figure import show_figure
 from replora.ui.parts.run_kinds import facts_of, kind_title
@@ -38,7 +39,7 @@ def runs_compare(engine: Engine, first: RunRow, second: RunRow) -> None:
         _settings(first, second)
     if first.kind == "race":
         with right:
-            _accuracies(engine, pair)
+            _pictured(engine, pair)
 
 
 def differences(first: Mapping[str, str], second: Mapping[str, str]) -> list[dict[str, str]]:
@@ -75,7 +76,7 @@ def run_card(row: RunRow, name: str = "", notice: str = "") -> str:
     """One run's result as HTML, under a name where there are two, and what there is to say of its files."""
     lines = [
         result_line(row) or f"{row.state.capitalize()}; no result yet.",
-        *_means(row.summary.get("accuracies")),
+        *_means(row),
         f"{row.state.capitalize()}, started {' '.join(started(row.created))}" + (row.device and f", {row.device}"),
         f"Spec {row.spec_hash}, run {row.id}",
         *filter(None, (notice,)),
@@ -88,30 +89,36 @@ def run_card(row: RunRow, name: str = "", notice: str = "") -> str:
     )
 
 
-def _means(accuracies: object) -> list[str]:
-    """Each method's mean accuracy in a race's summary."""
-    lines = []
-    for method, by_seed in accuracies.items() if isinstance(accuracies, Mapping) else ():
+def _means(row: RunRow) -> list[str]:
+    """Each method's mean in a race's summary, by what it is judged by."""
+    metric = next((each for each in (ACCURACY, NATS) if each.field in row.summary), ACCURACY)
+    means, lines = row.summary.get(metric.field), []
+    for method, by_seed in means.items() if isinstance(means, Mapping) else ():
         known = [each for each in by_seed.values() if each is not None]
         lost = len(by_seed) - len(known)
         title = METHOD_TITLES.get(method, method)
-        value = f"{100 * fmean(known):.1f} %" if known else "no result"
+        value = metric.value(fmean(known)) if known else "no result"
         seeds = f", {len(by_seed)} seeds" if len(by_seed) > 1 else ""
         lines.append(f"{title}: {value}{seeds}" + (f", {lost} without a result" if lost else ""))
     return lines
 
 
-def _accuracies(engine: Engine, pair: Sequence[RunRow]) -> None:
+def _pictured(engine: Engine, pair: Sequence[RunRow]) -> None:
     """Both races in one figure: A in colour, B in grey."""
     try:
         told: list[list[Event]] = [[from_line(line) for line in engine.events(each.id)] for each in pair]
     except (UnknownJob, EventError) as error:
-        st.warning(plain(f"The accuracies of these runs cannot be drawn: {error}"))
+        st.warning(plain(f"These runs cannot be drawn: {error}"))
         return
     specs = [begun.spec for events in told if (begun := started_of(events))]
     if len(specs) < 2:
         st.caption("One of these races ended before its first step; there is nothing to draw.")
         return
+    measures = [metric_of(spec.task) for spec in specs]
+    if measures[0] is not measures[1]:
+        nouns = " and ".join(f"{NAMES[place]} by {measure.noun}" for place, measure in enumerate(measures))
+        st.caption(f"The two are judged by different measures, {nouns}; no picture holds both.")
+        return
     longest = dataclasses.replace(specs[0], steps=max(spec.steps for spec in specs))
-    show_figure(accuracy_figure(PlottedRace(longest, told[0], (told[1],), NAMES[1], means_only=True)), "runs")
+    show_figure(metric_figure(PlottedRace(longest, told[0], (told[1],), NAMES[1], means_only=True)), "runs")
     st.html('<p class="footnote">A in colour, B in grey; of several seeds their means.</p>')

@@ -15,7 +15,7 @@ from replora.options import UserError, format_value, kind_of, options
 from replora.own_data.private import CHOOSE
 from replora.studies.spec import Study
 from replora.ui.forms.backbone import backbone_control
-from replora.ui.forms.links import servable, task_names
+from replora.ui.forms.links import labelled, task_names
 from replora.ui.forms.spec_form import open_spec, place_controls
 from replora.ui.live.form import Form
 from replora.ui.live.page import RUN
@@ -51,7 +51,7 @@ def open_study(form: StudyForm, query: Mapping[str, str], shown: Study | None) -
     Where it names a run and no option, the options of that study, `shown`.
     """
     named = RUN in query and not set(query) & set(options(form.spec_type))
-    return open_spec(form.spec_type, query, form.page, check=servable, instead=shown if named else None)
+    return open_spec(form.spec_type, query, form.page, check=labelled, instead=shown if named else None)
 
 
 def study_form(form: StudyForm, opened: Study) -> Form[Study]:
@@ -80,7 +80,7 @@ def study_form(form: StudyForm, opened: Study) -> Form[Study]:
         elif name in SWITCHES:
             values[name] = _switch(form, name, getattr(opened, name))
         else:
-            more = {"task": task_names(opened.task)}
+            more = {"task": task_names(opened.task, corpora=False)}
             problem = place_controls(
                 form.spec_type, [name], opened, form.page, values, show=value_text, idle=idle, more=more
             )
