@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from job_kinds import ANSWERER, KINDS
+from job_kinds import KINDS
 from processes import wait_for
 from two_nodes import TwoNodes
 
@@ -38,7 +38,7 @@ def cluster(two_nodes: TwoNodes, tmp_path_factory: pytest.TempPathFactory) -> It
     """An engine on the two nodes, which load torch; it knows the kinds of `job_kinds`."""
     engine = LocalEngine(
         kinds={**KINDS, "piece": "job_kinds:gated_piece"},
-        answerer=ANSWERER,
+        answerer="job_kinds:answer_lens",
         threads=1,
         store=Store(tmp_path_factory.mktemp("cluster")),
         cluster=ClusterSettings(ray_address=two_nodes.address),

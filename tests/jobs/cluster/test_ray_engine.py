@@ -8,9 +8,13 @@ import os
 import signal
 import subprocess
 import sys
+from base64 import b64decode
+from collections.abc import Mapping
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import psutil
 import pytest
@@ -21,6 +25,7 @@ from two_nodes import CODE, TwoNodes
 from replora.config import RaceOptions
 from replora.jobs.engine import Action, JobState
 from replora.jobs.local import LocalEngine
+from replora.lens.questions import AdapterQuestion, HeadQuestion
 from replora.studies.events import CellFinished
 from replora.studies.lines import from_line
 from replora.studies.spec import RateStudy, study_to_dict
@@ -55,6 +60,16 @@ def steps(engine: LocalEngine, job: str) -> int:
     return len(events(engine, job, "step"))
 
 
+def has_paused_after(engine: LocalEngine, job: str, count: int) -> bool:
+    return steps(engine, job) == count and engine.status(job).state is JobState.PAUSED
+
+
+def weights_in(answer: Mapping[str, Any]) -> dict[str, bytes]:
+    """The safetensors of a zipped adapter, whose other files say when it was made."""
+    with ZipFile(BytesIO(b64decode(answer["zip"]))) as folder:
+        return {name: folder.read(name) for name in folder.namelist() if name.endswith(".safetensors")}
+
+
 def jobs_of(nodes: TwoNodes) -> list[int]:
     """The processes on the second node, once a job is among them: a fork of the host, which is a child of the agent."""
     hosts = [pid for pid in nodes.second_processes() if "replora.jobs.host" in psutil.Process(pid).cmdline()]
@@ -73,6 +88,27 @@ def test_a_race_tells_what_it_tells_locally_and_its_snapshots_come_here(
     names = [sorted(path.name for path in folder.iterdir()) for folder in folders]
     assert names[0] == names[1] != []
     assert all((folders[0] / name).read_bytes() == (folders[1] / name).read_bytes() for name in names[0])
+
+
+def test_inside_of_a_race_is_asked_where_it_runs_and_of_one_that_has_ended_anywhere(
+    cluster: LocalEngine, local: LocalEngine
+) -> None:
+    answers = []
+    for engine in (cluster, local):
+        job = engine.submit("race", RACE.to_dict(), paused=True)
+        for taken in range(4):
+            wait_for(partial(has_paused_after, engine, job, taken), 120)
+            if taken < 3:
+                engine.control(job, Action.STEP)
+        folder = str(engine.folder(job))
+        told = [engine.ask(HeadQuestion(folder=folder, runs=(0, 1)).to_dict(), patience=120)]
+        engine.control(job, Action.RESUME)
+        assert over(engine, job).state is JobState.FINISHED
+        questions = (AdapterQuestion(folder=folder, run=0), HeadQuestion(folder=folder, runs=(0, 1)))
+        told += [engine.ask(question.to_dict(), patience=120) for question in questions]
+        assert told[0] != told[2]
+        answers.append([told[0], weights_in(told[1]), told[2]])
+    assert answers[0] == answers[1]
 
 
 def test_a_race_is_steered_and_cancelled(cluster: LocalEngine) -> None:
