@@ -114,12 +114,12 @@ def test_each_race_tells_what_it_would_alone(task: str, optimizer: str, tmp_path
 
 @pytest.mark.slow
 def test_a_rate_changes_for_one_race_alone(tmp_path: Path) -> None:
-    asked = iter([{}, {}, {"plain": 0.05}])
+    asked = iter([{}, {}, {"plain": 0.005}])
     told = sorted_out(train_together(riders(tmp_path, ["plain", "wide"]), lambda: next(asked, {}), nobody))
-    rates = iter([None, None, 0.05])
+    rates = iter([None, None, 0.005])
     agree(told["plain"], list(race(of("plain"), new_rate=lambda: next(rates, None))))
     agree(told["wide"], list(race(of("wide"))))
-    assert [event for event in told["plain"] if isinstance(event, RateChanged)] == [RateChanged(2, (0.05, 0.05))]
+    assert [event for event in told["plain"] if isinstance(event, RateChanged)] == [RateChanged(2, (0.005, 0.005))]
 
 
 class LeaveAfter:
