@@ -168,9 +168,20 @@ CORPORA: dict[str, TaskCard] = {  # texts to continue: `replora.statistics.metri
         "Two books of the Authorized Version, tested on other chapters.",
     ),
 }
-ALL_TASKS: Mapping[str, TaskCard] = ChainMap(CORPORA, TASKS)  # the second is listed first
+CHOICES: dict[str, TaskCard] = {  # questions on a text to continue, whose choices are the classes
+    "word_choice": TaskCard(
+        "Word for a definition",
+        "continuation",
+        "tasks/word_choice.parquet",
+        "smollm2",
+        4,
+        "Which of four nouns a definition of WordNet is of.",
+    ),
+}
+LANGUAGE: Mapping[str, TaskCard] = ChainMap(CHOICES, CORPORA)  # tasks of the language model
+ALL_TASKS: Mapping[str, TaskCard] = ChainMap(CHOICES, CORPORA, TASKS)  # the last is listed first
 
-RACES: dict[Modality, Mapping[str, Any]] = {  # what a race has otherwise than the options' defaults, by modality
+RACES: dict[str, Mapping[str, Any]] = {  # what a race has otherwise than the options' defaults, by what it is on
     "continuation": {
         "adapted_blocks": 30,
         "data_fraction": 1.0,
@@ -179,6 +190,15 @@ RACES: dict[Modality, Mapping[str, Any]] = {  # what a race has otherwise than t
         "batch_size": 8,
         "evaluate_every": 5,
         "test_examples": 24,
+    },
+    "choice": {
+        "adapted_blocks": 30,
+        "data_fraction": 1.0,
+        "learning_rate": 1e-3,
+        "steps": 40,
+        "batch_size": 16,
+        "evaluate_every": 10,
+        "test_examples": 100,
     },
 }
 MARKS: dict[Modality, Mapping[str, tuple[float, ...]]] = {  # the stops of sliders that are others there
@@ -189,6 +209,12 @@ MARKS: dict[Modality, Mapping[str, tuple[float, ...]]] = {  # the stops of slide
 def is_corpus(task: str) -> bool:
     """Whether the examples of a task are texts to continue, which its name tells."""
     return task in CORPORA or re.fullmatch(OWN_CORPUS, task) is not None
+
+
+def own_race(task: str) -> Mapping[str, Any]:
+    """What a race on a task has otherwise than the options' defaults."""
+    kind = "choice" if task in CHOICES else "continuation" if is_corpus(task) else ""
+    return RACES.get(kind, {})
 
 
 def unnamed(text: str, task: str = "") -> str:

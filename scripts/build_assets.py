@@ -9,7 +9,7 @@ must be installed; the two backbones also need `pip install onnx`, which the app
 
 How far a rebuild agrees with the shipped files:
 
-- digits, fashion, emoji, wordnet_topics, movie_sentiment and the corpora: every choice (rows, order, split,
+- digits, fashion, emoji, wordnet_topics, movie_sentiment, word_choice, corpora: every choice (rows, order, split,
   rendering) is recomputed here, and the rebuilt rows are the shipped rows. Image bytes can differ where Pillow brings
   another PNG or WebP encoder; `--check` then compares pixels.
 - dinov2_small_6: every tensor is recomputed.
@@ -598,6 +598,66 @@ def build_proverbs_and_psalms(downloads: Path, output: Path) -> None:
     write_task([Example(piece, 0, split) for piece, split in splits.items()], PROVERBS_AND_PSALMS, output)
 
 
+# --- Questions with choices -------------------------------------------------------------------------------------------
+
+CHOICES = 4
+MOST_OF_A_TOPIC = 400
+WORD_CHOICE = TaskFacts(
+    "word_choice",
+    tuple(f"choice {place}" for place in range(1, CHOICES + 1)),
+    "continuation",
+    "Debian wordnet-base 3.0: nouns by the definition of their first sense",
+    "WordNet 3.0 licence (c) 2006 Princeton University; keep notice",
+)
+
+
+def read_defined_nouns(folder: Path) -> dict[str, list[tuple[str, str]]]:
+    """(word, definition) by lexicographer file: of each noun that WordNet's tagged texts have, its first sense.
+
+    Definitions as `read_definitions` cuts them, of 4 to 20 words, none with the beginning of the word in it. A word
+    that is not the first of its synset is left out, since the first would fit as well.
+    """
+    senses: dict[str, tuple[str | None, str, str]] = {}  # by offset: lexicographer file, first word, definition
+    for line in (folder / "data.noun").read_text(encoding="utf-8").splitlines():
+        if not line.startswith("  "):  # the licence
+            fields, gloss = line.split(" | ", 1)
+            offset, number, _, _, word, *_ = fields.split()
+            senses[offset] = NOUN_FILES.get(int(number)), word.lower(), gloss.split(";")[0].strip()
+    found: dict[str, list[tuple[str, str]]] = {name: [] for name in NOUN_FILES.values()}
+    for line in (folder / "index.noun").read_text(encoding="utf-8").splitlines():
+        if line.startswith("  "):
+            continue
+        word, _, _, pointers, *rest = line.split()
+        tagged, first = int(rest[int(pointers) + 1]), rest[int(pointers) + 2]
+        name, head, definition = senses[first]
+        usual = re.fullmatch("[a-z]{3,}", word) and tagged and word == head and word[:4] not in definition.lower()
+        if name is not None and usual and 4 <= len(definition.split()) <= 20:
+            found[name].append((word, definition))
+    return found
+
+
+def build_word_choice(downloads: Path, output: Path) -> None:
+    """A definition and four words of one topic, at most 400 definitions of each; a quarter of the words for test.
+
+    The other three words are drawn among those of the same split, so that no word of a test question is an answer that
+    was trained on.
+    """
+    generator = random.Random(0)
+    splits: dict[str, list[Example]] = {"train": [], "test": []}
+    for nouns in read_defined_nouns(obtain(WORDNET, downloads) / "usr/share/wordnet").values():
+        generator.shuffle(nouns)
+        for split, part in zip(("test", "train"), quarter_for_test(nouns[:MOST_OF_A_TOPIC]), strict=True):
+            for word, definition in part:
+                words = generator.sample([other for other, _ in part if other != word], CHOICES - 1)
+                place = generator.randrange(CHOICES)
+                words.insert(place, word)
+                question = f"{definition[0].upper()}{definition[1:]}:"
+                splits[split].append(Example("\n".join([question, *words]), place, split))
+    for examples in splits.values():
+        generator.shuffle(examples)
+    write_task([*splits["train"], *splits["test"]], WORD_CHOICE, output)
+
+
 # --- Backbones --------------------------------------------------------------------------------------------------------
 
 VIT_BLOCKS = 6
@@ -908,6 +968,7 @@ ARTEFACTS: dict[str, Artefact] = {
     "movie_sentiment": Artefact(build_movie_sentiment, ("tasks/movie_sentiment.parquet",)),
     "plays": Artefact(build_plays, ("tasks/plays.parquet",)),
     "devils_dictionary": Artefact(build_devils_dictionary, ("tasks/devils_dictionary.parquet",)),
+    "word_choice": Artefact(build_word_choice, ("tasks/word_choice.parquet",)),
     "proverbs_and_psalms": Artefact(build_proverbs_and_psalms, ("tasks/proverbs_and_psalms.parquet",)),
 }
 

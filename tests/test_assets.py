@@ -29,11 +29,12 @@ ASSETS = ROOT / "assets"
 IMAGE_TASKS = ("digits", "fashion", "emoji")
 TEXT_TASKS = ("wordnet_topics", "movie_sentiment")
 CORPORA = ("plays", "devils_dictionary", "proverbs_and_psalms")
-TASKS = (*IMAGE_TASKS, *TEXT_TASKS, *CORPORA)
+CHOICES = ("word_choice",)
+TASKS = (*IMAGE_TASKS, *TEXT_TASKS, *CORPORA, *CHOICES)
 MODALITIES = {
     **dict.fromkeys(IMAGE_TASKS, "image"),
     **dict.fromkeys(TEXT_TASKS, "text"),
-    **dict.fromkeys(CORPORA, "continuation"),
+    **dict.fromkeys((*CORPORA, *CHOICES), "continuation"),
 }
 BACKBONES = ("dinov2_small_6", "minilm_l3")
 
@@ -53,6 +54,7 @@ CLASS_COUNTS: dict[str, dict[str, tuple[int, ...]]] = {  # by label
     },
     "movie_sentiment": {"train": (1500, 1499), "test": (500, 500)},
     "plays": {"train": (2482,), "test": (534,)},
+    "word_choice": {"train": (528, 581, 532, 552), "test": (177, 212, 168, 173)},
     "devils_dictionary": {"train": (1216,), "test": (380,)},
     "proverbs_and_psalms": {"train": (1523,), "test": (596,)},
 }

@@ -12,7 +12,7 @@ import pytest
 import scipy.stats
 from present import present
 
-from replora.catalog import CORPORA, TASKS
+from replora.catalog import ALL_TASKS
 from replora.config import MOST_RUNS, Method, Race, RaceOptions, Run
 from replora.event_lines import gzipped_lines
 from replora.events import (
@@ -79,7 +79,7 @@ def test_runs_of_a_seed_stand_together_and_share_everything_but_the_method():
         ({"data_fraction": "0"}, "data_fraction must be a number from 0.001 to 1, got 0.0."),
         ({"learning_rate": "nan"}, "learning_rate must be a number from 1e-07 to 1, got nan."),
         ({"learning_rate": "-inf"}, "learning_rate must be a number from 1e-07 to 1, got -inf."),
-        ({"task": "cats"}, f"task must be one of {', '.join([*TASKS, *CORPORA])}, own:ID, got "),
+        ({"task": "cats"}, f"task must be one of {', '.join(list(ALL_TASKS))}, own:ID, got "),
         ({"seeds": ""}, "seeds must list at least one value, a whole number from 0 to "),
         ({"seeds": "1,1"}, "seeds must not repeat a value, got 1, 1."),
         ({"methods": "lora,dora"}, "methods must be one of head, lora, replora, got 'dora'."),

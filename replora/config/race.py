@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
-from replora.catalog import ALL_TASKS, RACES, is_corpus
+from replora.catalog import ALL_TASKS, is_corpus, own_race
 from replora.config.method import Activation, AlphaOver, Latent, LayerSharing, Method, method_of
 from replora.config.training import Run, Training
 from replora.methods import METHODS, REFERENCE, MethodName, Projection, Sharing
@@ -116,7 +116,7 @@ class RaceOptions(Training, Linked):
 
         Raises `SpecError` for a task that no option takes.
         """
-        return cls(task=task, **(RACES["continuation"] if is_corpus(task) else {}))
+        return cls(task=task, **own_race(task))
 
     @classmethod
     def unasked(cls, query: Mapping[str, str]) -> Self:

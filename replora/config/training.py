@@ -12,6 +12,7 @@ from replora.options import Spec, option
 HeadStart = Literal["random", "probe"]
 Precision = Literal["auto", "float32", "bfloat16"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
+ChoiceScore = Literal["sum", "mean"]
 Optimizer = Literal["adamw", "sgd"]
 
 AUTO = "auto"
@@ -95,6 +96,12 @@ class Training(Spec):
     )
     optimizer: Optimizer = option(
         "adamw", "Optimizer", "Of adapters and heads. sgd: plain gradient descent, without momentum.", later=True
+    )
+    choice_score: ChoiceScore = option(
+        "sum",
+        "Choices by",
+        "Of questions with choices: the log-probability of a choice, summed over its tokens or a mean over them.",
+        later=True,
     )
     evaluate_every: int = option(
         10, "Evaluate every", "Steps between two evaluations on the test split.", unit="steps", low=1, high=100_000

@@ -21,7 +21,7 @@ from replora.training.cache import PrefixCache, Prefixes
 from replora.training.device import device_name, versions
 from replora.training.graphs import Pace
 from replora.training.head import Heads
-from replora.training.objectives import OBJECTIVES
+from replora.training.objectives import objective_for
 from replora.training.seats import Seat
 from replora.training.stack import RunStack
 from replora.training.steps import NewRates, Steps, Tests
@@ -44,23 +44,23 @@ class Batch:
         self.task = load_task(spec.task)
         self.stack = stack = RunStack(spec, spec.runs, self.task, device)
         self.seeds = [run.seed for run in spec.runs]
-        self.objective = OBJECTIVES[self.task.modality](spec, self.task, stack, self.seeds)
+        self.objective = objective_for(self.task)(spec, self.task, stack, self.seeds)
         stack.optimize(beside=self.objective.beside())
         held, self.pool = held_out(self.task, spec.validation_examples)
         self.subsets = [self._subset(run.data_fraction, run.seed) for run in spec.runs]
         self.orders = batches_of_runs([len(subset) for subset in self.subsets], spec.batch_size, spec.steps, self.seeds)
         tested = nested_subset(self.task.test.labels, min(spec.test_examples, len(self.task.test)), TEST_SEED)
-        test, validation = self.task.test.take(tested), self.task.train.take(held)
+        test, validation = map(self.objective.shown, (self.task.test.take(tested), self.task.train.take(held)))
 
         def cache(name: str, split: Split) -> PrefixCache:
             return prefixes.of(name, stack.backbone, split, stack.first, stack.dtype, packed=pace.packed)
 
         self.graphs = pace.graphs()
-        self.train_cache = cache("train", self.task.train)
+        self.train_cache = cache("train", self.objective.trained())
         self.steps = Steps(stack, self.train_cache, self.objective.losses, self.graphs)
         self.test = self._tests(cache("test", test))
         self.validation = self._tests(cache("validation", validation)) if len(validation) else None
-        self.tested = len(test)
+        self.tested = len(tested)
         self.done = 0  # steps
         self.seconds = 0.0
 
@@ -174,7 +174,7 @@ class Batch:
         accuracies = self.stack.known(shares)
         answers: tuple[str, ...] = ()
         if self.spec.tell_answers and step == self.spec.steps:
-            rows = np.packbits(scores[0].cpu().numpy() > 0, axis=1)
+            rows = np.packbits(self.objective.answers(scores, self.test.cache).cpu().numpy(), axis=1)
             answers = tuple(
                 "" if accuracy is None else row.tobytes().hex() for row, accuracy in zip(rows, accuracies, strict=True)
             )

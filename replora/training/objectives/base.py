@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from replora.backbones import Rows
 from replora.config import Training
-from replora.tasks import Indices, Task
+from replora.tasks import Indices, Split, Task
 from replora.training.cache import PrefixCache
 from replora.training.head import Heads
 from replora.training.stack import RunStack
@@ -40,14 +40,26 @@ class Objective(ABC):
         """What is done before the first step with each run's examples; whether the runs are tested then."""
         return False
 
+    def trained(self) -> Split:
+        """What the model is given of the training examples, a row each."""
+        return self.task.train
+
+    def shown(self, split: Split) -> Split:
+        """What it is given of examples that are tested, as many rows of each."""
+        return split
+
     @abstractmethod
     def losses(self, rows: Rows, picks: Tensor) -> Tensor:
         """The mean loss of each run on its batch, (runs,), with graph; picks: see `Steps.take`."""
 
     @abstractmethod
     def score(self, cache: PrefixCache) -> Score:
-        """Two figures of each run and example of `cache`, (2, runs, examples), from which `tested` is made."""
+        """Two figures of each run and row of `cache`, (2, runs, rows), from which `tested` is made."""
 
     @abstractmethod
     def tested(self, scores: Tensor, cache: PrefixCache) -> Tested:
-        """What those of all examples of `cache` come to."""
+        """What those of all rows of `cache` come to."""
+
+    def answers(self, scores: Tensor, cache: PrefixCache) -> Tensor:
+        """Which examples each run has right, (runs, examples), from the same figures."""
+        return scores[0] > 0

@@ -7,7 +7,7 @@ from functools import partial
 
 import streamlit as st
 
-from replora.catalog import CORPORA
+from replora.catalog import LANGUAGE
 from replora.classroom.room import RoomError
 from replora.classroom.setup import STEPS, Setup
 from replora.config import RaceOptions
@@ -49,7 +49,7 @@ def entrance() -> None:
         for problem in problems:
             st.warning(plain(problem))
         show = partial(value_text, "task")
-        task = control(RaceOptions, "task", key=f"{PAGE}.task", opened=opened.task, show=show, without=CORPORA)
+        task = control(RaceOptions, "task", key=f"{PAGE}.task", opened=opened.task, show=show, without=LANGUAGE)
         setup, problem = _setup(dataclasses.replace(opened, task=task))
         told = f"{settings_told(setup)}. All of it can be changed in the room, for all at once." if setup else problem
         st.caption(plain(told))

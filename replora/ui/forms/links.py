@@ -6,13 +6,14 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any, TypeVar, cast
 
-from replora.catalog import BACKBONES, OWN_PREFIX, PACKAGED, PRIVATE_TASKS, is_corpus, unnamed
+from replora.catalog import BACKBONES, CHOICES, OWN_PREFIX, PACKAGED, PRIVATE_TASKS, is_corpus, unnamed
 from replora.config import AUTO
 from replora.hub.names import is_downloaded
 from replora.options import Linked, default_of
 from replora.ui.visitor.own_data import adopt, own_tasks
 
 NO_CORPUS = "task must have labels here, got {}, which is to continue. The defaults are used instead."
+NO_PAGES = "task {} is for the command line: no page asks questions with choices. The defaults are used instead."
 INSTEAD = "The default is used instead."
 
 Opened = TypeVar("Opened", bound=Linked)
@@ -21,6 +22,8 @@ Opened = TypeVar("Opened", bound=Linked)
 def servable(opened: Opened, problems: Sequence[str]) -> tuple[Opened, list[str]]:
     """The spec of a link as far as it can be had here, and a sentence for each value that cannot."""
     values, said = cast(Any, opened), list(problems)
+    if values.task in CHOICES:  # whose race has other defaults, which fit no other task
+        return type(opened)(), [*said, NO_PAGES.format(values.task)]
     if problem := _backbone_problem(values.backbone):
         said.append(f"{problem} {INSTEAD}")
         values = dataclasses.replace(values, backbone=default_of(type(opened), "backbone"))

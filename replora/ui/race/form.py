@@ -13,7 +13,7 @@ from typing import Any
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from replora.catalog import MARKS, PRIVATE_TASKS, is_corpus
+from replora.catalog import CHOICES, MARKS, PRIVATE_TASKS, is_corpus
 from replora.config import Race, RaceOptions
 from replora.memory.admission import check_race
 from replora.memory.parameters import equal_rank
@@ -93,7 +93,7 @@ def race_form(opened: RaceOptions, on_rate: Callable[[], None], knobs: DeltaGene
 
     with controls():
         values["methods"] = _methods(opened.methods)
-        place("task", more=task_names(opened.task))
+        place("task", more=task_names(opened.task), without=CHOICES)
         for name in BASIC:
             place(name)
         place("learning_rate", on_change=on_rate)
