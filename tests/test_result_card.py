@@ -204,7 +204,11 @@ def test_a_card_as_json_and_as_markdown_says_the_same(card: ResultCard) -> None:
     assert values["spec_hash"] == card.spec_hash
     page = card.to_markdown()
     assert page.startswith("# LoRA and RepLoRA on Digits\n")
-    for text in (card.verdict, "| RepLoRA | 456,576 | 18,432 | 75.0 %, mean of 3 runs |", f"    {card.command}\n"):
+    for text in (
+        card.verdict,
+        "| RepLoRA | 456\u202f576 | 18\u202f432 | 75.0 %, mean of 3 runs |",
+        f"    {card.command}\n",
+    ):
         assert text in page
     assert all(f"- {label}: " in page for label in card.facts())
     assert "<http://here/race?run=job00001>" in page

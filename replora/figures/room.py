@@ -12,6 +12,8 @@ Share = Callable[[float], float]
 WORDS = 0.25  # of the width of a picture on a phone: what a word at the edge covers
 CLEAR = 0.105  # of the height from the middle of a word to what does not touch it
 TEXTS = ("label", "left", "note", "aside", "low note", "low aside", "over")  # those whose place is theirs
+ONWARD = ("note", "low note")  # those that begin at their place
+CHARACTER = 0.026  # of the width of a picture on a phone
 GRID = tuple(0.05 * place for place in range(1, 20))
 
 
@@ -40,13 +42,18 @@ def taken_at_the_edge(
     """
     edge = 1 - WORDS
     beside = [*points, *(row for row in texts if row["role"] in TEXTS)]
-    found = [(up(row["y"]), up(row["y"])) for row in beside if across(row["x"]) >= edge]
+    found = [(up(row["y"]), up(row["y"])) for row in beside if across(row["x"]) + _length(row) >= edge]
     found += [(up(row["y"]), up(row["y2"])) for row in spans if row["role"] == "error" and across(row["x"]) >= edge]
     found += [(up(row["y"]), up(row["y"])) for row in rules if row["role"] in ("y", "zero")]
     for _, rows in groupby(lines, key=lambda row: (row["role"], row["line"])):
         corners = [(across(row["x"]), up(row["y"])) for row in rows]
         found += [_beyond(edge, *pair) for pair in pairwise(corners) if pair[1][0] > edge]
     return found
+
+
+def _length(row: Row) -> float:
+    """What of the width a text takes to the right of its place; 0 for what is no such text."""
+    return CHARACTER * len(row["text"]) if row["role"] in ONWARD else 0.0
 
 
 def _beyond(edge: float, start: tuple[float, float], end: tuple[float, float]) -> tuple[float, float]:

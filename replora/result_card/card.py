@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from replora.result_card.hashing import spec_hash
-from replora.wording import counted
+from replora.wording import count, counted
 
 EARLIER = "It was recorded by an earlier build of this app: run again, last digits may differ."
 SAME_STACK = "On the same device with the same precision, threads and versions it gives the same numbers, bit for bit."
@@ -107,7 +107,7 @@ class ResultCard:
             "| --- | ---: | ---: | --- |",
         ]
         for method in self.compared:
-            sizes = f"{method.trained_parameters:,} | {method.deployed_parameters:,}"
+            sizes = f"{count(method.trained_parameters)} | {count(method.deployed_parameters)}"
             lines.append(f"| {_cell(method.name)} | {sizes} | {_cell(method.result)} |")
         lines += ["", *(f"- {label}: {_cell(text)}" for label, text in self.facts().items())]
         if self.link:

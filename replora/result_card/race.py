@@ -13,7 +13,7 @@ from replora.result_card.commands import race_command, spec_file
 from replora.result_card.settings import OWN_NOTE, named_settings
 from replora.statistics.metrics import Metric, metric_of
 from replora.summary import RaceSummary, RunSummary, mean_in_words, race_verdict, summarize
-from replora.wording import backbone_in_words, listing, task_title
+from replora.wording import backbone_in_words, count, listing, task_title
 
 
 def race_card(events: Iterable[Event], *, link: str = "", recorded: bool = False) -> ResultCard | None:
@@ -96,8 +96,8 @@ def _settings(spec: Race) -> Mapping[str, str]:
 
 def _data(summary: RaceSummary, spec: Race) -> str:
     examples = sorted({run.examples for run in summary.runs})
-    trained = " or ".join(f"{each:,}" for each in examples)
-    return f"{task_title(spec.task)}, {trained} training and at most {spec.test_examples:,} test examples"
+    trained = " or ".join(map(count, examples))
+    return f"{task_title(spec.task)}, {trained} training and at most {count(spec.test_examples)} test examples"
 
 
 def _note(spec: Race, changes: Sequence[RateChanged]) -> str:

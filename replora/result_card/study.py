@@ -11,7 +11,7 @@ from replora.studies.base import Study
 from replora.studies.kinds import kind_of_study
 from replora.studies.spec import command, study_to_dict
 from replora.studies.summary import Summary
-from replora.wording import backbone_in_words, listing, task_title
+from replora.wording import backbone_in_words, count, listing, task_title
 
 ALWAYS = (
     "rank",
@@ -55,7 +55,8 @@ def study_card(
         ),
         settings=_settings(spec),
         seeds=spec.seeds,
-        data=f"{task_title(spec.task)}, {started.test_examples:,} test examples, {spec.validation_examples:,} held out",
+        data=f"{task_title(spec.task)}, {count(started.test_examples)} test examples, "
+        f"{count(spec.validation_examples)} held out",
         backbone=backbone_in_words(started.backbone),
         device=started.device,
         precision=started.precision,
@@ -72,7 +73,11 @@ def study_card(
 
 def _note(spec: Study, ran: Study) -> str:
     """What the command runs beside what is shown, and what it needs."""
-    larger = "" if ran == spec else f"The study that was run is larger: {ran.count():,} runs, of which this is a part."
+    larger = (
+        ""
+        if ran == spec
+        else (f"The study that was run is larger: {count(ran.count())} runs, of which this is a part.")
+    )
     own = OWN_NOTE if spec.task.startswith(OWN_PREFIX) else ""
     return " ".join(filter(None, (larger, own)))
 

@@ -14,7 +14,7 @@ from replora.statistics.verdict import SEEDS_FOR_A_VERDICT
 from replora.statistics.width import MOST_SEEDS, NARROW, NARROW_RATIO, Width
 from replora.studies.base import RATES, Study
 from replora.studies.events import MethodSizes
-from replora.wording import listing
+from replora.wording import count, listing
 
 ALIKE = 0.05  # by which share numbers of parameters may differ and still be called equal
 
@@ -69,9 +69,11 @@ def _equal_training(spec: Study) -> FairnessItem:
     order = "runs of a seed see the same examples in the same order."
     if shortest == longest:
         return FairnessItem(
-            "equal steps", True, f"Every run takes {longest:,} steps of {spec.batch_size} examples; {order}"
+            "equal steps", True, f"Every run takes {count(longest)} steps of {spec.batch_size} examples; {order}"
         )
-    steps = listing([f"{spec.steps_with(amount):,} with {spec.amount_in_words(amount)}" for amount in spec.all_amounts])
+    steps = listing(
+        [f"{count(spec.steps_with(amount))} with {spec.amount_in_words(amount)}" for amount in spec.all_amounts]
+    )
     return FairnessItem(
         "equal epochs",
         True,
@@ -83,8 +85,8 @@ def _tuned(spec: Study) -> FairnessItem:
     name = "rates tuned per method"
     if spec.is_tuned:
         text = (
-            f"Each method's rate is the best of {len(spec.all_rates)} on {spec.validation_examples:,} examples that no "
-            "run trains on and that are not tested on."
+            f"Each method's rate is the best of {len(spec.all_rates)} on {count(spec.validation_examples)} examples "
+            "that no run trains on and that are not tested on."
         )
         return FairnessItem(name, True, text)
     return FairnessItem(name, False, "All methods have one rate, which may suit one of them better.", _tuning(spec))
@@ -97,8 +99,8 @@ def _equal_trials(spec: Study, trials: Mapping[str, Sequence[tuple[float, float,
     if not any(grids):
         return FairnessItem(name, False, "No trial is done yet.")
     if all(grid == grids[0] for grid in grids):
-        count = len(grids[0]) if grids else 0
-        return FairnessItem(name, True, f"Every method has the same {count} trials of data, rate and seed.")
+        trials = count(len(grids[0]) if grids else 0)
+        return FairnessItem(name, True, f"Every method has the same {trials} trials of data, rate and seed.")
     counts = ", ".join(f"{spec.titles[method]} {len(grid)}" for method, grid in zip(adapted, grids, strict=True))
     return FairnessItem(name, False, f"The study is not finished; trials so far: {counts}.")
 
@@ -141,7 +143,7 @@ def _equal_size(spec: Study, sizes: Sequence[MethodSizes]) -> FairnessItem:
     """Equal ranks cost the same once deployed; equal numbers of trained parameters are the other fair way."""
     name = "equal rank or parameters"
     trained = {size.method: size.trained_parameters for size in sizes if size.trained_parameters > 0}
-    named = " and ".join(f"{spec.titles.get(who, who)} {count:,}" for who, count in trained.items())
+    named = " and ".join(f"{spec.titles.get(who, who)} {count(number)}" for who, number in trained.items())
     reference = METHOD_TITLES[REFERENCE]
     lora_rank = getattr(spec, "lora_rank", 0) or spec.rank
     if lora_rank == spec.rank or REFERENCE not in spec.titles:
@@ -154,7 +156,7 @@ def _equal_size(spec: Study, sizes: Sequence[MethodSizes]) -> FairnessItem:
         return FairnessItem(name, True, many, offer={"lora_rank": rank})
     if len(trained) > 1 and max(trained.values()) <= (1 + ALIKE) * min(trained.values()):
         kept = " and ".join(
-            f"{spec.titles.get(size.method, size.method)} {size.deployed_parameters:,}"
+            f"{spec.titles.get(size.method, size.method)} {count(size.deployed_parameters)}"
             for size in sizes
             if size.method in trained
         )
@@ -177,12 +179,12 @@ def _as_many(spec: Study, trained: Mapping[str, int]) -> int:
 
 def _enough_seeds(spec: Study) -> FairnessItem:
     name = f"at least {SEEDS_FOR_A_VERDICT} seeds"
-    count = len(spec.seeds)
-    if count >= SEEDS_FOR_A_VERDICT:
-        return FairnessItem(name, True, f"{count} paired seeds.")
-    more = [seed for seed in range(SEEDS_FOR_A_VERDICT + count) if seed not in spec.seeds]
-    seeds = (*spec.seeds, *more[: SEEDS_FOR_A_VERDICT - count])
-    words = "One seed is" if count == 1 else f"{count} seeds are"
+    paired = len(spec.seeds)
+    if paired >= SEEDS_FOR_A_VERDICT:
+        return FairnessItem(name, True, f"{paired} paired seeds.")
+    more = [seed for seed in range(SEEDS_FOR_A_VERDICT + paired) if seed not in spec.seeds]
+    seeds = (*spec.seeds, *more[: SEEDS_FOR_A_VERDICT - paired])
+    words = "One seed is" if paired == 1 else f"{paired} seeds are"
     return FairnessItem(name, False, f"{words} an anecdote, not a finding.", {"seeds": seeds})
 
 
@@ -200,7 +202,7 @@ def _narrow(spec: Study, widths: Sequence[Width]) -> FairnessItem:
     what = "Too wide, or the same on all seeds," if any(each.is_coarse for each in wide) else "Too wide"
     text = f"{what} to tell who is ahead, or that neither is by more than {_narrow_in_words(spec)}: {said}."
     needed = [each.seeds_needed() for each in wide if each.half is not None]
-    most = max((count for count in needed if count is not None), default=None)
+    most = max((seeds for seeds in needed if seeds is not None), default=None)
     if most is None or None in needed:
         more = f" More than {MOST_SEEDS} seeds like these would be needed; take more steps." if needed else ""
         return FairnessItem(name, False, text + more)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from browsing import looks, query, settle
+from browsing import DRAWN, looks, query, settle
 from playwright.sync_api import Locator, Page, expect
 
 Open = Callable[..., Page]
@@ -139,6 +139,8 @@ def test_it_fits_the_screen(server: str, open_page: Open, path: str, name: str, 
     for width, _ in looks(page, name, within):
         if name == "station":
             page.wait_for_function(BESIDE if width == 1440 else ABOVE)
+        if name == "station" and width == 1440:
+            expect(page.locator(DRAWN).first).to_be_in_viewport(ratio=0.8)
 
 
 def test_on_a_phone_the_panel_folds_away(server: str, open_page: Open) -> None:

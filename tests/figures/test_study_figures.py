@@ -249,6 +249,14 @@ def test_a_line_that_passes_below_the_edge_is_in_the_way() -> None:
     assert plot.texts[-1]["y"] == pytest.approx(0.9)
 
 
+def test_words_that_reach_the_edge_on_a_phone_are_in_the_way() -> None:
+    for x, place in ((0.45, 0.1), (0.0, 0.9)):
+        plot = Plot((0.0, 1.0), (0.0, 1.0), ("note", "stamp"))
+        plot.text("note", "the race: 0.0003", x, 0.9)
+        plot.stamp(0.9)
+        assert plot.texts[-1]["y"] == pytest.approx(place)
+
+
 def test_the_name_of_a_curve_that_ends_early_stands_beside_all_curves() -> None:
     plot = Plot((1e-3, 1e-1), (0.0, 100.0), ("main", "dot", "label"), RATE_AXIS)
     whole = [Estimate(rate, 50.0 - 500 * rate) for rate in (1e-3, 1e-2, 3e-2)]

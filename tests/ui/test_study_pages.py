@@ -345,7 +345,7 @@ def test_equal_parameters_are_offered_and_set_loras_rank(app: Open) -> None:
     test = app(DATA)
     (offer,) = (each for each in test.button if each.key and ".offer." in each.key)
     assert (offer.label, offer.help) == ("Equal parameters", "Set lora rank to 99.")
-    assert "LoRA 18,432 and RepLoRA 456,576 parameters (LoRA of rank 99 would train as many)" in html(test)
+    assert "LoRA 18\u202f432 and RepLoRA 456\u202f576 parameters (LoRA of rank 99 would train as many)" in html(test)
     press(test, offer.key or "")
     assert query(test) == {"lora_rank": "99"}
     assert "Set in the form: Run live runs it." in html(test)

@@ -100,7 +100,7 @@ def ratio_figure(picture: PlottedTeacherStudy) -> Figure:
         for value in (estimate.mean, estimate.low, estimate.high, *estimate.seeds.values())
         if value
     ] + means(picture.grey_ratios)
-    most = max([2.0, *(max(value, 1 / value) for value in values)]) * 1.15
+    most = max([2.0, *(max(value, 1 / value) for value in values)]) ** 1.32  # room for words above and below
     left, right = stretched([float(each) for each in picture.counts], 0.18)
     plot = Plot(
         (left, right), (1 / most, most), RATIO_ROLES, EXAMPLES_AXIS, Axis(log=True, numbers=True),

@@ -22,7 +22,7 @@ from replora.studies.races.looks import Looks, at_fractions
 from replora.studies.spec import RaceStudy
 from replora.studies.summary import Summary, reached, whole_verdict
 from replora.studies.table import results_of
-from replora.wording import listing
+from replora.wording import count, listing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,10 +175,10 @@ def _labels(spec: RaceStudy, cells: Sequence[Cell]) -> list[str]:
     few = {cell.fraction: cell.examples for cell in cells if cell.examples < spec.validation_examples}
     if not spec.is_tuned or not few:
         return []
-    named = listing([f"{examples:,} with {100 * fraction:g} %" for fraction, examples in sorted(few.items())])
+    named = listing([f"{count(examples)} with {100 * fraction:g} %" for fraction, examples in sorted(few.items())])
     return [
-        f"Rates are tuned on {spec.validation_examples:,} labels held out, more than are trained on: {named} of the "
-        "data."
+        f"Rates are tuned on {count(spec.validation_examples)} labels held out, more than are trained on: {named} of "
+        "the data."
     ]
 
 

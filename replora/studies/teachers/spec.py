@@ -12,6 +12,7 @@ from replora.methods import STUDENTS
 from replora.methods import StudentName as StudentName
 from replora.options import SpecError, option, options, same_as
 from replora.studies.base import Study, in_batches
+from replora.wording import counted
 
 Teacher = Literal["tied", "untied"]
 
@@ -100,7 +101,7 @@ class TeacherStudy(Study):
         return self.examples
 
     def amount_in_words(self, amount: float) -> str:
-        return f"{amount:,.0f} example" + ("s" if amount != 1 else "")
+        return counted(round(amount), "example")
 
     @property
     def all_methods(self) -> tuple[Method, ...]:

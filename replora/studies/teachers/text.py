@@ -10,6 +10,7 @@ from replora.statistics.intervals import Interval
 from replora.studies.events import StudentFinished, StudyEvent
 from replora.studies.table import results_of, runs_csv
 from replora.studies.teachers.summary import TeacherSummary, summarize_teacher
+from replora.wording import count
 
 CSV_NAMES = (
     *("student", "examples", "rate", "seed", "error", "validation_error"),
@@ -41,7 +42,7 @@ def table_of(summary: TeacherSummary) -> tuple[tuple[str, ...], list[tuple[str, 
         error, off = cell.error, cell.delta_errors
         row = (
             summary.spec.titles[cell.student],
-            f"{cell.examples:,}",
+            count(cell.examples),
             f"{cell.rate:g}",
             "diverged" if error is None else f"{error.mean:.3g}",
             "" if error is None or error.low is None else f"{error.low:.3g} to {error.high:.3g}",

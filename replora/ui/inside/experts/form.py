@@ -25,6 +25,7 @@ from replora.ui.parts.once import Once
 from replora.ui.parts.text import plain
 from replora.ui.uploads import why_refused
 from replora.ui.visitor.own_data import limits, room_of
+from replora.wording import count
 
 PAGE = "experts"
 TEST, DRAW, UPLOAD, TYPE = "Test example", "Draw", "Upload", "Write"
@@ -170,7 +171,7 @@ def _index(task: Task, opened: ExpertsOptions) -> int:
     key = f"{PAGE}.example"
     if st.session_state.get(key, 0) > last:
         st.session_state[key] = last
-    label = f"Test example (0 to {last:,})"
+    label = f"Test example (0 to {count(last)})"
     return int(st.number_input(label, 0, last, min(opened.example, last), key=key, persist_state="session"))
 
 
@@ -179,7 +180,7 @@ def test_example(task: Task, index: int) -> Given:
     index = min(index, len(task.test) - 1)
     raw = task.test.examples[index]
     label = "" if task.modality == "continuation" else f": {task.classes[int(task.test.labels[index])]}"
-    title = f"Test example {index:,}{label}"
+    title = f"Test example {count(index)}{label}"
     example = Example(index=index)
     return Given(example, raw, title=title) if isinstance(raw, bytes) else Given(example, text=raw, title=title)
 
