@@ -35,5 +35,11 @@ def _named(last: Iterable[Estimated]) -> str:
 
 
 def _text(band: Band) -> str:
-    value, low, high = (f"{each:+.2f}".replace("-", "\u2212") for each in band)
+    value, low, high = (_signed(each) for each in band)
     return f"{value} [{low}, {high}]"
+
+
+def _signed(value: float) -> str:
+    """'+0.02' or, with a true minus, '-0.25'; zero has no sign."""
+    text = f"{value:+.2f}"
+    return text.replace("-", "\u2212") if text.strip("+-0.") else "0.00"

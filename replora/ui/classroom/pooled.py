@@ -19,6 +19,7 @@ from replora.statistics.intervals import Interval
 from replora.ui.classroom.pulse import PAGE
 from replora.ui.classroom.server import rooms
 from replora.ui.classroom.words import settings_told
+from replora.ui.parts.cards import sentence_html
 from replora.ui.parts.figure import show_figure
 from replora.wording import counted
 
@@ -31,7 +32,7 @@ def show_pool(room: Room, seats: Sequence[Seat], *, large: bool = False) -> None
     """The verdict in a sentence a group, and the pictures; `large` for a projector."""
     pool = pooled(seats)
     verdicts = pool.verdicts if pool.finished else ["No verdict before the first seat has finished."]
-    st.html("".join(f'<p class="verdict">{escape(line)}</p>' for line in verdicts) + _notes(pool))
+    st.html("".join(map(sentence_html, verdicts)) + _notes(pool))
     group = _chosen(pool, large)
     shown: list[Figure] = [histogram(group, pool)]
     known = scored(seats, pool) if room.setup.expect else []

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
+from replora.ui.parts.text import unbroken
+
 BLANK = '<b class="blank">\u2013</b>'
 
 COSINE = (
@@ -18,7 +20,7 @@ def card(kind: str, title: str, value: str, caption: str, notes: Sequence[str], 
 
     about: what its words mean, behind a question mark that a press opens over what is below.
     """
-    lines = "".join(f"<p>{note}</p>" for note in notes)
+    lines = "".join(f"<p>{unbroken(note)}</p>" for note in notes)
     return (
         f'<section class="card {escape(kind)}"><h2>{title}</h2>{explained(about)}'
         f'<div class="value">{value}<span>{caption}</span></div>{lines}</section>'
@@ -34,3 +36,8 @@ def explained(about: str) -> str:
 def row_of(cards: Sequence[str], kind: str = "") -> str:
     """Cards side by side where there is room; `kind` is a further class, which says for how many."""
     return f'<div class="{escape(f"cards {kind}".strip())}">{"".join(cards)}</div>'
+
+
+def sentence_html(text: str, kind: str = "verdict") -> str:
+    """What was found, in a sentence; `kind` is its class."""
+    return f'<p class="{escape(kind)}">{escape(unbroken(text))}</p>'

@@ -23,6 +23,7 @@ from replora.ui.live.engine import WatchedEngine
 from replora.ui.live.page import Part, news
 from replora.ui.live.standing import show_standing
 from replora.ui.parts.adapters import adapter_downloads
+from replora.ui.parts.cards import sentence_html
 from replora.ui.parts.figure import Sheet, sheet_of, show_figure
 from replora.ui.parts.look_inside import inside_links
 from replora.ui.parts.once import Once
@@ -67,7 +68,7 @@ def _standing(session: RaceSession, shown: ShownRace) -> None:
     if race.spec.task in PRIVATE_TASKS:
         st.info(plain(PRIVATE))
     st.html(race_cards(race.spec, race.events))
-    st.html(f'<p class="verdict">{escape(verdict_line(race.events))}</p>')
+    st.html(sentence_html(verdict_line(race.events)))
     if race.earlier:
         told, made = change_told(race.events, race.earlier[0], race.spec)
         looks = looks_sentence([race.events, *race.earlier], session.passed, more=session.cut)

@@ -116,7 +116,7 @@ def _method(summary: StudySummary | None, method: str, cell: Cell | None, captio
 def _needed(pair: tuple[str, str], found: Sequence[DataNeeded]) -> str:
     ours, theirs = (METHOD_TITLES[name] for name in pair)
     if not found or found[0].target is None:
-        return card("needed", "Data needed", BLANK, "", [f"{ours} to reach {theirs}", NOTHING])
+        return card("needed", "Data needed", BLANK, "", [f"{ours} to reach {theirs}", NOTHING], about=NEEDED)
     here, back = found
     if not here.is_told:
         return card(
@@ -140,12 +140,12 @@ def _needed(pair: tuple[str, str], found: Sequence[DataNeeded]) -> str:
 def _apart(pair: tuple[str, str], tuned: Comparison | None) -> str:
     ours, theirs = pair
     if tuned is None or not tuned.rates[ours]:
-        return card("apart", "Best rates", BLANK, "", ["apart by this factor"])
+        return card("apart", "Best rates", BLANK, "", ["apart by this factor"], about=APART)
     ratio = tuned.rates[theirs] / tuned.rates[ours]
     larger, smaller = (theirs, ours) if ratio >= 1 else (ours, theirs)
     factor = f"{max(ratio, 1 / ratio):.0f}"
     if factor == "1":
-        return card("apart", "Best rates", "equal", "", [f"{tuned.rates[ours]:g} for both"])
+        return card("apart", "Best rates", "equal", "", [f"{tuned.rates[ours]:g} for both"], about=APART)
     note = f"{METHOD_TITLES[larger]}'s is {factor} times {METHOD_TITLES[smaller]}'s"
     return card("apart", "Best rates", f"{factor}<small> times apart</small>", "", [note], about=APART)
 

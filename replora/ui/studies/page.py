@@ -22,9 +22,10 @@ from replora.ui.live.form import Form
 from replora.ui.live.page import follow, live_part, page_session
 from replora.ui.live.standing import show_standing
 from replora.ui.parts.adapters import study_adapters
+from replora.ui.parts.cards import sentence_html
 from replora.ui.parts.figure import show_figure
 from replora.ui.parts.numbers import Download, plot_numbers
-from replora.ui.parts.text import file_word, plain
+from replora.ui.parts.text import NO_BREAK, file_word, plain
 from replora.ui.shell.embed import controls
 from replora.ui.shell.style import STYLE
 from replora.ui.studies.fairness import badge, fairness_list
@@ -131,8 +132,7 @@ def verdict_html(
         for names in dict.fromkeys(filter(None, (lost, others)))
     )
     return (
-        f'<p class="verdict">{escape(headline)}</p><p class="details">{escape(details) or "&nbsp;"}</p>'
-        f"{which}{more}{badge(items, hidden)}"
+        f"{sentence_html(headline)}{sentence_html(details or NO_BREAK, 'details')}{which}{more}{badge(items, hidden)}"
     )
 
 

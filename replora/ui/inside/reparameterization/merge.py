@@ -52,6 +52,14 @@ def merge_view(source: PickedRace, run: int) -> None:
     plot_numbers([figure], f"{PAGE}.latency")
 
 
+ABOUT = (
+    "Logits are the numbers of which the classes' probabilities are made. Merged into query and value, or beside them, "
+    "the same A and B must give the same logits, up to the rounding of the numbers that a machine computes with.",
+    "On how many test examples the model with A and B beside it and the merged one choose the same class.",
+    "What must be kept beside the weights of the original model once A and B are added to them, and what was trained.",
+)
+
+
 def merge_cards(answer: MergeAnswer | None) -> str:
     """Whether adapted and merged say the same, and what is left beside the model."""
     if answer is None:
@@ -70,7 +78,8 @@ def merge_cards(answer: MergeAnswer | None) -> str:
         ]
     titles = ("Largest logit difference", "Same answers", "Left beside the model")
     cards = "".join(
-        card(OURS, title, value, "", note) for title, value, note in zip(titles, values, notes, strict=True)
+        card(OURS, title, value, "", note, about=about)
+        for title, value, note, about in zip(titles, values, notes, ABOUT, strict=True)
     )
     return f'<div class="cards three">{cards}</div>'
 

@@ -17,7 +17,7 @@ from replora.simulation.verdict import latest, rates_verdict
 from replora.ui.live.engine import WatchedEngine
 from replora.ui.live.form import Form
 from replora.ui.live.standing import show_standing
-from replora.ui.parts.cards import BLANK, card, row_of
+from replora.ui.parts.cards import BLANK, card, row_of, sentence_html
 from replora.ui.parts.figure import show_figure
 from replora.ui.parts.numbers import plot_numbers
 from replora.ui.theory.rates.notes import notes
@@ -37,7 +37,7 @@ def rates_view(session: RatesSession, engine: WatchedEngine, form: Form[RatesOpt
     quantity = quantity_for(form.options.quantity, shown.events)
     st.html(_cards(shown, quantity))
     said = rates_verdict(shown.events) or "No verdict before two sample sizes are done."
-    st.html(f'<p class="verdict">{escape(said)}</p>')
+    st.html(sentence_html(said))
     errors, between, clouds = st.container(), st.container(), st.container()
     with between:
         at = _shown_n(shown, form.options.shown_n)
