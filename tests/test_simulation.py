@@ -16,6 +16,7 @@ from replora.events import EventError
 from replora.options import SpecError
 from replora.simulation.events import Estimated, MonteCarloStarted, from_line, read_theory_events
 from replora.simulation.specs import MonteCarlo, RatesOptions, Split
+from replora.simulation.verdict import rates_verdict
 from replora.theory import SHARINGS, report
 
 made = cache(report)
@@ -125,3 +126,8 @@ def test_a_bad_seed_is_one_sentence() -> None:
     assert done.exit_code == 1
     assert done.stderr.startswith("Error: seed must be a whole number from 0 to ")
     assert "Traceback" not in done.output
+
+
+def test_an_exponent_of_zero_has_no_sign() -> None:
+    said = rates_verdict(list(read_theory_events(RECORDED / "rates_over.jsonl.gz")))
+    assert "doubled cell 0.00 [\u22120.03, +0.02] (Plain)" in said

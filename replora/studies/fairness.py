@@ -99,8 +99,8 @@ def _equal_trials(spec: Study, trials: Mapping[str, Sequence[tuple[float, float,
     if not any(grids):
         return FairnessItem(name, False, "No trial is done yet.")
     if all(grid == grids[0] for grid in grids):
-        trials = count(len(grids[0]) if grids else 0)
-        return FairnessItem(name, True, f"Every method has the same {trials} trials of data, rate and seed.")
+        same = count(len(grids[0]) if grids else 0)
+        return FairnessItem(name, True, f"Every method has the same {same} trials of data, rate and seed.")
     counts = ", ".join(f"{spec.titles[method]} {len(grid)}" for method, grid in zip(adapted, grids, strict=True))
     return FairnessItem(name, False, f"The study is not finished; trials so far: {counts}.")
 

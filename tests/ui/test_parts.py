@@ -12,7 +12,7 @@ from replora.statistics.verdict import lost_sentence
 from replora.ui.live.engine import Watch
 from replora.ui.parts.cards import card
 from replora.ui.parts.settings import named, unlike
-from replora.ui.parts.text import plain
+from replora.ui.parts.text import plain, unbroken
 from replora.ui.race.session import EARLIER, RaceSession
 from replora.ui.studies.page import verdict_html
 from replora.wording import count, counted, duration, listing, scientific, signed
@@ -131,3 +131,18 @@ def test_which_runs_diverged_is_told_on_demand() -> None:
     assert '<p class="details">More. 2 of 6 runs diverged and are not counted.</p>' in made
     assert "<summary>Which runs diverged</summary><p>RepLoRA at rate 0.03 (seeds 0, 1).</p></details>" in made
     assert "<details" not in verdict_html("Ahead.", "More.", [])
+
+
+@pytest.mark.parametrize(
+    ("text", "whole"),
+    [
+        ("22 % [20, 24] of 4 tasks", "22_% [20,_24] of 4 tasks"),
+        ("2.5 \u00b1 1.1 points", "2.5_\u00b1_1.1 points"),
+        ("0.92 [0.64, not reached]", "0.92 [0.64,_not_reached]"),
+        ("at 1, 3 and 10 %", "at 1, 3 and 10_%"),
+        ("a list [of all that one could say of it here]", "a list [of all that one could say of it here]"),
+    ],
+)
+def test_a_number_stays_on_a_line_with_what_belongs_to_it(text: str, whole: str) -> None:
+    assert unbroken(text) == whole.replace("_", "\u00a0")
+    assert unbroken(text) in card("lora", "", "", "", [text])
