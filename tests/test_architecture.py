@@ -88,7 +88,7 @@ TABLES = {"replora": ROOMS, "replora.ui": UI_ROOMS}
 HEAVY = {"torch", "timm", "transformers", "torchvision", "peft"}
 WITH_TORCH = {"adapters", "backbones", "training", "studies", "lens", "jobs", "cli"}
 # Of the lens the web process knows what can be asked, what is answered, and which examples of one's own are taken.
-LENS_FOR_WEB = {"questions", "answers", "arrays", "inputs"}
+LENS_FOR_WEB = {"questions", "answers", "arrays", "inputs", "plain"}
 
 
 def imports(path: Path) -> Iterator[str]:

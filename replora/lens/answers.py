@@ -2,52 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
-import numpy as np
-
-from replora.lens.arrays import Array, pack, unpack
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, np.ndarray):
-        return pack(value)
-    if isinstance(value, Answer):
-        return value.to_dict()
-    if isinstance(value, Mapping):
-        return {name: _plain(each) for name, each in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(each) for each in value]
-    return value
-
-
-def _revived(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        if "float32" in value:
-            return unpack(value)
-        return {name: _revived(each) for name, each in value.items()}
-    return tuple(_revived(each) for each in value) if isinstance(value, list) else value
-
-
-@dataclass(frozen=True)
-class Answer:
-    """Base: fields are numbers, texts, arrays, tuples of them, or further answers."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values."""
-        return {each.name: _plain(getattr(self, each.name)) for each in dataclasses.fields(self)}
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """The answer of `to_dict`."""
-        return cls(**{name: cls._field(name, value) for name, value in values.items()})
-
-    @classmethod
-    def _field(cls, name: str, value: Any) -> Any:
-        return _revived(value)
+from replora.lens.arrays import Array
+from replora.lens.plain import Answer
 
 
 @dataclass(frozen=True)
@@ -275,13 +235,17 @@ class Written(Answer):
 class ContinuationAnswer(Answer):
     """`models`: what each has written after each prompt, in the order of the question; over: whether all are.
 
-    steps: the question's own race has snapshots after these.
+    steps: the question's own race has snapshots after these. routing, expert (models,): where they were asked for, the
+    routing part and the expert part (`replora.lens.attention.PartSizes`) of the heads that have an update, when the
+    model reads the first prompt, as shares of the output without it, a mean over heads; empty else.
     """
 
     step: int
     steps: tuple[int, ...]
     models: tuple[tuple[Written, ...], ...]
     over: bool
+    routing: tuple[float, ...] = ()
+    expert: tuple[float, ...] = ()
 
     @classmethod
     def _field(cls, name: str, value: Any) -> Any:

@@ -189,7 +189,8 @@ class ContinuationQuestion(Question):
 
     models: the parts that are added to the untouched model, none for itself. tokens: how many are written at most.
     temperature: 0 for the most probable token (greedy), else what logits are divided by before a token is drawn; the
-    draws of `seed` are the same for all models, which then differ by their probabilities alone.
+    draws of `seed` are the same for all models, which then differ by their probabilities alone. parts: whether routing
+    and expert part are asked for.
     The answer takes a moment only: it tells what is written by then, and the same question goes on from there.
     """
 
@@ -200,6 +201,7 @@ class ContinuationQuestion(Question):
     tokens: int = 24
     temperature: float = 0.0
     seed: int = 0
+    parts: bool = False
 
     @classmethod
     def _revive(cls, name: str, value: Any) -> Any:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from replora.lens.answers import Answer
 from replora.lens.continuation.answer import answer_continuation
 from replora.lens.heads import answer_head
 from replora.lens.landscape.answer import answer_landscape
 from replora.lens.merging import answer_adapter, answer_merge
+from replora.lens.plain import Answer
 from replora.lens.questions import (
     QUESTIONS,
     AdapterQuestion,

@@ -28,6 +28,7 @@ LOOKING = (
     "inside",
     "landscape",
     "generation",
+    "dial",
 )  # pages into whose races on own data one looks by the name of the data
 MORE: dict[str, tuple[str, ...]] = {
     "home": (*options(RaceOptions), RUN),  # races landed here once; their links go on as they are

@@ -123,3 +123,30 @@ def test_the_page_fits_the_screen_and_its_grounds_can_be_read(visit):
         assert len(contrasts) == 6
         assert min(contrasts) >= 4.5, (scheme, contrasts)
         expect(page.locator("[data-testid=stException]")).to_have_count(0)
+
+
+def test_the_dial_turns_an_update_and_at_one_it_is_as_trained(open_page, served):
+    page = open_page(f"{served}/dial?run={JOB}&place=2", figures=None)
+    expect(page.locator(".texts .text")).to_have_count(9, timeout=HOST)
+    expect(page.locator(".caret")).to_have_count(0, timeout=HOST)
+    first = page.locator(".texts .row").first.locator(".text p")
+    untouched, trained, turned = first.all_inner_texts()
+    assert untouched != trained == turned
+    slider = page.get_by_role("slider", name="weight of RepLoRA on Plays")
+    slider.focus()
+    for _ in range(4):
+        page.keyboard.press("ArrowLeft")
+    page.wait_for_url("**weight=0&**")
+    expect(page.locator("p.verdict")).to_contain_text("At weight 0 0 of 3 texts differ from those of the untouched")
+    assert first.all_inner_texts() == [untouched, trained, untouched]
+    for _ in looks(page, "dial", within=".texts .text"):
+        expect(page.locator("[data-testid=stException]")).to_have_count(0)
+
+
+def test_a_head_of_the_language_model_is_looked_into(open_page, served):
+    page = open_page(f"{served}/experts?run={JOB}", figures=2)
+    expect(page.get_by_text("3 query heads share one expert\u2019s value; heads 1 to 3 mix the same")).to_be_visible()
+    expect(page.locator(".predictions section.replora li")).to_have_count(3)
+    expect(page.locator(".predictions section")).to_have_count(2)
+    for _ in looks(page, "experts_causal"):
+        expect(page.locator("[data-testid=stException]")).to_have_count(0)

@@ -22,6 +22,7 @@ from replora.backbones import CausalLM, load_backbone
 from replora.events import Finished
 from replora.lens import subject as subjects
 from replora.lens.answers import ContinuationAnswer, HeadAnswer, Written
+from replora.lens.attention import part_sizes
 from replora.lens.continuation import answer as answers
 from replora.lens.continuation.generation import drawn, pieces
 from replora.lens.questions import FROZEN, ContinuationQuestion, Example, HeadQuestion, LensError, Part, folders_of
@@ -307,3 +308,17 @@ def test_a_head_of_a_causal_model_is_a_mixture_of_the_tokens_before(data, plays)
         np.testing.assert_array_equal(heads[head].shifts, heads[3].shifts)
         assert not np.array_equal(heads[head].gates, heads[3].gates)
     assert not np.array_equal(heads[2].expert_norms, heads[3].expert_norms)
+
+
+def test_the_parts_of_an_update_are_those_that_attention_tells_of_the_adapted_model(data, plays):
+    told = asked(data, ((), (Part(run=LORA),), (Part(run=REPLORA),)), tokens=1, parts=True)
+    ids = torch.tensor([plays.causal.tokenizer(PROMPTS[0])["input_ids"]])
+    assert told.routing[0] == told.expert[0] == 0
+    for place, run in ((1, LORA), (2, REPLORA)):
+        sizes = part_sizes(adapted(plays, run).model, {"input_ids": ids})
+        for name in ("routing", "expert"):
+            expected = float((getattr(sizes, name) / sizes.base_output).mean())
+            assert getattr(told, name)[place] == pytest.approx(expected, rel=1e-4)
+    turned = asked(data, ((Part(run=LORA, weight=2.0),), (Part(run=LORA, weight=0.0),)), tokens=1, parts=True)
+    assert turned.expert[0] > told.expert[1] > turned.expert[1] == 0
+    assert asked(data, ((),), tokens=1).routing == ()

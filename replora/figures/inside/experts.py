@@ -15,6 +15,7 @@ Numbers = Sequence[float]
 NOTHING = "None of these runs has an update."
 LABELLED = 0.74  # of the width of a plot; names stand in the rest
 FEW_TOKENS = 40  # up to so many each has a dot
+MOST_NAMED = 4  # layers by their numbers, where they follow upon each other
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,9 @@ def experts_sentence(picture: PlottedExperts) -> str:
 
 
 def _layers(layers: Sequence[int]) -> str:
-    """'layers 4, 5 and 6', counted from 1."""
+    """'layers 4, 5 and 6' or 'layers 1 to 30', counted from 1."""
+    if len(layers) > MOST_NAMED and list(layers) == list(range(layers[0], layers[-1] + 1)):
+        return f"layers {layers[0] + 1} to {layers[-1] + 1}"
     return f"layer{'s' if len(layers) > 1 else ''} {listing([str(layer + 1) for layer in layers])}"
 
 

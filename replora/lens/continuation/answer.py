@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from replora.backbones import CausalLM
 from replora.lens.answers import ContinuationAnswer
 from replora.lens.continuation.generation import Generation, Way
 from replora.lens.continuation.mixing import Stack, stack_of
+from replora.lens.continuation.shares import part_shares
 from replora.lens.inputs import sentence
 from replora.lens.questions import (
     LATEST,
@@ -42,6 +43,7 @@ class _Asked:
     models: tuple[tuple[Part, ...], ...]
     prompts: tuple[str, ...]
     way: Way
+    parts: bool
 
 
 @dataclass
@@ -50,6 +52,7 @@ class _Live:
 
     stack: Stack
     generation: Generation
+    parts: Mapping[str, tuple[float, ...]]  # routing and expert, where they were asked for
 
 
 def answer_continuation(about: Subject, question: ContinuationQuestion, seconds: float = SECONDS) -> ContinuationAnswer:
@@ -58,7 +61,7 @@ def answer_continuation(about: Subject, question: ContinuationQuestion, seconds:
     step = about.snapshots.latest() if question.step == LATEST else question.step
     models = [[_part(about, question, part, step) for part in parts] for parts in question.models]
     way = Way(question.tokens, question.temperature, question.seed)
-    asked = _Asked(tuple(tuple(part for _, part in parts) for parts in models), question.prompts, way)
+    asked = _Asked(tuple(tuple(part for _, part in parts) for parts in models), question.prompts, way, question.parts)
     kept: OrderedDict[_Asked, ContinuationAnswer] = about.kept.setdefault("written", OrderedDict())
     steps = tuple(about.snapshots.steps())
     if asked not in kept:
@@ -81,7 +84,7 @@ def _written(
 ) -> ContinuationAnswer:
     """What is written once the time is over, one token more than before at least."""
     key = (str(about.snapshots.folder), asked)
-    live = _live.pop(key, None) or _begun(about, models, prompts, asked.way)
+    live = _live.pop(key, None) or _begun(about, models, prompts, asked)
     backbone = about.adapted(live.stack.pairs, live.stack.scaling, live.stack.first)
     assert isinstance(backbone, CausalLM)
     begun = time.monotonic()
@@ -93,19 +96,21 @@ def _written(
         _live[key] = live
         if len(_live) > LIVE:
             _live.popitem(last=False)
-    return ContinuationAnswer(0, (), live.generation.written(about.causal.tokenizer), live.generation.over)
+    written = live.generation.written(about.causal.tokenizer)
+    return ContinuationAnswer(0, (), written, live.generation.over, **live.parts)
 
 
 def _begun(
     about: Subject,
     models: Sequence[Sequence[tuple[Subject, Part]]],
     prompts: Sequence[Sequence[int]],
-    way: Way,
+    asked: _Asked,
 ) -> _Live:
     plain = [not parts for parts in models]
     beside = [parts for parts in models if parts]  # an untouched run each, which reads what it writes
     stack = stack_of([*models, *([] for _ in beside)], about)
-    return _Live(stack, Generation(prompts, plain, about.causal.ends, way))
+    told = part_shares(about, stack, prompts[0], len(models)) if asked.parts else {}
+    return _Live(stack, Generation(prompts, plain, about.causal.ends, asked.way), told)
 
 
 def _checked(about: Subject, question: ContinuationQuestion) -> list[list[int]]:

@@ -57,6 +57,11 @@ class PickedRace:
         own = {TASK: self.spec.task} if self.spec.task.startswith(OWN_PREFIX) else {}
         return {RUN: self.key, **own}
 
+    @property
+    def task_continues(self) -> bool:
+        """Whether it is on texts to continue."""
+        return _modality(self.spec.task) == "continuation"
+
     def runs(self, method: str) -> list[int]:
         """The places of the runs of a method."""
         return [place for place, run in enumerate(self.spec.runs) if run.method.name == method]
@@ -68,14 +73,17 @@ class PickedRace:
         return METHOD_TITLES[run.method.name] + "".join(f", {part}" for part in _unlike(run, others))
 
 
-def pick_race(engine: Engine, *, key: str, reads: Collection[Modality] = LABELLED) -> PickedRace | None:
+def pick_race(
+    engine: Engine, *, key: str, reads: Collection[Modality] = LABELLED, recorded: bool = True
+) -> PickedRace | None:
     """A select box of the races at hand and the one chosen; None, with a warning, where it cannot be read.
 
     At first the race of the link (`?run=`), else the one that was looked into last, on whichever page, else the one on
     the Race page, else the first recorded one. reads: what the page can look into; where that is texts to continue
-    alone, of recorded races what was written is enough.
+    alone, of recorded races what was written is enough. recorded: whether these are offered.
     """
-    choices = _choices(engine, reads)
+    choices = _choices(engine, reads, recorded=recorded)
+    instead = "Another one is shown instead." if choices else ""
     _take_data(st.query_params.get(TASK, ""))
     asked, last = st.query_params.get(RUN, ""), str(st.session_state.get(LAST, ""))
     for name in (last, asked):
@@ -84,15 +92,15 @@ def pick_race(engine: Engine, *, key: str, reads: Collection[Modality] = LABELLE
                 task = Race.from_dict(engine.status(name).spec).task
                 if task not in PRIVATE_TASKS and _modality(task) not in reads:
                     if name == asked:
-                        st.warning(plain(f"{_unfit(task)} Another one is shown instead."))
+                        st.warning(plain(f"{_unfit(task)} {instead}".rstrip()))
                 elif task not in PRIVATE_TASKS:
                     choices = {name: f"Run {name[:8]}: {kept_task_title(task)}", **choices}
                 elif name == asked:
-                    st.warning(plain(f"{PRIVATE} Another one is shown instead."))
+                    st.warning(plain(f"{PRIVATE} {instead}".rstrip()))
             except (UnknownJob, UserError):
                 if name == asked:
-                    said = f"run must be a race known here, got {asked[:40]!r}. Another one is shown instead."
-                    st.warning(plain(said))
+                    said = f"run must be a race known here, got {asked[:40]!r}. {instead}"
+                    st.warning(plain(said.rstrip()))
     if not choices:
         st.warning(linked(NONE))
         return None
@@ -150,7 +158,7 @@ def own_races() -> dict[str, Race]:
     return {job: spec for job, spec in shown if job and spec is not None and spec.task not in PRIVATE_TASKS}
 
 
-def _choices(engine: Engine, reads: Collection[Modality]) -> dict[str, str]:
+def _choices(engine: Engine, reads: Collection[Modality], *, recorded: bool) -> dict[str, str]:
     """What there is to choose from, by key: the race of the Race page first."""
     found: dict[str, str] = {}
     for place, (job, spec) in enumerate(own_races().items()):
@@ -159,7 +167,7 @@ def _choices(engine: Engine, reads: Collection[Modality]) -> dict[str, str]:
     for task, card in TASKS.items():
         if card.modality in reads and _folder(task).is_dir():
             found[RECORDED + task] = f"Recorded: {kept_task_title(task)}"
-    if tuple(reads) == CONTINUED:
+    if tuple(reads) == CONTINUED and recorded:
         found |= {RECORDED + task: f"Recorded: {kept_task_title(task)}" for task in recorded_tasks()}
     return found
 

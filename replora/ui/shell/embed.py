@@ -17,7 +17,7 @@ from replora.ui.shell.whole_link import whole_link
 
 EMBED, OPTIONS = "embed", "embed_options"  # Streamlit keeps both from the app
 FIGURES, WANTED, SIDE = "embed.figures", "embed.wanted", "embed.side"  # of the session
-WITHOUT = ("tour", "generation", "classroom", "your_data", "runs")  # pages that may have no figure
+WITHOUT = ("tour", "generation", "dial", "classroom", "your_data", "runs")  # pages that may have no figure
 NONE = "No figure of this page is here to be shown."
 KEPT = (  # what a frame shows, as selectors of containers and widgets by their keys
     *(f"[class*='{part}']" for part in ("-figure-", "st-key-embed-", "-buttons")),

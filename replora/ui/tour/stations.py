@@ -12,6 +12,7 @@ from replora.options import Linked
 from replora.presets import Presets, read_presets
 from replora.simulation.specs import RatesOptions, Split
 from replora.studies.spec import DataStudy, RateStudy, TeacherStudy
+from replora.ui.inside.dial.form import DialOptions
 from replora.ui.inside.experts.form import ExpertsOptions
 from replora.ui.inside.generation.form import GenerationOptions
 from replora.ui.inside.landscape.page import LandscapeOptions
@@ -38,13 +39,14 @@ PAGES: dict[str, type[Linked]] = {
     "inside": InsideOptions,
     "landscape": LandscapeOptions,
     "generation": GenerationOptions,
+    "dial": DialOptions,
     "identifiability": Split,
     "rates": RatesOptions,
     "your_data": Nothing,
 }
 RUNS = (
     *("race", "learning_rate", "data_efficiency", "recover_update"),
-    *("experts", "inside", "landscape", "generation", "rates"),
+    *("experts", "inside", "landscape", "generation", "dial", "rates"),
 )
 
 

@@ -217,6 +217,9 @@ def _place(chosen: Chosen, opened: ExpertsOptions) -> tuple[int, int]:
 
 
 def _query(answer: HeadAnswer, opened: ExpertsOptions) -> int:
+    """The token of the link; where a token sees itself and those before it, the last one: the first sees but itself."""
+    if answer.causal and opened.token == default_of(ExpertsOptions, "token"):
+        return len(answer.tokens) - 1
     return min(opened.token, len(answer.tokens)) - 1
 
 
