@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import re
@@ -132,7 +133,8 @@ def test_what_is_shipped_is_the_default_race_and_the_prompts_of_the_page():
     for task in recorded.recorded_tasks():
         found = recorded.recorded_texts(task)
         started: Any = found.events[0]
-        assert started.spec == RaceOptions.on(task).race()
+        default = RaceOptions.on(task).race()
+        assert dataclasses.replace(started.spec, test_examples=default.test_examples) == default
         assert found.prompts == PROMPTS
         last = found.answers[max(found.answers)]
         assert [len(texts) for texts in last.models] == [len(PROMPTS)] * 3
@@ -246,3 +248,12 @@ def test_a_race_on_classes_is_not_for_this_page_and_one_on_texts_not_for_others(
 def test_the_page_of_the_recordings_is_among_the_assets():
     assert recorded.RECORDED == ASSETS / "recorded"
     assert set(recorded.recorded_tasks()) <= set(CORPORA)
+
+
+def test_a_race_on_texts_leads_to_its_texts_and_one_on_classes_to_its_factors(raced, tmp_path):
+    engine, _, texts = raced
+    labels = finished(engine, "digits", tmp_path)
+    for job, pages in ((texts, ["generation", "dial", "experts"]), (labels, ["experts", "inside"])):
+        test = open_page("race", run=job)
+        keys = [each.key for each in test.button if each.key and each.key.startswith("race.inside.")]
+        assert keys == [f"race.inside.{page}" for page in pages]

@@ -10,9 +10,11 @@ from typing import Any
 
 import streamlit as st
 
-from replora.catalog import ASSETS, OWN_PREFIX, OWN_TASK, PRIVATE_TASKS, TASKS, Modality
+from replora.catalog import ASSETS, CORPORA, OWN_PREFIX, OWN_TASK, PRIVATE_TASKS, TASKS, Modality
 from replora.config import METHOD_TITLES, Race, Run
 from replora.events import Event, EventError, from_line, read_events, started_of
+from replora.hub.names import HubError
+from replora.hub.packaged import check_here
 from replora.jobs.engine import Engine, NoAnswer, UnknownJob
 from replora.lens.questions import Question
 from replora.options import SpecError, UserError
@@ -102,7 +104,7 @@ def pick_race(
                     said = f"run must be a race known here, got {asked[:40]!r}. {instead}"
                     st.warning(plain(said.rstrip()))
     if not choices:
-        st.warning(linked(NONE))
+        st.info(linked(f"{NONE} {plain(what_brings(CORPORA['plays'].backbone))}".rstrip()))
         return None
     # The page writes the link at its end: until then it still names the race before.
     new_link = asked in choices and asked not in (last, st.session_state.get(LINKED))
@@ -125,6 +127,15 @@ def pick_race(
     except (UnknownJob, UserError) as error:
         st.warning(plain(str(error)))
     return None
+
+
+def what_brings(backbone: str) -> str:
+    """The sentence that says what brings a packaged model; '' where it is here."""
+    try:
+        check_here(backbone)
+    except HubError as error:
+        return str(error)
+    return ""
 
 
 def beyond(name: str, most: int, got: int, instead: str = "The last one") -> list[str]:

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 import streamlit as st
 
 from replora.events import started_of
-from replora.hub.names import HubError
-from replora.hub.packaged import check_here
 from replora.lens.inputs import sentence
 from replora.lens.questions import FROZEN, MOST_PROMPTS, MOST_RUNS, MOST_TEMPERATURE
 from replora.methods import METHODS, has_adapter
@@ -16,7 +14,7 @@ from replora.options import Linked, option
 from replora.pictures import InputError
 from replora.tasks import task_card
 from replora.ui.inside.generation.prompts import PROMPTS
-from replora.ui.inside.race_picker import CONTINUED, PickedRace, pick_race
+from replora.ui.inside.race_picker import CONTINUED, PickedRace, pick_race, what_brings
 from replora.ui.live.engine import WatchedEngine
 from replora.ui.parts.text import plain
 from replora.ui.shell.style import linked
@@ -72,11 +70,7 @@ def _only_recorded(source: PickedRace) -> str:
     task, card, started = source.spec.task, task_card(source.spec.task), started_of(source.events)
     assert started is not None  # a picked race has begun
     said = RECORDED.format(task, plain(started.device), started.precision)
-    try:
-        check_here(card.backbone)
-    except HubError as error:
-        return f"{said} {plain(str(error))}"
-    return f"{said} {OTHERS.format(card.title)}"
+    return f"{said} {plain(what_brings(card.backbone)) or OTHERS.format(card.title)}"
 
 
 def prompts_form(page: str) -> tuple[str, ...]:
