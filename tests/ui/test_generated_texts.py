@@ -20,6 +20,7 @@ from replora.catalog import ASSETS, CORPORA
 from replora.config import RaceOptions
 from replora.events import Event, Step, to_line
 from replora.hub.packaged import REQUIREMENTS
+from replora.jobs.engine import JobState
 from replora.lens.answers import ContinuationAnswer, Written
 from replora.lens.questions import LATEST, ContinuationQuestion
 from replora.ui.inside.generation import recorded
@@ -257,3 +258,17 @@ def test_a_race_on_texts_leads_to_its_texts_and_one_on_classes_to_its_factors(ra
         test = open_page("race", run=job)
         keys = [each.key for each in test.button if each.key and each.key.startswith("race.inside.")]
         assert keys == [f"race.inside.{page}" for page in pages]
+
+
+def test_a_race_that_trains_is_asked_for_its_latest_texts_and_for_no_others(raced):
+    engine, writer, job = raced
+    engine.jobs[job].state = JobState.RUNNING
+    test = open_page("generation", run=job)
+    for _ in range(3):
+        test.run()
+    assert {each.step for each in writer.asked} == {LATEST}
+    assert "After step 10 LoRA has changed 3 of 3 texts" in html(test)
+    asked = len(writer.asked)
+    engine.jobs[job].state = JobState.FINISHED
+    settled(test)
+    assert {each.step for each in writer.asked[asked:]} == {0, 5}

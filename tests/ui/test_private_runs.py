@@ -19,7 +19,7 @@ from replora.jobs.engine import NOBODY, JobRefused, JobState, JobStatus, NoAnswe
 from replora.jobs.storage.history import History
 from replora.jobs.storage.history_rows import row_of
 from replora.jobs.storage.rows import HistoryFilter
-from replora.lens.questions import MergeQuestion
+from replora.lens.questions import ContinuationQuestion, MergeQuestion, Part
 from replora.own_data.examples import choose_columns
 from replora.own_data.limits import Limits
 from replora.own_data.private import PRIVATE
@@ -230,6 +230,16 @@ def test_the_answerer_is_asked_by_holders_only(race: str, own: str, engine: Fake
         guarded(engine).ask(question)
     assert not engine.asked
     assert guarded(engine, own).ask(question) == {"kind": "merge"}
+
+
+def test_a_private_update_is_mixed_into_none_of_a_strangers(race: str, own: str, engine: FakeEngine) -> None:
+    engine.answer = lambda question: {"kind": "continuation"}
+    private = Part(run=0, folder=str(engine.folder(race)))
+    question = ContinuationQuestion(folder="/recorded", models=((), (Part(run=1), private)), prompts=("So",)).to_dict()
+    with pytest.raises(NoAnswer, match="private data"):
+        guarded(engine).ask(question)
+    assert not engine.asked
+    assert guarded(engine, own).ask(question) == {"kind": "continuation"}
 
 
 def test_nobody_trains_on_data_that_they_do_not_hold(own: str, engine: FakeEngine) -> None:
