@@ -13,6 +13,13 @@ TINY = "task=wordnet_topics&steps=4&evaluate_every=2&test_examples=20"
 BRICKS = ".st-key-classroom-figure-pooled svg .mark-rect path"
 
 
+OVERLAP = """() => {
+  const box = selector => document.querySelector(selector).getBoundingClientRect();
+  const [one, other] = [box('.st-key-frame-projector'), box('.banner')];
+  return one.left < other.right && other.left < one.right && one.top < other.bottom && other.top < one.bottom;
+}"""
+
+
 def button(page: Page, name: str) -> Locator:
     return page.locator(f".st-key-classroom-{name} button:visible")
 
@@ -82,6 +89,7 @@ def test_a_class_from_the_first_seat_to_the_last_word(server: str, open_page: Op
     legible_from_the_last_row(projector)
     for width, _ in looks(projector, "classroom_projector"):
         expect(projector.locator(".verdict")).to_be_in_viewport() if width > 1000 else None
+        assert not projector.evaluate(OVERLAP), width
 
     press(desk, "close")
     for page in (again, seats[0]):

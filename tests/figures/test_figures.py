@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from replora.csv_text import rows_csv
 from replora.events import Event
 from replora.figures.figure import Figure
 from replora.figures.race.curves import Curve, differences, mean_points, thinned, trailing_mean, with_crossings
+from replora.figures.race.drawing import seeds_of
 from replora.figures.race.figures import PlottedRace, race_figures
 from replora.figures.race.table import number_rows
 from replora.figures.scales import apart, nice_ceiling
@@ -106,6 +108,24 @@ def test_a_diverged_seed_is_left_out_of_the_mean(told: Any, three_seeds: Race) -
     ours = [row["y"] for row in rows(figure, "faint") if row["line"] in ("replora 0", "replora 1")]
     assert min(ours) <= last[0] <= max(ours)
     assert texts(figure, "low note", "low aside") == ["seed 2 diverged"]
+
+
+def test_seeds_that_diverge_together_have_a_text_a_method_and_none_on_another(told: Any, three_seeds: Race) -> None:
+    lost = {place: 40 + place for place in range(len(three_seeds.runs))}
+    found = figures(told(three_seeds, diverge=lost), three_seeds)
+    for key in ("accuracy", "loss", "norm"):
+        said = [row for row in found[key].data["texts"] if row["role"] in ("low note", "low aside")]
+        crosses = [row["series"] for row in found[key].data["points"] if row["role"] == "lost"]
+        assert sorted(row["series"] for row in said) == sorted(set(crosses))
+        assert len(crosses) == 3 * len(said) >= 6
+        assert {row["text"] for row in said} == {"seeds 0, 1 and 2 diverged"}
+        low, high = (row["y"] for row in found[key].data["frame"])
+        heights = sorted(row["y"] for row in said)
+        assert all(above - below >= 0.099 * (high - low) for below, above in pairwise(heights))
+    told_once = texts(found["difference"], "note", "aside")
+    assert {"LoRA diverged, seeds 0, 1 and 2", "RepLoRA diverged, seeds 0, 1 and 2"} <= set(told_once)
+    assert len(told_once) == len(set(told_once)) <= 3
+    assert seeds_of([Curve("lora", seed, ()) for seed in range(4)]) == "4 seeds"
 
 
 def test_earlier_races_lie_grey_behind_and_end_where_the_steps_end(told: Any, halved: Race) -> None:

@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 
 from replora.events import Event, RateChanged
 from replora.figures.plot import Axis, Hover, Plot
-from replora.figures.race.curves import Point
+from replora.figures.race.curves import Curve, Point
 from replora.figures.scales import format_rate
 from replora.figures.style import RACE_STYLES, STYLES, title_of
+from replora.wording import listing
 
+LINE = 0.1  # of the height of a picture: a line of words
 STEP_AXIS = Axis(format="d", zero="step 0", flush=True, tick_marks=False, grid=False, ticks=6)
 ROLES = (
     "change", "x", "earlier", "faint", "main", "value", "lost", "label", "room", "note", "low note", "aside",
@@ -76,14 +78,47 @@ def draw_rate_changes(plot: Plot, events: Sequence[Event], top: float) -> None:
             draw_rule(plot, "change", event.step, f"rate {rates}", top)
 
 
-def draw_lost_run(plot: Plot, method: str, point: Point, text: str) -> None:
-    """A cross where a run ended early, with a text beside it."""
-    step, value = point
-    value = min(max(value, plot.y[0]), plot.y[1])
-    plot.point("lost", method, step, value)
-    if text:
-        lift = plot.share(0, min(plot.share_of_y(value), 0.96))[1]
-        plot.text(f"low {_beside(plot, step)}", text, step, lift, method)
+def draw_lost_runs(plot: Plot, lost: Sequence[Curve], *, named: bool) -> None:
+    """A cross where each run ended early; where they are `named`, one text a method beside its first cross, and none
+    where another one stands.
+    """
+    placed: list[tuple[float, float]] = []
+    for method, runs in _by_method(lost).items():
+        for run in runs:
+            step, value = run.points[-1]
+            plot.point("lost", method, step, min(max(value, plot.y[0]), plot.y[1]))
+        if not named:
+            continue
+        step, value = min((run.points[-1] for run in runs), key=lambda point: point[0])
+        near = [y for x, y in placed if abs(plot.share_of_x(step) - x) < 0.5]
+        wanted = min(max(plot.share_of_y(value), 0.0), 0.96)
+        places = sorted((wanted, *(LINE * line for line in range(1, 10))), key=lambda place: abs(place - wanted))
+        lift = next((place for place in places if all(abs(place - y) >= LINE for y in near)), wanted)
+        placed.append((plot.share_of_x(step), lift))
+        plot.text(f"low {_beside(plot, step)}", f"{seeds_of(runs)} diverged", step, plot.share(0, lift)[1], method)
+
+
+def draw_lost_rules(plot: Plot, lost: Sequence[Curve], top: float, *, several: bool, named: bool) -> None:
+    """An upright rule where each run ended early; where they are `named`, one text a method at its first one."""
+    for method, runs in _by_method(lost).items():
+        what = f"{title_of(method)} diverged" + (f", {seeds_of(runs)}" if several else "")
+        for place, run in enumerate(sorted(runs, key=lambda run: run.diverged or 0)):
+            draw_rule(plot, "x", run.diverged or 0, "" if place or not named else what, top)
+
+
+def seeds_of(runs: Sequence[Curve]) -> str:
+    """'seed 2', 'seeds 0 and 2', '7 seeds'."""
+    seeds = sorted({run.seed for run in runs})
+    if len(seeds) > 3:
+        return f"{len(seeds)} seeds"
+    return f"seed{'s' if len(seeds) > 1 else ''} {listing([str(seed) for seed in seeds])}"
+
+
+def _by_method(runs: Sequence[Curve]) -> dict[str, list[Curve]]:
+    found: dict[str, list[Curve]] = {}
+    for run in runs:
+        found.setdefault(run.method, []).append(run)
+    return found
 
 
 def _beside(plot: Plot, step: float) -> str:

@@ -29,10 +29,10 @@ from replora.figures.race.curves import (
 from replora.figures.race.drawing import (
     Ends,
     draw_earlier,
-    draw_lost_run,
+    draw_lost_rules,
+    draw_lost_runs,
     draw_mean,
     draw_rate_changes,
-    draw_rule,
     name_ends,
     step_plot,
 )
@@ -279,12 +279,8 @@ def _annotate(
     draw_rate_changes(plot, picture.events, top)
     lost = [curve for curve in curves(picture.events, delta_norms) if curve.diverged is not None]
     several = len({run.seed for run in picture.spec.runs}) > 1
-    for curve in lost:
-        what = f"{title_of(curve.method)} diverged" + (f", seed {curve.seed}" if several else "")
-        draw_rule(plot, "x", curve.diverged or 0, what if paired else "", top)
-    for curve in found:
-        if curve.diverged is not None and curve.points:
-            draw_lost_run(plot, curve.method, curve.points[-1], f"seed {curve.seed} diverged" if several else "")
+    draw_lost_rules(plot, lost, top, several=several, named=paired)
+    draw_lost_runs(plot, [each for each in found if each.diverged is not None and each.points], named=several)
     if picture.recorded:
         plot.stamp(stamp)
     if not any(curve.points for curve in found):

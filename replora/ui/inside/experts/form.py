@@ -32,7 +32,11 @@ TEST, DRAW, UPLOAD, TYPE = "Test example", "Draw", "Upload", "Write"
 READ = f"{PAGE}.read"  # the picture at hand, by its file
 EMBEDDED = Once[Task](8)  # tasks by name
 FROZEN_TITLE = "Model as it was"
-ASK = {DRAW: "Draw a digit: white chalk on black.", UPLOAD: "Choose a picture.", TYPE: "Write a sentence."}
+ASK = {
+    DRAW: "Draw a digit: white chalk on black. Without mouse, pen or finger: Upload takes a picture of one.",
+    UPLOAD: "Choose a picture.",
+    TYPE: "Write a sentence.",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
