@@ -201,6 +201,19 @@ RACES: dict[str, Mapping[str, Any]] = {  # what a race has otherwise than the op
         "test_examples": 100,
     },
 }
+STUDIES: dict[Modality, Mapping[str, Any]] = {  # and of studies: of class size, so with the last blocks alone
+    "continuation": {
+        "adapted_blocks": 8,
+        "fractions": (0.03, 1.0),
+        "data_fraction": 1.0,
+        "learning_rate": 3e-3,
+        "rates": (1e-3, 3e-3, 1e-2),
+        "steps": 10,
+        "batch_size": 8,
+        "test_examples": 24,
+        "validation_examples": 16,
+    },
+}
 MARKS: dict[Modality, Mapping[str, tuple[float, ...]]] = {  # the stops of sliders that are others there
     "continuation": {"adapted_blocks": (1, 4, 8, 16, 30), "steps": (10, 20, 50, 100, 200), "batch_size": (4, 8, 16)},
 }

@@ -1,8 +1,9 @@
 """`python -m scripts.record_runs [TASK ...]`: records the default race of each task, for first paint.
 
 The files, assets/recorded/race_TASK.jsonl.gz, say in their first line on what they were made. Beside each stands a
-second race, with the head-only run and with snapshots of its factors to look into: assets/recorded/lens_TASK/. Of that
-only what the pages read is kept (`thin`), and `--thin` makes an older recording so without a race.
+second race, with the head-only run and with snapshots of its factors to look into: assets/recorded/lens_TASK/. A text
+to continue has none: factors of 30 blocks are too large for every clone. Of the others only what the pages read is kept
+(`thin`), and `--thin` makes an older recording so without a race.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save
 
-from replora.catalog import ASSETS, TASKS
+from replora.catalog import ALL_TASKS, ASSETS, TASKS, is_corpus
 from replora.config import Method, RaceOptions
 from replora.event_lines import gzipped_lines
 from replora.events import write_events
@@ -31,7 +32,7 @@ LENS_STEPS = (0, 30, 100)  # the start, under way, the end: each of the slider's
 def record(task: str, folder: Path) -> str:
     """Record one task's default race; a sentence on what came out. The file is replaced once the race is whole."""
     with gzipped_lines(folder / f"race_{task}.jsonl.gz") as sink:
-        summary = summarize(write_events(race(RaceOptions(task=task).race()), sink))
+        summary = summarize(write_events(race(RaceOptions.on(task).race()), sink))
     assert summary is not None  # a race that ends without an error has started
     return f"{task}: {summary.seconds:.1f} s, {summary.precision}, {summary.threads} threads. {race_verdict(summary)}"
 
@@ -86,14 +87,18 @@ def megabytes(folder: Path) -> float:
 
 
 @click.command()
-@click.argument("tasks", nargs=-1, type=click.Choice(list(TASKS)))
+@click.argument("tasks", nargs=-1, type=click.Choice(list(ALL_TASKS)))
 @click.option("--output", default=ASSETS / "recorded", show_default=True, type=click.Path(path_type=Path))
 @click.option("--lens-only", is_flag=True, help="Only the races to look into.")
 @click.option("--thin", "thin_only", is_flag=True, help="Train nothing: thin the recorded races to look into.")
 def main(tasks: tuple[str, ...], output: Path, lens_only: bool, thin_only: bool) -> None:
-    """Record the default race of TASKS (all, if none is named)."""
+    """Record the default race of TASKS (all that have labels, if none is named)."""
     output.mkdir(parents=True, exist_ok=True)
     for task in tasks or TASKS:
+        if is_corpus(task):
+            if not (thin_only or lens_only):
+                click.echo(record(task, output))
+            continue
         if thin_only:
             thin(output / f"lens_{task}")
             continue

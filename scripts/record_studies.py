@@ -9,7 +9,8 @@ Parts: steps (study_TASK.jsonl.gz, the whole grid of five fractions, eight rates
 task, tuned: what one rate for all gives, and what a sweep at one fraction gives, are parts of it); epochs
 (study_TASK_epochs, the same with equal epochs); loraplus, latent and parameters (against LoRA+, with a diagonal for a
 latent, and against LoRA that trains as many parameters, three fractions of one task); teachers (teacher_WORLD: all
-students of a tied and of an untied teacher, three sizes, in float32, whose noise does not blur small errors). Each is
+students of a tied and of an untied teacher, three sizes, in float32, whose noise does not blur small errors); and, only
+where it is asked for, texts (study_CORPUS: texts to continue, which take the language model). Each is
 a study of `python -m replora study`, by the command that is printed, and only what pages read is kept (`thinned`;
 --thin makes older recordings so). Who stops it in between and starts it again loses the study under way.
 """
@@ -24,7 +25,7 @@ from pathlib import Path
 
 import click
 
-from replora.catalog import ASSETS, TASKS
+from replora.catalog import ASSETS, CORPORA, TASKS, is_corpus
 from replora.event_lines import EventError, gzipped_lines
 from replora.options import default_of
 from replora.studies.events import CellFinished, Progress, StudentFinished, StudyEvent, StudyFinished, started_of
@@ -42,6 +43,7 @@ MANY_SEEDS = tuple(range(10))
 CHECKED_TASK = "wordnet_topics"  # of ten seeds, and of the controls
 LORA_PLUS = 16.0  # times A's rate, as its authors advise
 EQUAL_RANK = 99  # of LoRA, which then trains as many parameters as RepLoRA of rank 4
+TEXT_RATES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
 TEACHERS: tuple[Teacher, ...] = ("tied", "untied")
 STUDENTS: tuple[StudentName, ...] = ("lora", "lora_tied", "trunk", "tied", "separate")
 TEACHER_RATES = (2e-3, 4e-3, 1e-2, 2e-2)
@@ -50,6 +52,7 @@ TEACHER_SEEDS = (0, 1, 2, 3)  # of six rates and five seeds both worlds would ta
 # Measured on an H100: milliseconds of a step and run, and of a step however few runs it has.
 RUN_STEP = {"auto": 0.23, "float32": 0.34}
 LEAST_STEP = 45.0
+TEXT_RUN_STEP = 6.0  # of all blocks of SmolLM2, guessed from its size
 # Measured: bytes of a gzipped line, of which test examples a run has right, and of the factors that a student found.
 LINE, ANSWERS, SKETCHES = 30, 105, 7800
 
@@ -69,7 +72,7 @@ class Planned:
         for amount in spec.all_amounts:
             steps = spec.steps_with(amount)
             counts[steps] = counts.get(steps, 0) + spec.count() // len(spec.all_amounts)
-        each_run = RUN_STEP[spec.precision]
+        each_run = TEXT_RUN_STEP if is_corpus(spec.task) else RUN_STEP[spec.precision]
         return sum(steps * max(LEAST_STEP, each_run * runs) for steps, runs in counts.items()) / 1000
 
     @property
@@ -100,6 +103,12 @@ def planned() -> Iterator[Planned]:
     yield Planned("parameters", f"study_{CHECKED_TASK}_parameters", as_many)
 
 
+def planned_texts() -> Iterator[Planned]:
+    """Recordings that take the language model, made only where they are asked for."""
+    for task in CORPORA:
+        yield Planned("texts", f"study_{task}", texts(task))
+
+
 def grid(task: str, seeds: Sequence[int] = SEEDS) -> DataStudy:
     """The whole grid of a task."""
     return DataStudy(
@@ -113,6 +122,21 @@ def grid(task: str, seeds: Sequence[int] = SEEDS) -> DataStudy:
         validation_examples=200,
         tuned=True,
         rates=RATES,
+    )
+
+
+def texts(task: str) -> DataStudy:
+    """The grid of a corpus, all blocks adapted: of few rates and seeds, for a step takes a model ten times as large."""
+    return dataclasses.replace(
+        DataStudy.on(task),
+        adapted_blocks=30,
+        seeds=(0, 1, 2),
+        fractions=(0.01, 0.1, 1.0),
+        steps=150,
+        test_examples=200,
+        validation_examples=100,
+        tuned=True,
+        rates=TEXT_RATES,
     )
 
 
@@ -189,12 +213,16 @@ def untold(events: Sequence[StudyEvent]) -> list[Comparison]:
     started = started_of(events)
     summary = summarize_study(events) if started and isinstance(started.spec, RaceStudy) else None
     told = summary.main_comparisons if summary else ()
-    return [found for found in told if found.interval is not None and found.with_examples is None]
+    alone = [found for found in told if found.interval is not None and found.with_examples is None]
+    return [found for found in alone if found.metric.is_share]  # of texts nobody tells which tokens are right
+
+
+EVERY = (*planned(), *planned_texts())
 
 
 @click.command(help=__doc__)
 @click.argument("names", nargs=-1)
-@click.option("--part", "parts", multiple=True, type=click.Choice(list(dict.fromkeys(each.part for each in planned()))))
+@click.option("--part", "parts", multiple=True, type=click.Choice(list(dict.fromkeys(plan.part for plan in EVERY))))
 @click.option("--output", type=click.Path(file_okay=False, path_type=Path), default=ASSETS / "recorded")
 @click.option("--plan", "only_plan", is_flag=True, help="Say what would be recorded, and what it takes.")
 @click.option("--again", is_flag=True, help="Also studies that the folder already holds.")
@@ -205,7 +233,7 @@ def main(
     output.mkdir(parents=True, exist_ok=True)
     wanted = [
         plan
-        for plan in planned()
+        for plan in ([*planned(), *planned_texts()] if names or parts else planned())
         if (not names or any(name in plan.name for name in names)) and (not parts or plan.part in parts)
     ]
     if thin:

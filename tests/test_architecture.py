@@ -45,14 +45,14 @@ ROOMS: dict[str, str] = {
     "backbones": "adapters catalog hub options",
     "training": "__init__ adapters backbones catalog config events methods options recorded seeding tasks",
     "lens": "adapters backbones config methods options pictures seeding tasks training",
-    "studies": "adapters backbones config csv_text event_lines events memory methods options seeding statistics "
-    "tasks training wording",
+    "studies": "adapters backbones catalog config csv_text event_lines events memory methods options seeding "
+    "statistics tasks training wording",
     "figures": "config events lens methods options simulation statistics studies wording",
     "result_card": "catalog config events options statistics studies summary wording",
     "jobs": "__init__ catalog config csv_text events memory options result_card settings simulation statistics studies "
     "summary",
     "classroom": "catalog config csv_text events jobs methods options result_card settings statistics summary",
-    "cli": "catalog config events jobs lens memory options own_data result_card settings statistics "
+    "cli": "config events jobs lens memory options own_data result_card settings statistics "
     "studies summary theory training",
     "ui": "catalog classroom config csv_text events figures hub jobs lens memory methods options own_data "
     "pictures presets recorded result_card settings simulation statistics studies summary tasks wording",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -19,7 +18,7 @@ from rich.table import Table
 
 from replora.cli.adapters import adapters_option, keeping
 from replora.cli.own_data import data_options, own_task
-from replora.cli.spec_options import Command, spec_option
+from replora.cli.spec_options import Command, spec_option, unasked_kept
 from replora.config import METHOD_TITLES, RaceOptions
 from replora.events import Diverged, Evaluated, Event, PerRun, Started, Step, to_line
 from replora.memory.admission import check_race
@@ -87,10 +86,7 @@ def _summary(events: Iterable[Event]) -> RaceSummary:
 
 def _asked(values: Mapping[str, Any]) -> RaceOptions:
     """The race of the options; those that nobody gave are as the task has them."""
-    context = click.get_current_context()
-    unasked = RaceOptions.on(values["task"])
-    given = {name for name in values if context.get_parameter_source(name) is ParameterSource.COMMANDLINE}
-    return dataclasses.replace(unasked, **{name: value for name, value in values.items() if name in given | {"task"}})
+    return unasked_kept(RaceOptions, values)
 
 
 def _alone(option: str, others: Iterable[str]) -> None:

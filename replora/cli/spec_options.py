@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, get_args, get_origin
 
 import click
+from click.core import ParameterSource
 
-from replora.options import SpecError, default_of, format_value, kind_of, options, parse_value
+from replora.options import Linked, SpecError, default_of, format_value, kind_of, options, parse_value
 
+Asked = TypeVar("Asked", bound=Linked)
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -46,6 +49,17 @@ def spec_option(spec: type, field: str, *, of: str = "") -> Callable[[Command], 
         metavar=value.name.upper(),
         help=f"{of}{value.facts.help} [{many}{value.facts.allowed(value.item)}]",
     )
+
+
+def unasked_kept(spec: type[Asked], values: Mapping[str, Any]) -> Asked:
+    """The spec of the options; those that nobody gave are as the task has them."""
+    context = click.get_current_context()
+    given = {name for name in values if context.get_parameter_source(name) is ParameterSource.COMMANDLINE}
+    unasked: Any = spec.unasked({"task": values["task"]})
+    found: Asked = dataclasses.replace(
+        unasked, **{name: value for name, value in values.items() if name in given | {"task"}}
+    )
+    return found
 
 
 def flag_of(field: str) -> str:

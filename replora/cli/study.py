@@ -15,12 +15,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from replora.catalog import is_corpus
 from replora.cli.engine import StudyEngine, chosen_engine, engine_options
 from replora.cli.own_data import data_options, own_task
-from replora.cli.spec_options import Command, flag_of, spec_option
+from replora.cli.spec_options import Command, flag_of, spec_option, unasked_kept
 from replora.config import METHOD_TITLES, STUDENT_TITLES
-from replora.options import SpecError, UserError, default_of, kind_of, options
+from replora.options import UserError, default_of, kind_of, options
 from replora.studies.events import CellFinished, StudentFinished, StudyEvent, StudyStarted
 from replora.studies.events import Progress as ProgressTold
 from replora.studies.kinds import KINDS, StudyKind
@@ -86,9 +85,7 @@ def run_study(
     try:
         with contextlib.ExitStack() as stack:
             asked = stack.enter_context(own_task(values))
-            if is_corpus(asked["task"]):
-                raise SpecError("Studies take examples with labels; a text to continue is for race --data.")
-            spec = kind.spec(**asked)
+            spec = unasked_kept(kind.spec, asked)
             spec.check_memory()
             sink = stack.enter_context(events_file.open("w", encoding="utf-8", buffering=1)) if events_file else None
             table = stack.enter_context(csv_file.open("w", encoding="utf-8", newline="")) if csv_file else None

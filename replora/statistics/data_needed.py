@@ -14,8 +14,10 @@ import numpy.typing as npt
 
 from replora.methods import METHOD_TITLES, OURS, REFERENCE
 from replora.statistics.intervals import COARSE, LEVEL, Interval, t_interval
+from replora.statistics.metrics import ACCURACY, METRICS, Metric
 from replora.statistics.student import critical
-from replora.statistics.verdict import SEEDS_FOR_A_VERDICT, points, seeds_in_words
+from replora.statistics.verdict import SEEDS_FOR_A_VERDICT, seeds_in_words
+from replora.wording import fixed
 
 Array = npt.NDArray[np.float64]
 
@@ -26,11 +28,12 @@ ROUNDING = 1e-12  # of squared accuracies
 class DataNeeded:
     """The data fraction with which a method reaches what its reference reaches at the largest fraction.
 
-    target: None without seeds that finished everywhere. effect: the reference's accuracy at the largest fraction less
-    that at the smallest; nothing is read off (value, low and high are None) unless its interval lies above zero.
-    value: where the mean first reaches the target, None where it does not. at_most: it does at the smallest fraction.
-    low, high: ends of the fractions at which the paired t test does not tell the method from the target at 5 %; both
-    None where it does at all, or where seeds give no interval. open_low, open_high: the grid ends before they do.
+    target: None without seeds that finished everywhere. effect: by how much the reference is better at the largest
+    fraction than at the smallest; nothing is read off (value, low and high are None) unless its interval lies above
+    zero. value: where the mean first reaches the target, None where it does not. at_most: it does at the smallest
+    fraction. low, high: ends of the fractions at which the paired t test does not tell the method from the target at
+    5 %; both None where it does at all, or where seeds give no interval. open_low, open_high: the grid ends before they
+    do. measure: the noun of the metric.
     """
 
     method: str
@@ -45,6 +48,12 @@ class DataNeeded:
     open_low: bool
     open_high: bool
     seeds: int
+    measure: str = ACCURACY.noun
+
+    @property
+    def metric(self) -> Metric:
+        """What is reached: accuracy, or a loss, of which less is better."""
+        return METRICS[self.measure]
 
     @property
     def is_told(self) -> bool:
@@ -64,8 +73,9 @@ class DataNeeded:
         if not self.is_told:
             return f"{self._no_effect(theirs)} So no data needed is read off."
         full = self.fractions[1] == 1
-        goal = "full-data accuracy" if full else f"accuracy with {percent(self.fractions[1])} % of the data"
-        goal = f"{theirs}'s {goal} ({100 * self.target:.1f} %)"
+        noun = self.metric.noun
+        goal = f"full-data {noun}" if full else f"{noun} with {percent(self.fractions[1])} % of the data"
+        goal = f"{theirs}'s {goal} ({self.metric.value(self.target)})"
         alone = "" if self.seeds >= SEEDS_FOR_A_VERDICT else f" ({seeds_in_words(self.seeds)}: an anecdote)"
         if not self.excludes_some:
             return (
@@ -107,11 +117,13 @@ class DataNeeded:
         smallest, largest = (f"{percent(share)} %" for share in self.fractions)
         if self.effect is None or self.effect.half_width is None:
             return f"With {seeds_in_words(self.seeds)} an effect of data cannot be told from luck."
-        half = "" if self.effect.is_coarse else f" \u00b1 {100 * self.effect.half_width:.1f}"
-        size = f"{points(self.effect.mean)}{half} points"
+        metric = self.metric
+        half = "" if self.effect.is_coarse else f" \u00b1 {metric.scale * self.effect.half_width:.{metric.decimals}f}"
+        size = f"{fixed(metric.scale * self.effect.mean, metric.decimals)}{half} {metric.difference_unit}"
+        better = "better than" if metric.lower_is_better else "above"
         return (
-            f"{theirs} with {largest} of the data is not clearly above {theirs} with {smallest} ({size}): these runs "
-            "are too short, or too few, to show an effect of data."
+            f"{theirs} with {largest} of the data is not clearly {better} {theirs} with {smallest} ({size}): these "
+            "runs are too short, or too few, to show an effect of data."
         )
 
 
@@ -123,8 +135,9 @@ def data_needed(
     reference: str = REFERENCE,
     *,
     level: float = LEVEL,
+    metric: Metric = ACCURACY,
 ) -> DataNeeded:
-    """Read the data needed off two curves of accuracy against data fraction.
+    """Read the data needed off two curves of a metric, as measured, against data fraction.
 
     fractions: ascending. ours, theirs: (seeds, fractions), rows paired by seed. The target is the mean of `theirs` at
     the largest fraction; the value is where the mean of `ours` first reaches it, linear in log fraction between the
@@ -136,7 +149,9 @@ def data_needed(
         raise ValueError(f"Curves must be two (seeds, {len(grid)}), got {first.shape} and {second.shape}.")
     if not len(grid) or (grid <= 0).any() or (np.diff(grid) <= 0).any():
         raise ValueError("Fractions must be positive and ascend.")
-    effect = t_interval(second[:, -1] - second[:, 0], level) if len(first) else None
+    sign = -1.0 if metric.lower_is_better else 1.0
+    first, second = sign * first, sign * second  # more is better
+    effect = t_interval(list(second[:, -1] - second[:, 0]), level) if len(first) else None
     differences = first - second[:, -1:]  # (seeds, fractions)
     value, kept = None, None
     if _is_clear(effect):
@@ -145,7 +160,7 @@ def data_needed(
     return DataNeeded(
         method=method,
         reference=reference,
-        target=float(second[:, -1].mean()) if len(first) else None,
+        target=float(sign * second[:, -1].mean()) if len(first) else None,
         fractions=(float(grid[0]), float(grid[-1])),
         effect=effect,
         value=value,
@@ -155,6 +170,7 @@ def data_needed(
         open_low=kept is not None and kept[0] == float(grid[0]),
         open_high=kept is not None and kept[1] == float(grid[-1]),
         seeds=len(first),
+        measure=metric.noun,
     )
 
 

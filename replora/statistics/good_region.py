@@ -13,9 +13,10 @@ POINT = 0.01
 class GoodRegion:
     """The learning rates about the best with which a method does nearly as well.
 
-    Nearly: a mean accuracy at most one point or one standard deviation over the seeds at the best rate, whichever is
-    more, below the best mean (`threshold`). The region is contiguous; its ends are interpolated in log rate between
-    grid points. A rate at which a run diverged is outside, and next to it the region ends at the last rate that holds.
+    Nearly: a mean accuracy at most one point, a mean loss at most 0.01 nats a token, or one standard deviation over the
+    seeds at the best rate, whichever is more, behind the best mean (`threshold`). The region is contiguous; its ends
+    are interpolated in log rate between grid points. A rate at which a run diverged is outside, and next to it the
+    region ends at the last rate that holds.
     open_low, open_high: the region goes on to the grid's end, so it is at least this wide.
     """
 
@@ -43,18 +44,25 @@ class GoodRegion:
 
 
 def good_region(
-    rates: Sequence[float], means: Sequence[float | None], deviations: Sequence[float | None], lost: Sequence[int]
+    rates: Sequence[float],
+    means: Sequence[float | None],
+    deviations: Sequence[float | None],
+    lost: Sequence[int],
+    *,
+    lower_is_better: bool = False,
 ) -> GoodRegion | None:
     """The good region of a grid of ascending rates; None where no rate is free of divergence.
 
-    means: accuracies, None where nothing finished. deviations: over seeds, None for one seed. lost: diverged runs.
+    means: accuracies, or losses, of which lower ones are better; None where nothing finished. deviations: over seeds,
+    None for one seed. lost: diverged runs.
     """
-    usable = [mean if mean is not None and not gone else None for mean, gone in zip(means, lost, strict=True)]
+    sign = -1.0 if lower_is_better else 1.0
+    usable = [sign * mean if mean is not None and not gone else None for mean, gone in zip(means, lost, strict=True)]
     places = [place for place, mean in enumerate(usable) if mean is not None]
     if not places:
         return None
-    best_place = max(places, key=lambda place: usable[place] or 0.0)
-    best = usable[best_place] or 0.0
+    best = max(mean for mean in usable if mean is not None)
+    best_place = usable.index(best)
     threshold = best - max(POINT, deviations[best_place] or 0.0)
 
     def end(direction: int) -> tuple[float, bool]:
@@ -72,4 +80,4 @@ def good_region(
             place = following
 
     (low, open_low), (high, open_high) = end(-1), end(1)
-    return GoodRegion(rates[best_place], best, threshold, low, high, open_low, open_high)
+    return GoodRegion(rates[best_place], sign * best, sign * threshold, low, high, open_low, open_high)

@@ -53,6 +53,15 @@ class Metric:
         """As `value`, in a column whose heading says the unit."""
         return self.value(measured) if self.is_share or measured is None else f"{measured:.{self.decimals}f}"
 
+    def ends(self, low: float, high: float) -> str:
+        """'84.1 to 86.3', without a unit."""
+        return f"{self.scale * low:.{self.decimals}f} to {self.scale * high:.{self.decimals}f}"
+
+    @property
+    def measured(self) -> str:
+        """'accuracy in per cent', 'loss in nats a token'."""
+        return f"{self.noun} in {'per cent' if self.is_share else self.unit}"
+
     @property
     def short_unit(self) -> str:
         """Of a value beside which stands what it is."""
@@ -99,6 +108,9 @@ NATS = Metric(
     "loss", "losses", "final_loss", "lowest_loss", 1.0, "nats a token", "nats a token", 3, 0.1,
     ("perplexity", perplexity, ".1f"), lower_is_better=True,
 )  # fmt: skip
+
+
+METRICS = {metric.noun: metric for metric in (ACCURACY, NATS)}
 
 
 def title_on(method: str, metric: Metric) -> str:

@@ -55,7 +55,7 @@ class CellFinished:
 
     Accuracies and loss are those after the last step, None where the run has diverged; `answers` as in
     `replora.events.Evaluated`; `examples`: how many it was trained on. delta_norm: of all its delta_weight then,
-    None in older records.
+    validation_loss: on the examples held out; None in older records.
     """
 
     method: str
@@ -69,6 +69,7 @@ class CellFinished:
     diverged: bool
     answers: str = ""
     delta_norm: float | None = None
+    validation_loss: float | None = None
 
     @property
     def key(self) -> Key:

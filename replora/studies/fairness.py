@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from replora.memory.parameters import rank_for
 from replora.methods import METHOD_TITLES, OURS, REFERENCE, has_adapter
 from replora.options import options
+from replora.statistics.metrics import Metric, metric_of
 from replora.statistics.verdict import SEEDS_FOR_A_VERDICT
 from replora.statistics.width import MOST_SEEDS, NARROW, NARROW_RATIO, Width
 from replora.studies.base import RATES, Study
@@ -216,12 +217,16 @@ def _narrow(spec: Study, widths: Sequence[Width]) -> FairnessItem:
 
 
 def _narrow_in_words(spec: Study) -> str:
-    return f"a factor of {NARROW_RATIO:g}" if spec.compares == "students" else f"{100 * NARROW:g} points"
+    return f"a factor of {NARROW_RATIO:g}" if spec.compares == "students" else _narrow_of(metric_of(spec.task))
+
+
+def _narrow_of(metric: Metric) -> str:
+    return f"{metric.scale * NARROW:g} {metric.difference_unit}"
 
 
 def _tuning(spec: Study) -> dict[str, Any]:
     """The change that turns tuning on: the switch where there is one, else the default grid."""
-    default = type(spec)()
+    default = type(spec).unasked({"task": spec.task})
     fields = options(spec)
     change: dict[str, Any] = {"tuned": True} if "tuned" in fields else {}
     if len(getattr(spec, "rates", ())) < 2:

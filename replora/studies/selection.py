@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from replora.methods import has_adapter
 from replora.options import options
 from replora.statistics.intervals import Interval, paired, t_interval
+from replora.statistics.metrics import ACCURACY, metric_of
 from replora.studies.events import (
     CellFinished,
     Key,
@@ -25,6 +26,7 @@ from replora.studies.events import (
     StudyStarted,
     started_of,
 )
+from replora.studies.races.cells import final_of
 from replora.studies.spec import DataStudy, RaceStudy, RateStudy, Study
 from replora.studies.table import results_of
 
@@ -119,9 +121,11 @@ def shared_rates(events: Iterable[StudyEvent], pair: tuple[str, str]) -> dict[fl
     with one rate only (the head alone) stands against each rate of the other.
     """
     found: dict[Key, dict[int, float]] = {}
+    events = list(events)
+    metric = metric_of(started.task) if (started := spec_of(events)) else ACCURACY
     for run in results_of(events, CellFinished):
-        if run.accuracy is not None:
-            found.setdefault(run.key, {})[run.seed] = run.accuracy
+        if (final := final_of(run, metric)) is not None:
+            found.setdefault(run.key, {})[run.seed] = final
     table: dict[float, dict[float, Interval]] = {}
     for rate in sorted({rate for method, _, rate in found if method in pair}):
         for fraction in sorted({fraction for _, fraction, _ in found}):

@@ -9,8 +9,9 @@ import dataclasses
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
+from replora.catalog import STUDIES, is_corpus
 from replora.config import (
     METHOD_TITLES,
     HeadStart,
@@ -21,11 +22,11 @@ from replora.config import (
     Run,
     Sharing,
     Training,
-    labelled_task,
     method_of,
 )
-from replora.methods import has_adapter
-from replora.options import option, options, same_as
+from replora.methods import HEAD, has_adapter
+from replora.options import SpecError, option, options, same_as
+from replora.statistics.metrics import Metric, metric_of
 from replora.studies.base import RATES, Study, in_batches
 from replora.studies.teachers.spec import TeacherStudy
 
@@ -36,10 +37,11 @@ __all__ = ["RATES", "DataStudy", "Equal", "RaceStudy", "RateStudy", "Study", "Te
 
 @dataclass(frozen=True, kw_only=True)
 class RaceStudy(Study):
-    """A grid of races: methods, data fractions, rates and seeds on a labelled task."""
+    """A grid of races: methods, data fractions, rates and seeds on a task."""
 
     compares = "methods"
 
+    task: str = dataclasses.field(default="wordnet_topics", metadata=same_as(Training, "task").metadata)
     methods: tuple[MethodName, ...] = same_as(RaceOptions, "methods")
     lora_rank: int = same_as(RaceOptions, "lora_rank")
     sharing: Sharing = same_as(Method, "sharing")
@@ -52,6 +54,27 @@ class RaceStudy(Study):
         "one at least, so that all pass over their examples equally often.",
         later=True,
     )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if is_corpus(self.task) and HEAD in self.methods:
+            raise SpecError(f"methods must have adapters for the task {self.task}: there is no head to train.")
+
+    @classmethod
+    def on(cls, task: str) -> Self:
+        """The study of a task with all else as it is unless somebody asks, as `RaceOptions.on`."""
+        own = STUDIES["continuation"] if is_corpus(task) else {}
+        return cls(task=task, **{name: value for name, value in own.items() if name in options(cls)})
+
+    @classmethod
+    def unasked(cls, query: Mapping[str, str]) -> Self:
+        task = query.get("task", "").strip()
+        return cls.on(task) if is_corpus(task) else cls()
+
+    @property
+    def metric(self) -> Metric:
+        """What its runs are judged by."""
+        return metric_of(self.task)
 
     @property
     def titles(self) -> Mapping[str, str]:
@@ -118,7 +141,7 @@ class RaceStudy(Study):
             steps=max(steps),
             evaluate_every=max(steps),
             validation_examples=self.validation_examples,
-            tell_answers=True,
+            tell_answers=metric_of(self.task).is_share,
             **shared,
         )
 
@@ -177,7 +200,7 @@ class RateStudy(RaceStudy):
 
     name = "rate"
 
-    task: str = labelled_task("digits")
+    task: str = dataclasses.field(default="digits", metadata=same_as(Training, "task").metadata)
     # Within a minute of two cores these rates tell apart, and the best of them is no end of the grid.
     steps: int = dataclasses.field(default=50, metadata=same_as(Training, "steps").metadata)
     rates: tuple[float, ...] = option(

@@ -66,7 +66,7 @@ def test_a_column_is_raced_on_where_it_is_alone_or_asked_for(twin, tmp_path):
     ("words", "sentence"),
     [
         (["race", "--text-column", "words"], "text_column and label_column are for tables; story.txt is a text."),
-        (["study", "data"], "Studies take examples with labels; a text to continue is for race --data."),
+        (["study", "data"], "adapted_blocks must be a whole number from 1 to 3, the blocks of smollm2, got 8"),
         (["race", "--backbone", "minilm_l3"], "backbone must continue texts for the task own:"),
     ],
 )

@@ -65,7 +65,7 @@ def test_cells_are_means_over_seeds(told):
     cell = cells["lora", 1.0, 1e-3]
     assert cell.n == 3
     assert cell.norm == pytest.approx((1 * 1.1 * 1.2) ** (1 / 3))
-    assert cell.accuracy == pytest.approx(0.5 + 0.05 * math.log(cell.norm))
+    assert cell.result == pytest.approx(0.5 + 0.05 * math.log(cell.norm))
 
 
 def test_the_lead_at_one_rate_is_gone_at_equal_norm_in_the_recorded_study_of_digits():

@@ -68,5 +68,5 @@ def test_equal_seeds_are_too_coarse_to_tell_and_have_no_interval_anywhere(study_
     assert said.endswith("yours, 40 steps, 3 seeds: \u22121.0 points: too coarse to tell, 0.0 points: level.")
     assert "\u00b1" not in data_cards(SHORT, own).replace(PAIRED, "")
     assert "too coarse a measure for an interval" in own.main_comparisons[0].verdict
-    drawn = [difference(each.fraction, each) for each in own.main_comparisons]
+    drawn = [difference(each.fraction, each, each.metric) for each in own.main_comparisons]
     assert [(each.low, each.high) for each in drawn] == [(None, None), (None, None)]

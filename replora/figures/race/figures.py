@@ -111,13 +111,8 @@ def metric_figure(picture: PlottedRace) -> Figure:
         "accuracy" if metric.is_share else "test_loss",
         f"Test {metric.noun}",
         unit,
-        f"Line chart of test {_noun(metric)} against the training step, one line for each method.",
+        f"Line chart of test {metric.measured} against the training step, one line for each method.",
     )
-
-
-def _noun(metric: Metric) -> str:
-    """'accuracy in per cent', 'loss in nats a token'."""
-    return f"{metric.noun} in {'per cent' if metric.is_share else metric.unit}"
 
 
 def _tested(picture: PlottedRace) -> int:

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 from replora.figures.figure import Figure
 from replora.figures.plot import Axis, Plot
-from replora.figures.studies.estimates import ACCURACY_AXIS, finish, percents
+from replora.figures.studies.estimates import ACCURACY_AXIS, finish, result_ends
 from replora.figures.style import title_of
 from replora.methods import HEAD, has_adapter
+from replora.statistics.metrics import ACCURACY, Metric
 from replora.studies.races.by_norm import AtNorm
 from replora.wording import fixed
 
@@ -30,24 +31,27 @@ class PlottedNorms:
     amount: str = ""
     recorded: bool = False
     message: str = ""
+    metric: Metric = ACCURACY
 
 
 def norm_figure(picture: PlottedNorms) -> Figure:
-    """Test accuracy against the norm, a line a method, from rate to rate or from share to share."""
+    """What runs are judged by against the norm, a line a method, from rate to rate or from share to share."""
     cells = [cell for cell in picture.cells if has_adapter(cell.method)]
     norms = [cell.norm for cell in cells]
     ends = (10 ** math.floor(math.log10(min(norms))), 10 ** math.ceil(math.log10(max(norms)))) if norms else NOTHING_YET
     x = ends if ends[0] < ends[1] else NOTHING_YET
-    plot = Plot(x, percents(100 * cell.accuracy for cell in cells), ROLES, NORM_AXIS, ACCURACY_AXIS)
+    metric = picture.metric
+    y = result_ends([metric.scale * cell.result for cell in cells], metric)
+    plot = Plot(x, y, ROLES, NORM_AXIS, ACCURACY_AXIS)
     labels = []
     for method in dict.fromkeys(cell.method for cell in cells):
         own = [cell for cell in cells if cell.method == method]
-        points = [(cell.norm, 100 * cell.accuracy) for cell in own]
+        points = [(cell.norm, metric.scale * cell.result) for cell in own]
         plot.line("main", method, points, method)
-        for cell, (norm, accuracy) in zip(own, points, strict=True):
+        for cell, (norm, result) in zip(own, points, strict=True):
             where = f"rate {cell.rate:g}" if picture.amount else f"{100 * cell.fraction:g} % of the data"
-            said = f"{title_of(method)}, {where}: {fixed(accuracy)}, norm {norm:.3g}"
-            plot.point("dot", method, norm, accuracy, said)
+            said = f"{title_of(method)}, {where}: {fixed(result, metric.decimals)}, norm {norm:.3g}"
+            plot.point("dot", method, norm, result, said)
         labels.append((method, title_of(method), points[-1]))
     plot.name_ends(labels)
     plot.keep_room(title_of(HEAD))
@@ -55,9 +59,9 @@ def norm_figure(picture: PlottedNorms) -> Figure:
     what = f"{picture.amount}, a point a rate" if picture.amount else "a point a share of the data"
     return plot.figure(
         "by_norm",
-        "Test accuracy over the norm",
-        f"% with {what}; means over seeds" if picture.amount else f"%, {what}; means over seeds",
-        "Line chart of mean test accuracy in per cent against the Frobenius norm that all delta_weight had after the "
+        f"Test {metric.noun} over the norm",
+        f"{metric.unit}{' with' if picture.amount else ','} {what}; means over seeds",
+        f"Line chart of mean test {metric.measured} against the Frobenius norm that all delta_weight had after the "
         "last step, on a logarithmic axis, one line for each method; where lines meet, one method is only further "
         "along the other's road.",
     )

@@ -27,26 +27,29 @@ from replora.figures.studies.estimates import (
     mean_only,
     means,
     no_pair,
-    percents,
+    result_ends,
+    say_who_is_ahead,
 )
 from replora.figures.style import INK_SERIES, OTHER_SERIES, title_of
 from replora.methods import HEAD, OURS, REFERENCE
 from replora.statistics.data_needed import DataNeeded
+from replora.statistics.metrics import ACCURACY, Metric
 from replora.wording import count, signed
 
-ACCURACY_ROLES = (
+RESULT_ROLES = (
     "earlier", "band", "y", "x", "main", "reach", "dot", "cross", "label", "room", "note", "aside", "over", "stamp",
     "message",
 )  # fmt: skip
 LOSS_ROLES = ("band", "main", "dot", "label", "room", "stamp", "message")
 CHOSEN_ROLES = ("y", "main", "dot", "ring", "label", "room", "note", "stamp", "message")
-MOST_SHARED = 25.0  # points; where a rate ruins one of the two, the others are still to be told apart
+# times what an axis of differences spans at least; where a rate ruins one of the two, the others are still told apart
+MOST_SHARED = 2.5
 SHARED_ROLES = ("zero", "thin", "main", "small", "dot", "label", "room", "corner", "stamp", "message")
 
 
 @dataclass(frozen=True)
 class PlottedDataStudy:
-    """What the figures show; accuracies in per cent, differences in points.
+    """What the figures show; results and differences as the metric shows them, in per cent and points or in nats.
 
     chosen: the rate of each method by fraction. shared: by rate, differences with that one rate for both, empty where
     there is no grid to look them up in; `rate`: the one that is shown, None where rates are tuned. grey: a
@@ -54,7 +57,7 @@ class PlottedDataStudy:
     """
 
     fractions: Sequence[float]
-    accuracy: Curves = field(default_factory=dict)
+    results: Curves = field(default_factory=dict)
     loss: Curves = field(default_factory=dict)
     pair: tuple[str, str] | None = None
     difference: Sequence[Estimate] = ()
@@ -68,50 +71,53 @@ class PlottedDataStudy:
     grey_difference: Curves = field(default_factory=dict)
     recorded: bool = False
     message: str = ""
+    metric: Metric = ACCURACY
 
 
 def data_figures(picture: PlottedDataStudy) -> list[Figure]:
-    """Accuracy and difference; then the chosen rates where they are tuned, else what other shared rates would give,
+    """Results and difference; then the chosen rates where they are tuned, else what other shared rates would give,
     or, where only one rate was run, the loss.
     """
     if picture.rate is None:
         third = chosen_figure(picture)
     else:
         third = shared_figure(picture) if picture.shared else loss_figure(picture)
-    return [accuracy_figure(picture), difference_figure(picture), third]
+    return [result_figure(picture), difference_figure(picture), third]
 
 
-def accuracy_figure(picture: PlottedDataStudy) -> Figure:
-    """Test accuracy against data fraction, and the data needed read off."""
-    values = known(picture.accuracy)
-    low, high = percents([*values, *means(picture.grey)])
-    rows = len(lost_methods(picture.accuracy))
+def result_figure(picture: PlottedDataStudy) -> Figure:
+    """What runs are judged by against data fraction, and the data needed read off."""
+    metric, values = picture.metric, known(picture.results)
+    low, high = result_ends([*values, *means(picture.grey)], metric)
+    rows = len(lost_methods(picture.results))
     margin = (0.16 + 0.26 * rows) * (high - low) if rows else 0.0
-    plot = _plot(picture, (low - margin, high), ACCURACY_ROLES, ACCURACY_AXIS)
+    plot = _plot(picture, (low - margin, high), RESULT_ROLES, ACCURACY_AXIS)
     if picture.needed and picture.needed.is_told and values:
         _read_off(plot, picture.needed)
     draw_grey(plot, picture.grey)
-    draw_curves(plot, picture.accuracy)
-    draw_lost(plot, picture.accuracy, 0.15)
+    draw_curves(plot, picture.results, metric.decimals)
+    draw_lost(plot, picture.results, 0.15)
     plot.keep_room(title_of(HEAD))
     finish(plot, empty=not values, recorded=picture.recorded, message=picture.message, low=True)
-    tested = f"% of {count(picture.test_examples)} test examples" if picture.test_examples else "% of the test examples"
+    examples = "test examples" if metric.is_share else "test pieces"
+    tested = f"{metric.unit} of {count(picture.test_examples) if picture.test_examples else 'the'} {examples}"
+    better = "" if metric.is_share else "; lower is better"
     return plot.figure(
-        "accuracy",
-        "Test accuracy",
-        f"{tested}; bands: 95 % over seeds{grey_note(picture.grey)}",
-        "Line chart of test accuracy in per cent against the fraction of the training data on a logarithmic axis, one "
-        "line for each method with a 95 % band over seeds. A level line marks the accuracy that the reference has with "
-        "the most data, an upright one the fraction with which the other method reaches it.",
+        "accuracy" if metric.is_share else "test_loss",
+        f"Test {metric.noun}",
+        f"{tested}{better}; bands: 95 % over seeds{grey_note(picture.grey)}",
+        f"Line chart of test {metric.measured} against the fraction of the training data on a logarithmic axis, one "
+        f"line for each method with a 95 % band over seeds. A level line marks the {metric.noun} that the reference "
+        "has with the most data, an upright one the fraction with which the other method reaches it.",
     )
 
 
 def _read_off(plot: Plot, needed: DataNeeded) -> None:
-    """The reference's accuracy as a level rule, where it is reached as an upright one, the interval along the first."""
+    """The reference's result as a level rule, where it is reached as an upright one, the interval along the first."""
     if needed.target is None:
         return
     left, right = plot.x
-    target = 100 * needed.target
+    target = needed.metric.scale * needed.target
     plot.rule("y", target)
     if needed.value is None or not needed.excludes_some:
         share = plot.share_of_y(target)
@@ -135,20 +141,22 @@ def _read_off(plot: Plot, needed: DataNeeded) -> None:
 
 def difference_figure(picture: PlottedDataStudy) -> Figure:
     """Paired difference against data fraction."""
-    ends = difference_ends([*picture.difference, *mean_only(picture.grey_difference)])
+    metric = picture.metric
+    ends = difference_ends([*picture.difference, *mean_only(picture.grey_difference)], metric)
     plot = _plot(picture, ends, DIFFERENCE_ROLES, Axis(format="+~f"))
     draw_grey(plot, picture.grey_difference)
     if picture.pair:
-        draw_difference(plot, picture.difference, picture.pair)
+        draw_difference(plot, picture.difference, picture.pair, metric)
     empty = not any(each.mean is not None for each in picture.difference)
     message = no_pair(picture.pair, picture.message)
     finish(plot, empty=empty, recorded=picture.recorded, message=message, low=True)
     return plot.figure(
         "difference",
         difference_title(picture.pair),
-        f"points; bars: 95 %, small: single seeds{grey_note(picture.grey_difference)}",
-        "Points with 95 % intervals of the paired difference of test accuracy against the fraction of the training "
-        "data, single seeds as small points, with a line at zero: above it the first method is ahead.",
+        f"{metric.difference_unit}; bars: 95 %, small: single seeds{grey_note(picture.grey_difference)}",
+        f"Points with 95 % intervals of the paired difference of test {metric.noun} against the fraction of the "
+        "training data, single seeds as small points, with a line at zero: "
+        f"{'below' if metric.lower_is_better else 'above'} it the first method is ahead.",
     )
 
 
@@ -178,7 +186,7 @@ def chosen_figure(picture: PlottedDataStudy) -> Figure:
     return plot.figure(
         "chosen",
         "Learning rate chosen",
-        "by accuracy on held-out examples",
+        f"by {picture.metric.noun} on held-out examples",
         "Line chart of the learning rate that was best on held-out examples against the fraction of the training data, "
         "both on logarithmic axes, one line for each method, with lines at both ends of the grid.",
     )
@@ -188,11 +196,11 @@ def shared_figure(picture: PlottedDataStudy) -> Figure:
     """The paired difference with each rate of the grid as the one rate for both."""
     estimates = [each for curve in picture.shared.values() for each in curve]
     means = [Estimate(each.x, each.mean) for each in estimates]
-    roof = min(difference_ends(means)[1], MOST_SHARED)
-    cut = f"; cut off at {roof:g}" if difference_ends(means)[1] > roof else ""
+    metric, most = picture.metric, difference_ends(means, picture.metric)[1]
+    roof = min(most, MOST_SHARED * metric.low)
+    cut = f"; cut off at {roof:g}" if most > roof else ""
     plot = _plot(picture, (-roof, roof), SHARED_ROLES, Axis(format="+~f"))
     plot.rule("zero", 0.0)
-    ours, theirs = picture.pair or (OURS, REFERENCE)
     ends = []
     for rate, curve in picture.shared.items():
         points = [(each.x, each.mean) for each in curve if each.mean is not None]
@@ -200,20 +208,20 @@ def shared_figure(picture: PlottedDataStudy) -> Figure:
         series = INK_SERIES if here else OTHER_SERIES
         plot.line("main" if here else "thin", series, points, f"rate {rate:g}")
         for x, mean in points:
-            plot.point("dot" if here else "small", series, x, mean, f"rate {rate:g}: {signed(mean)} points")
+            told = f"rate {rate:g}: {signed(mean, metric.decimals)} {metric.difference_unit}"
+            plot.point("dot" if here else "small", series, x, mean, told)
         if points and points[-1][0] == max(picture.fractions) and abs(points[-1][1]) <= roof:
             ends.append((series, f"rate {rate:g}" if here else f"{rate:g}", points[-1][1]))
     if ends:
         plot.labels(ends, max(picture.fractions), gap=0.095)
-    plot.text("corner", f"\u2191 {title_of(ours)} ahead", *plot.share(0, 0.95), ours)
-    plot.text("corner", f"\u2193 {title_of(theirs)} ahead", *plot.share(0, 0.06), theirs)
+    say_who_is_ahead(plot, picture.pair or (OURS, REFERENCE), metric)
     finish(plot, empty=not means, recorded=picture.recorded, message=picture.message, low=True)
     return plot.figure(
         "shared",
         f"{difference_title(picture.pair)}, rate by rate",
-        f"points; thick: the rate shown{cut}",
-        "Line chart of the paired difference of test accuracy against the fraction of the training data, one line for "
-        "each learning rate that both methods might share; the one that is shown is thick.",
+        f"{metric.difference_unit}; thick: the rate shown{cut}",
+        f"Line chart of the paired difference of test {metric.noun} against the fraction of the training data, one "
+        "line for each learning rate that both methods might share; the one that is shown is thick.",
     )
 
 

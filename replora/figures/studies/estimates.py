@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from math import ceil, floor
 
 from replora.figures.plot import Axis, Plot
+from replora.figures.scales import nice_range
 from replora.figures.style import INK_SERIES, NEUTRAL_SERIES, title_of
+from replora.statistics.metrics import ACCURACY, Metric
 from replora.wording import MINUS, fixed, signed
 
 FRACTION_AXIS = Axis("share of the training data", log=True, percent=True, grid=False)
@@ -17,7 +19,7 @@ DIFFERENCE_ROLES = (
     "earlier", "zero", "y", "x", "thin", "small", "error", "dot", "now", "label", "note", "aside", "corner", "stamp",
     "message",
 )  # fmt: skip
-LEAST_DIFFERENCE = 5.0  # points either side of zero, so that noise is not blown up to fill the picture
+LEAST_LOSS = 0.2  # nats that an axis spans
 ROOM_FOR_WORDS = 1.35  # of the most that is drawn
 
 
@@ -47,6 +49,11 @@ def percents(shares: Iterable[float]) -> tuple[float, float]:
         return 0.0, 100.0
     low, high = 10 * floor(min(values) / 10), 10 * ceil(max(values) / 10)
     return max(0.0, float(low)), min(100.0, float(max(high, low + 10)))
+
+
+def result_ends(values: Sequence[float], metric: Metric) -> tuple[float, float]:
+    """An axis of what runs are judged by, around these as it shows them."""
+    return percents(values) if metric.is_share else nice_range(values, LEAST_LOSS)
 
 
 def known(curves: Curves) -> list[float]:
@@ -132,31 +139,43 @@ def draw_lost(plot: Plot, curves: Curves, base: float) -> None:
 
 
 def draw_difference(
-    plot: Plot, estimates: Sequence[Estimate], pair: tuple[str, str], alone: bool = False, right: bool = False
+    plot: Plot,
+    estimates: Sequence[Estimate],
+    pair: tuple[str, str],
+    metric: Metric = ACCURACY,
+    *,
+    alone: bool = False,
+    right: bool = False,
 ) -> None:
     """Means with intervals, single seeds as small points, the zero line, and who is ahead on which side of it.
 
     right: where that is said, since something stands upright on the left.
     """
-    ours, theirs = pair
+    ours, unit, places = pair[0], metric.difference_unit, metric.decimals
     plot.rule("zero", 0.0)
     if not alone:
         plot.line("thin", ours, [(each.x, each.mean) for each in estimates if each.mean is not None])
     for estimate in estimates:
         for seed, value in estimate.seeds.items():
-            plot.point("small", NEUTRAL_SERIES, estimate.x, value, f"seed {seed}: {signed(value)} points")
+            plot.point("small", NEUTRAL_SERIES, estimate.x, value, f"seed {seed}: {signed(value, places)} {unit}")
         if estimate.low is not None and estimate.high is not None:
             plot.span("error", ours, estimate.x, estimate.low, estimate.high)
         if estimate.mean is not None:
-            plot.point("now" if alone else "dot", ours, estimate.x, estimate.mean, tip("", estimate, 1, "points"))
+            plot.point("now" if alone else "dot", ours, estimate.x, estimate.mean, tip("", estimate, places, unit))
             if alone:
-                plot.text("label", f"{signed(estimate.mean)} points", estimate.x, estimate.mean, INK_SERIES)
+                plot.text("label", f"{signed(estimate.mean, places)} {unit}", estimate.x, estimate.mean, INK_SERIES)
+    say_who_is_ahead(plot, pair, metric, right=right)
+
+
+def say_who_is_ahead(plot: Plot, pair: tuple[str, str], metric: Metric, *, right: bool = False) -> None:
+    """Above and below zero; `right`: at the right edge."""
+    above, below = pair[::-1] if metric.lower_is_better else pair
     role, x = ("aside", 1) if right else ("corner", 0)
-    plot.text(role, f"\u2191 {title_of(ours)} ahead", *plot.share(x, 0.95), ours)
-    plot.text(role, f"\u2193 {title_of(theirs)} ahead", *plot.share(x, 0.06), theirs)
+    plot.text(role, f"\u2191 {title_of(above)} ahead", *plot.share(x, 0.95), above)
+    plot.text(role, f"\u2193 {title_of(below)} ahead", *plot.share(x, 0.06), below)
 
 
-def difference_ends(estimates: Iterable[Estimate]) -> tuple[float, float]:
+def difference_ends(estimates: Iterable[Estimate], metric: Metric = ACCURACY) -> tuple[float, float]:
     """An axis with zero in the middle that holds all intervals and seeds between the words above and below them."""
     values = [
         value
@@ -164,8 +183,9 @@ def difference_ends(estimates: Iterable[Estimate]) -> tuple[float, float]:
         for value in (estimate.mean, estimate.low, estimate.high, *estimate.seeds.values())
         if value is not None
     ]
-    most = max([LEAST_DIFFERENCE, *(abs(value) for value in values)])
-    roof = 5.0 * ceil(ROOM_FOR_WORDS * most / 5)
+    least = metric.low / 2  # either side of zero, so that noise is not blown up to fill the picture
+    most = max([least, *(abs(value) for value in values)])
+    roof = least * ceil(ROOM_FOR_WORDS * most / least)
     return -roof, roof
 
 
@@ -186,7 +206,7 @@ def tip(method: str, each: Estimate, decimals: int, unit: str = "") -> str:
     """What hovering tells of an estimate."""
     if each.mean is None:
         return ""
-    value = signed(each.mean) if unit else fixed(each.mean, decimals)
+    value = signed(each.mean, decimals) if unit else fixed(each.mean, decimals)
     ends = (
         "" if each.low is None or each.high is None else f" [{fixed(each.low, decimals)}, {fixed(each.high, decimals)}]"
     )

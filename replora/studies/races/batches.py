@@ -10,6 +10,7 @@ import torch
 
 from replora.config import Race, Run
 from replora.events import Diverged, Evaluated, Started, Step
+from replora.statistics.metrics import metric_of
 from replora.studies.batches import BatchFacts, Told
 from replora.studies.events import CellFinished, MethodSizes
 from replora.studies.spec import RaceStudy
@@ -64,7 +65,9 @@ class Races:
 
 def _cells(batch: Race, started: Started, last: Evaluated, lost: set[int]) -> Iterator[CellFinished]:
     """What each run of a race has come to."""
-    validation = last.validation_accuracies or (None,) * len(batch.runs)
+    none = (None,) * len(batch.runs)
+    validation, validation_losses = last.validation_accuracies or none, last.validation_losses or none
+    exact = _exact if metric_of(batch.task).is_share else _as_told
     for place, (run, facts) in enumerate(zip(batch.runs, started.facts, strict=True)):
         diverged = place in lost or last.accuracies[place] is None
         yield CellFinished(
@@ -73,12 +76,13 @@ def _cells(batch: Race, started: Started, last: Evaluated, lost: set[int]) -> It
             rate=run.learning_rate,
             seed=run.seed,
             examples=facts.examples,
-            accuracy=None if diverged else _exact(last.accuracies[place], _tested(batch)),
+            accuracy=None if diverged else exact(last.accuracies[place], _tested(batch)),
             loss=None if diverged else last.losses[place],
-            validation_accuracy=None if diverged else _exact(validation[place], batch.validation_examples),
+            validation_accuracy=None if diverged else exact(validation[place], batch.validation_examples),
             diverged=diverged,
-            answers="" if diverged else last.answers[place],
+            answers=last.answers[place] if last.answers and not diverged else "",
             delta_norm=None if diverged else last.delta_norms[place],
+            validation_loss=None if diverged else validation_losses[place],
         )
 
 
@@ -107,6 +111,11 @@ def _tested(batch: Race) -> int:
 def _test_size(task: str) -> int:
     """Examples in the test split of a task."""
     return len(load_task(task).test)
+
+
+def _as_told(share: float | None, examples: int) -> float | None:
+    """The share of tokens, of which examples have unlike many."""
+    return share
 
 
 def _exact(share: float | None, examples: int) -> float | None:

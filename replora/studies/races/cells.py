@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from statistics import fmean, stdev
 
 import numpy as np
 
 from replora.statistics.intervals import Interval, crossed_interval, p_value, paired, t_interval
+from replora.statistics.metrics import ACCURACY, METRICS, Metric
 from replora.statistics.verdict import SEEDS_FOR_A_VERDICT, lost_sentence, verdict
 from replora.studies.answers import unpack_answers
 from replora.studies.events import CellFinished, Key
@@ -23,7 +25,7 @@ class Cell:
     """All seeds of one method, fraction and rate.
 
     Means and the 95 % interval are over the `n` runs that finished, None without any; `diverged` counts the others.
-    deviation: of the accuracy over seeds, None below two. chosen: this is the method's rate at this fraction.
+    deviation: over seeds, None below two. chosen: this is the method's rate at this fraction.
     """
 
     method: str
@@ -50,9 +52,9 @@ class Cell:
 class Comparison:
     """`method` minus `reference` at one fraction, paired by seed, each at the rate that `rates` names.
 
-    protocol: 'one rate' for both, or 'tuned'. differences: by seed, of accuracy. interval: Student's over
-    seeds; with_examples: over seeds and test examples; None without pairs, or where nobody told the answers. p: of the
-    paired t test, from three seeds on.
+    protocol: 'one rate' for both, or 'tuned'. differences: by seed, as measured. interval: Student's over seeds;
+    with_examples: over seeds and test examples; None without pairs, or where nobody told the answers. p: of the paired
+    t test, from three seeds on. measure: the noun of the metric.
     """
 
     protocol: str
@@ -65,32 +67,46 @@ class Comparison:
     with_examples: Interval | None
     p: float | None
     verdict: str
+    measure: str = ACCURACY.noun
+
+    @property
+    def metric(self) -> Metric:
+        """What is compared."""
+        return METRICS[self.measure]
+
+    @property
+    def ahead(self) -> str:
+        """Who has the better mean; '' without one."""
+        if self.interval is None:
+            return ""
+        return self.method if self.metric.lead(self.interval.mean) > 0 else self.reference
 
 
 class RaceTable(Table[CellFinished]):
-    """The finished runs by method, fraction and rate; the best mean validation accuracy is chosen."""
+    """The finished runs by method, fraction and rate; the best mean on validation examples is chosen."""
 
     def __init__(self, spec: RaceStudy, results: Sequence[CellFinished], test_examples: int) -> None:
-        super().__init__(spec, results, _badness)
+        self.metric = spec.metric
+        super().__init__(spec, results, partial(_badness, self.metric))
         self.spec: RaceStudy = spec
         self.test_examples = test_examples
 
-    def accuracies(self, method: str, fraction: float, rate: float | None) -> dict[int, float]:
-        """Accuracy by seed of the runs that did not diverge."""
+    def finals(self, method: str, fraction: float, rate: float | None) -> dict[int, float]:
+        """What the runs that did not diverge are judged by, by seed."""
         runs = self.runs(method, fraction, rate)
-        return {seed: run.accuracy for seed, run in runs.items() if run.accuracy is not None}
+        return {seed: final for seed, run in runs.items() if (final := final_of(run, self.metric)) is not None}
 
     def curve(self, method: str) -> dict[int, list[float]]:
-        """By seed the accuracies at all fractions, each at the rate chosen there, of seeds that finished at all."""
+        """By seed the results at all fractions, each at the rate chosen there, of seeds that finished at all."""
         rates = {fraction: self.chosen.get((method, fraction)) for fraction in self.spec.all_fractions}
-        points = [self.accuracies(method, fraction, rate) for fraction, rate in rates.items()]
+        points = [self.finals(method, fraction, rate) for fraction, rate in rates.items()]
         return {seed: [point[seed] for point in points] for seed in set(points[0]).intersection(*points)}
 
     def cell(self, method: str, fraction: float, rate: float) -> Cell:
         """One cell of the grid, which has runs."""
         runs = self.runs(method, fraction, rate)
-        accuracies = list(self.accuracies(method, fraction, rate).values())
-        interval = t_interval(accuracies)
+        finals = list(self.finals(method, fraction, rate).values())
+        interval = t_interval(finals)
         return Cell(
             method=method,
             fraction=fraction,
@@ -99,18 +115,18 @@ class RaceTable(Table[CellFinished]):
             mean=interval.mean if interval else None,
             low=interval.low if interval else None,
             high=interval.high if interval else None,
-            deviation=stdev(accuracies) if len(accuracies) > 1 else None,
-            n=len(accuracies),
+            deviation=stdev(finals) if len(finals) > 1 else None,
+            n=len(finals),
             diverged=sum(run.diverged for run in runs.values()),
             loss=_mean(run.loss for run in runs.values()),
-            validation=_mean(run.validation_accuracy for run in runs.values()),
+            validation=_mean(validated(run, self.metric) for run in runs.values()),
             chosen=self.is_chosen((method, fraction, rate)),
         )
 
     def compare(self, protocol: str, fraction: float, rates: Mapping[str, float], pair: tuple[str, str]) -> Comparison:
         """`pair` is method and reference, each at its rate in `rates`; one without a rate has no runs."""
         method, reference = pair
-        ours, theirs = (self.accuracies(name, fraction, rates.get(name)) for name in pair)
+        ours, theirs = (self.finals(name, fraction, rates.get(name)) for name in pair)
         differences = paired(ours, theirs)
         values = list(differences.values())
         trained = [(name, run) for name in pair for run in self.runs(name, fraction, rates.get(name)).values()]
@@ -125,7 +141,8 @@ class RaceTable(Table[CellFinished]):
             interval=t_interval(values),
             with_examples=self._with_examples(fraction, rates, pair, list(differences)),
             p=p_value(values) if len(values) >= SEEDS_FOR_A_VERDICT else None,
-            verdict=verdict(values, method, reference, lost=lost_sentence(lost, len(trained))),
+            verdict=verdict(values, method, reference, lost=lost_sentence(lost, len(trained)), metric=self.metric),
+            measure=self.metric.noun,
         )
 
     def _with_examples(
@@ -138,9 +155,19 @@ class RaceTable(Table[CellFinished]):
         return crossed_interval(ours, theirs)
 
 
-def _badness(runs: Sequence[CellFinished]) -> float:
-    mean = _mean(run.validation_accuracy for run in runs)
-    return float("inf") if mean is None else -round(mean, DIGITS)
+def final_of(run: CellFinished, metric: Metric) -> float | None:
+    """What a run is judged by; None of one that diverged."""
+    return run.accuracy if metric.is_share else run.loss
+
+
+def validated(run: CellFinished, metric: Metric) -> float | None:
+    """The same on the examples held out."""
+    return run.validation_accuracy if metric.is_share else run.validation_loss
+
+
+def _badness(metric: Metric, runs: Sequence[CellFinished]) -> float:
+    mean = _mean(validated(run, metric) for run in runs)
+    return float("inf") if mean is None else -metric.lead(round(mean, DIGITS))
 
 
 def _mean(values: Iterable[float | None]) -> float | None:

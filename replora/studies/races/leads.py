@@ -68,9 +68,9 @@ class Leads:
 
 
 def is_clear(found: Comparison, sign: int) -> bool:
-    """Whether a difference has this sign and an interval that excludes zero."""
-    interval = found.interval
-    return interval is not None and interval.excludes_zero and interval.mean * sign > 0
+    """Whether the method is ahead, of sign 1, or behind, and the interval excludes zero."""
+    clear = found.interval is not None and found.interval.excludes_zero
+    return clear and found.ahead == (found.method if sign > 0 else found.reference)
 
 
 def in_words(counts: Mapping[float, int]) -> str:

@@ -63,6 +63,5 @@ def _leads(judged: Iterable[tuple[Comparison, float]]) -> dict[str, list[Compari
     found: dict[str, list[Comparison]] = {}
     for comparison, p in judged:
         if p < 1 - LEVEL and comparison.interval is not None:
-            ahead = comparison.method if comparison.interval.mean > 0 else comparison.reference
-            found.setdefault(ahead, []).append(comparison)
+            found.setdefault(comparison.ahead, []).append(comparison)
     return found

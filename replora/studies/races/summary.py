@@ -12,7 +12,7 @@ import numpy as np
 from replora.methods import METHOD_TITLES, OURS, REFERENCE, has_adapter
 from replora.statistics.data_needed import DataNeeded, data_needed
 from replora.statistics.good_region import GoodRegion, good_region
-from replora.statistics.verdict import in_points, verdict
+from replora.statistics.verdict import in_units, verdict
 from replora.statistics.width import Width, width_of_difference
 from replora.studies.base import of_kind
 from replora.studies.events import CellFinished, StudyEvent, started_of
@@ -133,7 +133,8 @@ def _needed(spec: RaceStudy, table: RaceTable, pair: tuple[str, str]) -> tuple[D
         name: np.array([curve[seed] for seed in seeds]).reshape(len(seeds), len(fractions))
         for name, curve in curves.items()
     }
-    return tuple(data_needed(fractions, values[a], values[b], a, b) for a, b in (pair, pair[::-1]))
+    both = (pair, pair[::-1])
+    return tuple(data_needed(fractions, values[a], values[b], a, b, metric=spec.metric) for a, b in both)
 
 
 def _regions(spec: RaceStudy, cells: Sequence[Cell]) -> dict[str, GoodRegion]:
@@ -148,6 +149,7 @@ def _regions(spec: RaceStudy, cells: Sequence[Cell]) -> dict[str, GoodRegion]:
             [cell.mean for cell in own],
             [cell.deviation for cell in own],
             [cell.diverged for cell in own],
+            lower_is_better=spec.metric.lower_is_better,
         )
         if region:
             found[method] = region
@@ -162,7 +164,7 @@ def _sentences(spec: RaceStudy, comparisons: Sequence[Comparison], needed: Seque
     main = _main(spec, comparisons)
     said = [] if main else ["There is no pair of runs to compare."]
     for found in [*main[:1], *main[1:][-1:]]:
-        sentence = verdict(list(found.differences.values()), found.method, found.reference)
+        sentence = verdict(list(found.differences.values()), found.method, found.reference, metric=spec.metric)
         said.append(f"With {100 * found.fraction:g} % of the data and {_rates_in_words(spec, found)}: {sentence}")
     shortest, longest = spec.step_range
     if said and shortest != longest:
@@ -175,16 +177,19 @@ def _labels(spec: RaceStudy, cells: Sequence[Cell]) -> list[str]:
     few = {cell.fraction: cell.examples for cell in cells if cell.examples < spec.validation_examples}
     if not spec.is_tuned or not few:
         return []
+    held = "labels" if spec.metric.is_share else "pieces"
     named = listing([f"{count(examples)} with {100 * fraction:g} %" for fraction, examples in sorted(few.items())])
     return [
-        f"Rates are tuned on {count(spec.validation_examples)} labels held out, more than are trained on: {named} of "
+        f"Rates are tuned on {count(spec.validation_examples)} {held} held out, more than are trained on: {named} of "
         "the data."
     ]
 
 
 def _widths(spec: RaceStudy, comparisons: Sequence[Comparison]) -> list[Width]:
     return [
-        width_of_difference(found.interval, f"with {spec.amount_in_words(found.fraction)}", in_points(found.interval))
+        width_of_difference(
+            found.interval, f"with {spec.amount_in_words(found.fraction)}", in_units(found.interval, spec.metric)
+        )
         for found in _main(spec, comparisons)
     ]
 

@@ -22,17 +22,18 @@ def study_csv(events: Iterable[StudyEvent]) -> str:
 
 def table_of(summary: StudySummary) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """Headings, and the grid of methods, fractions and rates as text."""
-    headings = ("method", "data", "rate", "accuracy", "95 % interval", "runs", "diverged", "validation", "")
+    metric = summary.spec.metric
+    headings = ("method", "data", "rate", metric.heading, "95 % interval", "runs", "diverged", "validation", "")
     rows: list[tuple[str, ...]] = [
         (
             METHOD_TITLES[cell.method],
             f"{100 * cell.fraction:g} %",
             f"{cell.rate:g}",
-            "diverged" if cell.mean is None else f"{100 * cell.mean:.1f} %",
-            "" if cell.low is None or cell.high is None else f"{100 * cell.low:.1f} to {100 * cell.high:.1f}",
+            metric.number(cell.mean),
+            "" if cell.low is None or cell.high is None else metric.ends(cell.low, cell.high),
             str(cell.n),
             str(cell.diverged or ""),
-            "" if cell.validation is None else f"{100 * cell.validation:.1f} %",
+            "" if cell.validation is None else metric.number(cell.validation),
             "chosen" if cell.chosen and summary.spec.is_tuned else "",
         )
         for cell in summary.cells
@@ -41,10 +42,10 @@ def table_of(summary: StudySummary) -> tuple[tuple[str, ...], list[tuple[str, ..
 
 
 def result_of(summary: StudySummary, method: str) -> str:
-    """A method's accuracy at each amount of data, at the rate that was chosen there."""
+    """A method's result at each amount of data, at the rate that was chosen there."""
     return "; ".join(
         f"{summary.spec.amount_in_words(cell.fraction)}: "
-        + ("diverged" if cell.mean is None else f"{100 * cell.mean:.1f} %")
+        + summary.spec.metric.value(cell.mean)
         + f" at rate {cell.rate:g}"
         for cell in summary.cells
         if cell.chosen and cell.method == method

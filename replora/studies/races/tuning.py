@@ -42,7 +42,7 @@ class SameTarget:
         saves = self.tuned_reference.high is not None and not self.tuned_reference.open_high
         lead = "Tuning the rate saves data too" if saves else "Tuning the rate is not shown to save data here"
         return (
-            f"{lead}: to reach {theirs}'s {100 * (self.method.target or 0):.1f} % at rate "
+            f"{lead}: to reach {theirs}'s {self.method.metric.value(self.method.target)} at rate "
             f"{self.rate:g}, the data needed are {self.tuned_reference.text()} by {theirs} with its rate tuned, and "
             f"{self.tuned_method.text()} by {ours} with its own."
         )
@@ -65,7 +65,7 @@ def same_target(events: Sequence[StudyEvent], rate: float) -> SameTarget | None:
     found = []
     for curve, name in zip(curves, (ours, theirs, ours), strict=True):
         values = np.array([curve[seed] for seed in seeds]).reshape(reference.shape)
-        found.append(data_needed(fractions, values, reference, name, theirs))
+        found.append(data_needed(fractions, values, reference, name, theirs, metric=tuned.spec.metric))
     return SameTarget(rate, *found) if found[0].is_told else None
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -45,10 +45,13 @@ def place_controls(
     show: Callable[[str, Any], str] = lambda name, value: format_value(value),
     idle: Collection[str] = (),
     more: Mapping[str, Sequence[str]] = MappingProxyType({}),
+    without: Container[str] = (),
+    marks: Mapping[str, Sequence[Any]] = MappingProxyType({}),
 ) -> str:
     """Draws the controls and notes their values; the first sentence about a text that cannot be read, or ''.
 
     show: a value as its control shows it. idle: those that would change nothing. more: names beside the choices.
+    without: tasks that are not offered. marks: stops of sliders in place of the options' own.
     """
     problem = ""
     for name in names:
@@ -61,6 +64,8 @@ def place_controls(
                 show=partial(show, name),
                 disabled=name in idle,
                 more=more.get(name, ()),
+                without=without if name == "task" else (),
+                marks=marks.get(name, ()),
             )
         except SpecError as error:
             problem = problem or str(error)

@@ -7,11 +7,10 @@ from typing import Any, TypeVar, cast
 
 import streamlit as st
 
-from replora.catalog import RACES, is_corpus
-from replora.config import RaceOptions
-from replora.options import Linked
+from replora.catalog import RACES, STUDIES, is_corpus
+from replora.options import Linked, format_value
 
-Opened = TypeVar("Opened", bound=Linked)
+Opened = TypeVar("Opened", bound=Linked)  # with `on`, which says what it has on a task
 
 
 def follow_task(page: str, opened: Opened) -> Opened:
@@ -24,11 +23,12 @@ def follow_task(page: str, opened: Opened) -> Opened:
     task: str = st.session_state.get(f"{page}.task") or asked.task
     before: str = st.session_state.get(f"{page}.kind") or asked.task
     st.session_state[f"{page}.kind"] = task
-    unasked = RaceOptions.on(task)
+    unasked = asked.on(task)
     other = {name: getattr(unasked, name) for name in _differing() if hasattr(opened, name)}
     if is_corpus(task) != is_corpus(before):
         for name, value in other.items():
-            st.session_state[f"{page}.{name}"] = value
+            is_text = isinstance(value, tuple)  # a list is written in one line
+            st.session_state[f"{page}.{name}"] = format_value(value).replace(",", ", ") if is_text else value
     if is_corpus(task) == is_corpus(asked.task):
         return opened
     return cast(Opened, dataclasses.replace(asked, task=task, backbone=unasked.backbone, **other))
@@ -36,4 +36,4 @@ def follow_task(page: str, opened: Opened) -> Opened:
 
 def _differing() -> set[str]:
     """The options whose defaults hang on the kind of the task."""
-    return {name for defaults in RACES.values() for name in defaults}
+    return {name for kinds in (RACES, STUDIES) for defaults in kinds.values() for name in defaults}

@@ -12,7 +12,9 @@ from replora.jobs.engine import Engine
 from replora.lens.answers import AdapterAnswer
 from replora.lens.questions import AdapterQuestion
 from replora.methods import HEAD
-from replora.studies.events import CellFinished
+from replora.statistics.metrics import Metric, metric_of
+from replora.studies.events import CellFinished, StudyStarted
+from replora.studies.races.cells import validated
 from replora.ui.parts.numbers import Download
 from replora.ui.parts.text import file_word
 
@@ -33,11 +35,12 @@ def study_adapters(engine: Engine, job: str, events: Iterable[object]) -> Sequen
     The best on held-out examples; in a study without, where choosing would be by test examples, the first of those with
     the most data.
     """
-    best: dict[str, CellFinished] = {}
+    events, best = list(events), dict[str, CellFinished]()
+    metric = metric_of(next((event.spec.task for event in events if isinstance(event, StudyStarted)), ""))
     for cell in events:
-        if isinstance(cell, CellFinished) and cell.accuracy is not None and cell.method != HEAD:
+        if isinstance(cell, CellFinished) and not cell.diverged and cell.method != HEAD:
             known = best.get(cell.method)
-            if known is None or _rank(cell) > _rank(known):
+            if known is None or _rank(cell, metric) > _rank(known, metric):
                 best[cell.method] = cell
     folders = sorted(engine.folder(job).glob("batch_*")) if best else []
     found = []
@@ -52,8 +55,9 @@ def study_adapters(engine: Engine, job: str, events: Iterable[object]) -> Sequen
     return found
 
 
-def _rank(cell: CellFinished) -> tuple[float, float]:
-    return (cell.validation_accuracy or 0.0, cell.fraction)
+def _rank(cell: CellFinished, metric: Metric) -> tuple[float, float]:
+    held = validated(cell, metric)
+    return (0.0 if held is None else metric.lead(held), cell.fraction)
 
 
 def _chosen(cell: CellFinished) -> str:

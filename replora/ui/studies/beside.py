@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from replora.methods import METHOD_TITLES, STUDENT_TITLES
 from replora.statistics.intervals import COARSE
-from replora.statistics.verdict import SEEDS_FOR_A_VERDICT, in_points, in_times
+from replora.statistics.verdict import SEEDS_FOR_A_VERDICT, in_times, in_units
 from replora.statistics.width import Width, width_of_difference, width_of_ratio
 from replora.studies.races.summary import StudySummary
 from replora.studies.spec import Study
@@ -37,9 +37,9 @@ def races_beside(own: StudySummary | None, recorded: SelectedStudy[StudySummary]
     for found in dict.fromkeys((0, len(shared) - 1)) if shared else ():
         each = shared[found]
         place = f"with {own.spec.amount_in_words(each.fraction)}"
-        width = width_of_difference(each.interval, place, in_points(each.interval))
-        lead = each.method if each.interval and each.interval.mean > 0 else each.reference
-        rows.append(Beside(place, in_points(theirs[each.fraction].interval), width, METHOD_TITLES[lead]))
+        width = width_of_difference(each.interval, place, in_units(each.interval, each.metric))
+        told = in_units(theirs[each.fraction].interval, each.metric)
+        rows.append(Beside(place, told, width, METHOD_TITLES[each.ahead]))
     return _line(own.spec, recorded.summary.spec, rows)
 
 

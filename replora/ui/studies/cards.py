@@ -8,6 +8,7 @@ from html import escape
 from replora.methods import METHOD_TITLES, has_adapter
 from replora.statistics.data_needed import DataNeeded, percent
 from replora.statistics.intervals import Interval
+from replora.statistics.metrics import Metric
 from replora.statistics.verdict import SEEDS_FOR_A_VERDICT
 from replora.studies.races.cells import Cell, Comparison
 from replora.studies.races.summary import StudySummary, compared
@@ -21,35 +22,41 @@ from replora.wording import MINUS, signed
 
 NOTHING = "&nbsp;"
 METHOD = (
-    "Mean accuracy on the test examples over the seeds. A tuned rate is the one that does best on validation "
-    "examples. Good: rates at which the mean is at most a point, or a standard deviation over seeds, below the "
-    "best."
+    "Mean {} on the test examples over the seeds. A tuned rate is the one that does best on validation examples. "
+    "Good: rates at which the mean is at most {}, or a standard deviation over seeds, behind the best."
 )
 PAIRED = (
     "Runs of one seed see the same examples in the same order, so their difference is taken seed by seed. After "
     "\u00b1: half of the 95 % interval of the mean, from three seeds on; where it excludes zero, somebody is ahead."
 )
-NEEDED = "Read off the curve: the share of the data with which one method has the accuracy of the other with all of it."
+NEEDED = "Read off the curve: the share of the data with which one method does as well as the other with all of it."
 APART = "How many times larger one method's best rate is: one rate for both then favours one of them."
 
 
 def data_cards(spec: RaceStudy, summary: StudySummary | None) -> str:
-    """Accuracy with the most and the least data, the difference at both, and the data needed."""
-    least, most = spec.all_fractions[0], spec.all_fractions[-1]
+    """Results with the most and the least data, the difference at both, and the data needed."""
+    least, most, metric = spec.all_fractions[0], spec.all_fractions[-1], spec.metric
     cards = []
     for method in spec.methods:
         top, bottom = _chosen(summary, method, most), _chosen(summary, method, least)
         notes = [
-            f"{_accuracy(bottom)} with {percent(least)} %" if least != most else NOTHING,
+            f"{_result(bottom, metric)} with {percent(least)} %" if least != most else NOTHING,
             _rates(summary, method) or NOTHING,
         ]
-        cards.append(_method(summary, method, top, f"with {percent(most)} %", notes))
+        cards.append(_method(summary, method, top, f"with {percent(most)} %", notes, metric))
     pair = compared(spec)
     if pair:
         by_fraction = {each.fraction: each for each in summary.main_comparisons} if summary else {}
         first, last = by_fraction.get(least), by_fraction.get(most)
-        notes = [f"with {percent(most)} %: {_difference(last)} points" if least != most else NOTHING, _names(pair)]
-        cards.append(card("difference", "Difference", _points(first), f"with {percent(least)} %", notes, about=PAIRED))
+        notes = [
+            f"with {percent(most)} %: {_difference(last, metric)} {metric.difference_unit}"
+            if least != most
+            else NOTHING,
+            _names(pair),
+        ]
+        cards.append(
+            card("difference", "Difference", _points(first, metric), f"with {percent(least)} %", notes, about=PAIRED)
+        )
         if len(spec.all_fractions) > 1:
             cards.append(_needed(pair, summary.data_needed if summary else ()))
     return row_of(cards, "study")
@@ -57,14 +64,14 @@ def data_cards(spec: RaceStudy, summary: StudySummary | None) -> str:
 
 def rate_cards(spec: RaceStudy, summary: StudySummary | None, race_rate: float) -> str:
     """Each method at its tuned rate, the difference there and at the race's rate, and how far the rates lie apart."""
-    fraction = spec.all_fractions[0]
+    fraction, metric = spec.all_fractions[0], spec.metric
     cards = []
     for method in spec.methods:
         best = _chosen(summary, method, fraction)
         good = summary.good_regions.get(method) if summary else None
         notes = [good.width(), good.text()] if good else [NOTHING, NOTHING]
         caption = "no adapter" if not has_adapter(method) else f"at {best.rate:g}" if best else "at its tuned rate"
-        cards.append(_method(summary, method, best, caption, notes))
+        cards.append(_method(summary, method, best, caption, notes, metric))
     pair = compared(spec)
     if pair:
         tuned = next(iter(summary.main_comparisons), None) if summary else None
@@ -73,8 +80,11 @@ def rate_cards(spec: RaceStudy, summary: StudySummary | None, race_rate: float) 
             if summary
             else None
         )
-        notes = [f"at the race's rate {race_rate:g}: {_difference(at_race)}" if at_race else NOTHING, _names(pair)]
-        cards.append(card("difference", "Difference", _points(tuned), "tuned", notes, about=PAIRED))
+        notes = [
+            f"at the race's rate {race_rate:g}: {_difference(at_race, metric)}" if at_race else NOTHING,
+            _names(pair),
+        ]
+        cards.append(card("difference", "Difference", _points(tuned, metric), "tuned", notes, about=PAIRED))
         if all(map(has_adapter, pair)):
             cards.append(_apart(pair, tuned))
     return row_of(cards, "study")
@@ -82,7 +92,7 @@ def rate_cards(spec: RaceStudy, summary: StudySummary | None, race_rate: float) 
 
 def single_rate_cards(spec: RaceStudy, summary: StudySummary, rate: float) -> str:
     """What a sweep shows at one rate, as if there were no other."""
-    pair = compared(spec)
+    pair, metric = compared(spec), spec.metric
     cards = []
     for method in spec.methods:
         own = [each for each in summary.cells if each.method == method]
@@ -91,10 +101,12 @@ def single_rate_cards(spec: RaceStudy, summary: StudySummary, rate: float) -> st
         note = (
             f"<b>{cell.diverged} of {cell.n + cell.diverged} runs diverged</b>" if cell and cell.diverged else NOTHING
         )
-        cards.append(_method(None, method, cell, caption, [NOTHING, note]))
+        cards.append(_method(None, method, cell, caption, [NOTHING, note], metric))
     here = next((each for each in at_shared_rates(summary) if shared_rate(each) == rate), None)
     if pair:
-        cards.append(card("difference", "Difference", _points(here), "one rate for both", [_names(pair)], about=PAIRED))
+        cards.append(
+            card("difference", "Difference", _points(here, metric), "one rate for both", [_names(pair)], about=PAIRED)
+        )
     return row_of(cards, "study")
 
 
@@ -103,14 +115,29 @@ def _chosen(summary: StudySummary | None, method: str, fraction: float) -> Cell 
     return next((each for each in cells if each.chosen and each.method == method and each.fraction == fraction), None)
 
 
-def _method(summary: StudySummary | None, method: str, cell: Cell | None, caption: str, notes: Sequence[str]) -> str:
-    known = cell is not None and cell.mean is not None
-    value = f"{_accuracy(cell).removesuffix(' %')}<small> %</small>" if known else BLANK
+def _method(
+    summary: StudySummary | None,
+    method: str,
+    cell: Cell | None,
+    caption: str,
+    notes: Sequence[str],
+    metric: Metric,
+) -> str:
+    mean = None if cell is None else cell.mean
+    shown = "" if mean is None else f"{metric.scale * mean:.{metric.decimals}f}"
+    value = f"{shown}<small> {metric.short_unit}</small>" if shown else BLANK
     lost = sum(each.diverged for each in summary.cells if each.method == method) if summary else 0
     runs = sum(each.n + each.diverged for each in summary.cells if each.method == method) if summary else 0
     more = [f"<b>{lost} of {runs} runs diverged</b>"] if lost else []
     title = f'<i class="swatch"></i>{METHOD_TITLES[method]}'
-    return card(method, title, value, caption, [*notes, *more], about=METHOD)
+    return card(
+        method,
+        title,
+        value,
+        caption,
+        [*notes, *more],
+        about=METHOD.format(metric.noun, "a point" if metric.is_share else "0.01 nats"),
+    )
 
 
 def _needed(pair: tuple[str, str], found: Sequence[DataNeeded]) -> str:
@@ -132,7 +159,7 @@ def _needed(pair: tuple[str, str], found: Sequence[DataNeeded]) -> str:
         "Data needed",
         value,
         here.bracket(),
-        [f"{ours} to reach {theirs}'s {_share(here.target)}", f"the other way: {escape(back.text())}"],
+        [f"{ours} to reach {theirs}'s {here.metric.value(here.target)}", f"the other way: {escape(back.text())}"],
         about=NEEDED,
     )
 
@@ -163,31 +190,31 @@ def _rates(summary: StudySummary | None, method: str) -> str:
     return f"rate{'s' if len(rates) > 1 else ''} chosen: {named}"
 
 
-def _accuracy(cell: Cell | None) -> str:
-    return "\u2013" if cell is None or cell.mean is None else _share(cell.mean)
+def _result(cell: Cell | None, metric: Metric) -> str:
+    return "\u2013" if cell is None or cell.mean is None else metric.number(cell.mean)
 
 
-def _share(share: float | None) -> str:
-    return "\u2013" if share is None else f"{100 * share:.1f} %"
-
-
-def _points(comparison: Comparison | None) -> str:
+def _points(comparison: Comparison | None, metric: Metric) -> str:
     if comparison is None or comparison.interval is None:
         return BLANK
     found = comparison.interval
-    return f"{signed(100 * found.mean)}<small>{_half(found)} points</small>"
+    unit = metric.difference_unit if metric.is_share else metric.short_unit
+    return f"{signed(metric.scale * found.mean, metric.decimals)}<small>{_half(found, metric)} {unit}</small>"
 
 
-def _difference(comparison: Comparison | None) -> str:
+def _difference(comparison: Comparison | None, metric: Metric) -> str:
     if comparison is None or comparison.interval is None:
         return "\u2013"
-    return f"{signed(100 * comparison.interval.mean)}{_half(comparison.interval)}"
+    found = comparison.interval
+    return f"{signed(metric.scale * found.mean, metric.decimals)}{_half(found, metric)}"
 
 
-def _half(found: Interval) -> str:
+def _half(found: Interval, metric: Metric) -> str:
     """' ± 1.7' from three seeds on; nothing where they are all equal, which is no interval."""
     half = found.half_width
-    return "" if half is None or found.is_coarse or found.n < SEEDS_FOR_A_VERDICT else f" \u00b1 {100 * half:.1f}"
+    if half is None or found.is_coarse or found.n < SEEDS_FOR_A_VERDICT:
+        return ""
+    return f" \u00b1 {metric.scale * half:.{metric.decimals}f}"
 
 
 def _names(pair: tuple[str, str]) -> str:

@@ -9,14 +9,15 @@ from typing import Any, get_args
 
 import streamlit as st
 
-from replora.catalog import PRIVATE_TASKS
+from replora.catalog import MARKS, PRIVATE_TASKS, is_corpus
 from replora.methods import HEAD, METHOD_TITLES, OURS, REFERENCE, STUDENT_TITLES, idle_knobs
 from replora.options import UserError, format_value, kind_of, options
 from replora.own_data.private import CHOOSE
-from replora.studies.spec import Study
+from replora.studies.spec import RaceStudy, Study
 from replora.ui.forms.backbone import backbone_control
-from replora.ui.forms.links import labelled, task_names
+from replora.ui.forms.links import labelled, servable, task_names
 from replora.ui.forms.spec_form import open_spec, place_controls
+from replora.ui.forms.task_kind import follow_task
 from replora.ui.live.form import Form
 from replora.ui.live.page import RUN
 from replora.ui.parts.settings import value_text
@@ -50,13 +51,24 @@ def open_study(form: StudyForm, query: Mapping[str, str], shown: Study | None) -
 
     Where it names a run and no option, the options of that study, `shown`.
     """
+    check = servable if takes_texts(form) else labelled
     named = RUN in query and not set(query) & set(options(form.spec_type))
-    return open_spec(form.spec_type, query, form.page, check=labelled, instead=shown if named else None)
+    return open_spec(
+        form.spec_type,
+        query,
+        form.page,
+        check=check,
+        instead=shown if named else None,
+    )
 
 
 def study_form(form: StudyForm, opened: Study) -> Form[Study]:
     """The controls, and the study that they hold."""
     _apply_change(form)
+    first = opened
+    if takes_texts(form):
+        opened = follow_task(form.page, opened)
+    corpus = is_corpus(opened.task)
     values: dict[str, Any] = {}
     problems: list[str] = []
 
@@ -66,8 +78,10 @@ def study_form(form: StudyForm, opened: Study) -> Form[Study]:
             idle.add("learning_rate")
         elif "tuned" in values:
             idle.add("rates")
+        if corpus:
+            idle |= {"head_start", "head_learning_rate"}
         if name == "methods":
-            values[name] = _methods(form, opened)
+            values[name] = _methods(form, opened, corpus)
         elif name == "tuned":
             values[name] = _tuned(form, bool(getattr(opened, name)))
         elif name == "students":
@@ -80,9 +94,17 @@ def study_form(form: StudyForm, opened: Study) -> Form[Study]:
         elif name in SWITCHES:
             values[name] = _switch(form, name, getattr(opened, name))
         else:
-            more = {"task": task_names(opened.task, corpora=False)}
+            more = {"task": task_names(opened.task, corpora=takes_texts(form))}
             problem = place_controls(
-                form.spec_type, [name], opened, form.page, values, show=value_text, idle=idle, more=more
+                form.spec_type,
+                [name],
+                opened,
+                form.page,
+                values,
+                show=value_text,
+                idle=idle,
+                more=more,
+                marks=MARKS["continuation"] if corpus else {},
             )
             problems.extend([problem] if problem else [])
 
@@ -100,9 +122,14 @@ def study_form(form: StudyForm, opened: Study) -> Form[Study]:
     try:
         chosen = dataclasses.replace(opened, **values)
         chosen.check_memory()
-        return Form(opened, chosen)
+        return Form(first, chosen)
     except UserError as error:
         return Form(opened, problem=str(error))
+
+
+def takes_texts(form: StudyForm) -> bool:
+    """Whether texts to continue are among the tasks."""
+    return issubclass(form.spec_type, RaceStudy)
 
 
 def ask_for(form: StudyForm, change: Mapping[str, Any]) -> None:
@@ -117,14 +144,19 @@ def _apply_change(form: StudyForm) -> None:
             st.session_state[form.key(name)] = format_value(value).replace(",", ", ") if texts else value
 
 
-def _methods(form: StudyForm, opened: Study) -> tuple[str, ...]:
+def _methods(form: StudyForm, opened: Study, corpus: bool) -> tuple[str, ...]:
+    """Who is compared; where texts go on, no head is there to be trained alone."""
+    offered = [name for name in METHODS if name != HEAD or not corpus]
+    key = form.key("methods")
+    if key in st.session_state:
+        st.session_state[key] = [name for name in st.session_state[key] if name in offered]
     chosen = st.segmented_control(
         "Methods",
-        METHODS,
-        default=list(opened.titles),
+        offered,
+        default=[name for name in opened.titles if name in offered],
         selection_mode="multi",
         format_func=lambda name: "Head" if name == HEAD else METHOD_TITLES[name],
-        key=form.key("methods"),
+        key=key,
         help="Which methods are trained, on the same examples in the same order. Head: no adapter, the baseline.",
         persist_state="session",
         width="stretch",

@@ -68,10 +68,12 @@ def claim(comparison: Comparison, rate: float) -> str:
     who = winner(comparison)
     if who is None or found is None or found.half_width is None:
         return f"At {rate:g}: {comparison.verdict}"
-    alone = verdict(list(comparison.differences.values()), comparison.method, comparison.reference)
+    metric = comparison.metric
+    alone = verdict(list(comparison.differences.values()), comparison.method, comparison.reference, metric=metric)
     lost = comparison.verdict.removeprefix(alone)
-    by = f"{100 * abs(found.mean):.1f} ± {100 * found.half_width:.1f}"
-    return f"At {rate:g} {METHOD_TITLES[who]} is ahead by {by} points.{lost}"
+    ends = (metric.scale * abs(found.mean), metric.scale * found.half_width)
+    by = " ± ".join(f"{each:.{metric.decimals}f}" for each in ends)
+    return f"At {rate:g} {METHOD_TITLES[who]} is ahead by {by} {metric.difference_unit}.{lost}"
 
 
 def winner(comparison: Comparison) -> str | None:
@@ -79,7 +81,7 @@ def winner(comparison: Comparison) -> str | None:
     found = comparison.interval
     if found is None or found.n < SEEDS_FOR_A_VERDICT or not found.excludes_zero or not found.half_width:
         return None
-    return comparison.method if found.mean > 0 else comparison.reference
+    return comparison.ahead
 
 
 def _picking(page: str, by_rate: dict[float, Comparison]) -> Lie:

@@ -144,4 +144,6 @@ def _lost_part(summary: StudySummary) -> list[str]:
 
 
 def _said(comparison: Comparison) -> str:
-    return verdict(list(comparison.differences.values()), comparison.method, comparison.reference)
+    return verdict(
+        list(comparison.differences.values()), comparison.method, comparison.reference, metric=comparison.metric
+    )
