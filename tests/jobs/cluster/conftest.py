@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from job_kinds import KINDS
 from processes import wait_for
-from two_nodes import TwoNodes
 
+from benchmarks.two_nodes import TwoNodes
 from replora.jobs.cluster.settings import ClusterSettings
 from replora.jobs.local import LocalEngine
 from replora.jobs.storage.store import Store

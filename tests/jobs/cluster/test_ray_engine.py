@@ -20,8 +20,8 @@ import psutil
 import pytest
 import torch
 from processes import alive, wait_for
-from two_nodes import CODE, TwoNodes
 
+from benchmarks.two_nodes import CODE, TwoNodes
 from replora.config import RaceOptions
 from replora.jobs.engine import Action, JobState
 from replora.jobs.local import LocalEngine

@@ -1,6 +1,6 @@
 """A Ray cluster of two nodes on this machine, in a process of its own, one of which can be killed.
 
-Ray reads the environment as it is loaded, and where it is loaded it has threads: neither is for the tests' process.
+Ray reads the environment as it is loaded, and where it is loaded it has threads: neither is for who asks.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from processes import alive, wait_for
 
-CODE = os.pathsep.join(str(folder) for folder in (Path(__file__).parents[1], Path(__file__).parent))
+ROOT = Path(__file__).resolve().parent.parent
+CODE = os.pathsep.join(map(str, (ROOT, ROOT / "tests")))
 TOKEN = "0123456789abcdef" * 4
 STORE_BYTES = 80 * 2**20
 # A node whose end is to be noticed is asked twice a second how it is.
@@ -54,7 +54,7 @@ class TwoNodes:
         told = self._hear()
         self.address: str = told["address"]
         self._second: int = told["second"]
-        self._processes = {*self._tree(), *told["daemons"]}
+        self._daemons = [psutil.Process(pid) for pid in told["daemons"]]
 
     def second_processes(self) -> list[int]:
         """What runs on the second node below its raylet: the agent, its host, the host's jobs, and Ray's own."""
@@ -72,18 +72,17 @@ class TwoNodes:
 
     def close(self) -> None:
         """Ends the cluster; nothing is left of it."""
-        self._processes |= self._tree()
+        started = [*self._daemons, *psutil.Process(self._process.pid).children(recursive=True)]
         self._say("close")
         self._process.wait(60)
-        wait_for(lambda: not any(map(alive, self._processes)))
+        _, left = psutil.wait_procs(started, 60)
+        if left:
+            raise RuntimeError(f"Of the cluster {len(left)} processes are left: {left}.")
         shutil.rmtree(self._place)
         if not self._was_there:
             ADDRESS_FILE.unlink(missing_ok=True)
             with suppress(OSError):  # others use it
                 ADDRESS_FILE.parent.rmdir()
-
-    def _tree(self) -> set[int]:
-        return {each.pid for each in psutil.Process(self._process.pid).children(recursive=True)}
 
     def _say(self, word: str) -> dict[str, Any]:
         assert self._process.stdin is not None
