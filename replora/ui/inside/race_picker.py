@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from replora.catalog import ASSETS, CORPORA, OWN_PREFIX, OWN_TASK, PRIVATE_TASKS, TASKS, Modality
 from replora.config import METHOD_TITLES, Race, Run
@@ -76,13 +77,19 @@ class PickedRace:
 
 
 def pick_race(
-    engine: Engine, *, key: str, reads: Collection[Modality] = LABELLED, recorded: bool = True
+    engine: Engine,
+    *,
+    key: str,
+    reads: Collection[Modality] = LABELLED,
+    recorded: bool = True,
+    place: DeltaGenerator | None = None,
 ) -> PickedRace | None:
     """A select box of the races at hand and the one chosen; None, with a warning, where it cannot be read.
 
     At first the race of the link (`?run=`), else the one that was looked into last, on whichever page, else the one on
     the Race page, else the first recorded one. reads: what the page can look into; where that is texts to continue
     alone, of recorded races what was written is enough. recorded: whether these are offered.
+    place: where it is said that there is no race at all, by default where the select box would be.
     """
     choices = _choices(engine, reads, recorded=recorded)
     instead = "Another one is shown instead." if choices else ""
@@ -104,7 +111,7 @@ def pick_race(
                     said = f"run must be a race known here, got {asked[:40]!r}. {instead}"
                     st.warning(plain(said.rstrip()))
     if not choices:
-        st.info(linked(f"{NONE} {plain(what_brings(CORPORA['plays'].backbone))}".rstrip()))
+        (place or st).info(linked(f"{NONE} {plain(what_brings(CORPORA['plays'].backbone))}".rstrip()))
         return None
     # The page writes the link at its end: until then it still names the race before.
     new_link = asked in choices and asked not in (last, st.session_state.get(LINKED))

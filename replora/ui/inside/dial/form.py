@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from replora.jobs.engine import UnknownJob
 from replora.lens.questions import LEAST_WEIGHT, MOST_TEMPERATURE, MOST_WEIGHT
@@ -63,17 +64,17 @@ class Dialled:
     place: int
 
 
-def dial_form(engine: WatchedEngine, opened: DialOptions) -> Dialled | None:
-    """The controls in the sidebar; None where there is nothing to turn, which has been said."""
-    source = pick_race(engine, key=f"{PAGE}.source", reads=CONTINUED, recorded=False)
+def dial_form(engine: WatchedEngine, opened: DialOptions, place: DeltaGenerator) -> Dialled | None:
+    """The controls in the sidebar; None where there is nothing to turn, which has been said, at `place` or there."""
+    source = pick_race(engine, key=f"{PAGE}.source", reads=CONTINUED, recorded=False, place=place)
     if source is None:
         return None
     updates = _updates(source)
-    place = min(opened.place, len(updates)) - 1
+    first = min(opened.place, len(updates)) - 1
     chosen = st.selectbox(
         "Update",
         range(len(updates)),
-        place,
+        first,
         format_func=lambda each: updates[each].title,
         key=f"{PAGE}.run.{source.key}",
         persist_state="session",

@@ -43,8 +43,9 @@ def dial_page() -> None:
     st.html(HEADER)
     for each in problems:
         st.warning(plain(each))
+    place = st.container()
     with controls():
-        dialled = dial_form(engine(), opened)
+        dialled = dial_form(engine(), opened, place)
     if dialled is None:
         return
     dials = _dials(dialled)
