@@ -135,7 +135,8 @@ class RaceStudy(Study):
         steps = {self.steps_with(run.data_fraction) for run in runs}
         if len(steps) != 1:
             raise ValueError(f"Runs of {sorted(steps)} steps are no batch.")
-        shared = {name: getattr(self, name) for name in options(Training) if name not in ("evaluate_every", "steps")}
+        own = options(self)
+        shared = {name: getattr(self, name) for name in options(Training) if name in own and name != "steps"}
         return Race(
             runs=tuple(runs),
             steps=max(steps),

@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 import streamlit as st
 
-from replora.catalog import MARKS, PRIVATE_TASKS, is_corpus
+from replora.catalog import CHOICES, MARKS, PRIVATE_TASKS, is_corpus
 from replora.methods import HEAD, METHOD_TITLES, OURS, REFERENCE, STUDENT_TITLES, idle_knobs
 from replora.options import UserError, format_value, kind_of, options
 from replora.own_data.private import CHOOSE
@@ -104,6 +104,7 @@ def study_form(form: StudyForm, opened: Study) -> Form[Study]:
                 show=value_text,
                 idle=idle,
                 more=more,
+                without=CHOICES,
                 marks=MARKS["continuation"] if corpus else {},
             )
             problems.extend([problem] if problem else [])
