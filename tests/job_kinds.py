@@ -55,7 +55,8 @@ def line(event: str, **values: Any) -> str:
 
 
 def pids(**values: Any) -> str:
-    return line("started", pid=os.getpid(), host=os.getppid(), **values)
+    gpus = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return line("started", pid=os.getpid(), host=os.getppid(), gpus=gpus, **values)
 
 
 def count(spec: Spec, new_rate: NewRate, folder: Path) -> Iterator[str]:

@@ -21,7 +21,7 @@ from streamlit.web.server.server_util import get_url
 
 from replora.ui.downloads import fair_downloads, keep_downloads
 from replora.ui.first_page import FirstPage
-from replora.ui.live.engine import healthy, job_settings
+from replora.ui.live.engine import chosen_cluster, healthy, job_settings
 from replora.ui.messages import SaneWidgets
 from replora.ui.uploads import UploadLimits
 from replora.ui.visitor.lasting import close_all
@@ -89,6 +89,7 @@ async def serving(_app: Any) -> AsyncIterator[None]:
     where the environment sets wrongly what jobs may do: `SpecError`.
     """
     job_settings()
+    chosen_cluster()
     keep_downloads(runtime.get_instance().media_file_mgr)
     if not st.get_option("server.headless"):
         asyncio.get_running_loop().call_later(OPEN_SECONDS, webbrowser.open, get_url("localhost"))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
+import re
 import subprocess
 from collections.abc import Callable
 from contextlib import suppress
@@ -20,11 +22,12 @@ from streamlit.testing.v1 import AppTest
 from websockets.exceptions import ConnectionClosed
 
 from benchmarks.streamlit_client import server, visit
+from replora.jobs.cluster.settings import RAY_MISSING
 from replora.jobs.engine import JobState
 from replora.jobs.storage.history import History
 from replora.jobs.storage.store import Store
 from replora.jobs.turns.limits import PUBLIC_SECONDS
-from replora.options import SpecError
+from replora.options import UserError
 from replora.ui.first_page import FirstPage
 from replora.ui.live.engine import job_settings, shared_engine
 from replora.ui.server import HEALTH, Health, VisitorCookie, serving
@@ -123,13 +126,30 @@ def test_where_others_reach_the_server_a_job_may_take_less_time(
     assert job_settings()[0].job_seconds == 77.0
 
 
-def test_a_server_whose_environment_is_wrong_does_not_start_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("variables", "sentence"),
+    [
+        ({"REPLORA_SLOTS": "many"}, "REPLORA_SLOTS must be a whole number from 1 to 64, got 'many'."),
+        ({"REPLORA_ENGINE": "spark"}, "REPLORA_ENGINE must be one of local, ray, got 'spark'."),
+        (
+            {"REPLORA_ENGINE": "ray", "REPLORA_RAY_ADDRESS": "auto"},
+            "A cluster's address must be HOST:PORT of its head node, as 10.0.0.1:6379, got 'auto'.",
+        ),
+        ({"REPLORA_ENGINE": "ray"}, RAY_MISSING),
+    ],
+)
+def test_a_server_whose_environment_is_wrong_does_not_start_and_says_why(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], sentence: str
+) -> None:
     async def start() -> None:
         async with serving(None):
             raise AssertionError("it has started")
 
-    monkeypatch.setenv("REPLORA_SLOTS", "many")
-    with pytest.raises(SpecError, match=r"^REPLORA_SLOTS must be a whole number from 1 to 64, got 'many'\.$"):
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    if sentence == RAY_MISSING:
+        monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(UserError, match=f"^{re.escape(sentence)}$"):
         finished(start())
 
 

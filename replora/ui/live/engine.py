@@ -72,10 +72,6 @@ def connect() -> WatchedEngine:
     `UserError`: it is set wrongly, or to a cluster without what that takes.
     """
     settings, waiting = job_settings()
-    cluster = None
-    if EngineSettings.from_environment().engine == "ray":
-        require_ray()
-        cluster = ClusterSettings.from_environment()
     return LocalEngine(
         slots=settings.slots,
         shared_runs=settings.shared_runs,
@@ -83,8 +79,16 @@ def connect() -> WatchedEngine:
         waiting=waiting,
         time_limit=settings.job_seconds,
         orphan_seconds=settings.orphan_seconds,
-        cluster=cluster,
+        cluster=chosen_cluster(),
     )
+
+
+def chosen_cluster() -> ClusterSettings | None:
+    """The cluster that jobs run on by the environment, if any; `UserError`: it is set wrongly, or Ray is not here."""
+    if EngineSettings.from_environment().engine == "local":
+        return None
+    require_ray()
+    return ClusterSettings.from_environment()
 
 
 def job_settings() -> tuple[JobSettings, Waiting]:

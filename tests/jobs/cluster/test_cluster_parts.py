@@ -231,6 +231,31 @@ def test_jobs_go_where_a_place_is_and_are_lost_with_their_node(
     assert told[-1] == {"lost": ["third"]}
 
 
+def test_a_node_has_a_place_a_gpu_and_each_job_sees_one(
+    agents: Callable[[], OneProcess], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[Any] = []
+    data, handle = tmp_path / "data", agents()
+    settings = HostSettings(KINDS, "job_kinds:answer", (), 1, None)
+    router = Router(told.append, data, Here(settings, told.append))
+    about = {**handle.call("about"), "gpus": ["3", "GPU-5"]}
+    node = Node("one", handle, about, data, router.heed, router.lost)
+    router.add(node)
+    wait_for(lambda: {"places": 2} in told)
+    for job in ("first", "second"):
+        router.obey(start(job, "sleep", data))
+    seen = {wait_for(partial(lines, told, job))[0]["gpus"] for job in ("first", "second")}
+    assert seen == {"3", "GPU-5"}
+    router.obey({"do": "end", "job": "first"})
+    wait_for(lambda: {"job": "first", "exit": -9, "late": False} in told)
+    gone = lines(told, "first")[0]["gpus"]
+    router.obey(start("third", "sleep", data))
+    assert wait_for(partial(lines, told, "third"))[0]["gpus"] == gone
+    router.obey({"do": "ask", "ask": 1, "question": {"what": "sum", "values": [2]}})
+    wait_for(lambda: [each for each in told if each.get("ask") == 1 and each["answer"]["sum"] == 2])
+    node.close(1.0)
+
+
 def test_a_host_that_ends_on_a_node_loses_what_was_there_and_the_next_is_not_told_of_it(
     routed: tuple[Router, list[OneProcess], list[Any]], tmp_path: Path
 ) -> None:
