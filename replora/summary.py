@@ -9,7 +9,7 @@ from statistics import fmean
 from typing import Any
 
 from replora.config import Run
-from replora.events import Diverged, Evaluated, Event, Finished, RunFacts, Step, started_of, untouched_loss
+from replora.events import Diverged, Evaluated, Event, Finished, PerRun, RunFacts, Step, started_of, untouched_loss
 from replora.methods import OURS, REFERENCE
 from replora.statistics.intervals import t_interval
 from replora.statistics.metrics import Metric, metric_of, title_on
@@ -45,8 +45,8 @@ class RaceSummary:
     """A whole race. `seconds` and `steps_per_second` count training and evaluation, pauses left out.
 
     test_examples: on which all runs are tested; 0 where nobody told. shared_runs: of other races, trained in the same
-    batch, whose time that is too. untouched: the loss of the frozen model, where nothing but adapters trains and it was
-    tested.
+    batch, whose time that is too. untouched: what the frozen model has by the task's metric, where nothing but adapters
+    trains and it was tested.
     """
 
     task: str
@@ -99,8 +99,17 @@ def summarize(events: Iterable[Event]) -> RaceSummary | None:
             dataclasses.replace(run, seconds=seconds, diverged=index in diverged) for index, run in enumerate(runs)
         ),
         shared_runs=started.shared_runs,
-        untouched=untouched_loss(events),
+        untouched=_untouched(started.spec.task, events),
     )
+
+
+def _untouched(task: str, events: Sequence[Event]) -> float | None:
+    """What all runs have by the metric of the task before the first step, where that is the frozen model."""
+    if untouched_loss(events) is None:
+        return None
+    first = next(each for each in events if isinstance(each, Evaluated))
+    values: PerRun = getattr(first, metric_of(task).field)
+    return next((value for value in values if value is not None), None)
 
 
 def _summarize_run(run: Run, facts: RunFacts, scores: list[tuple[float | None, float | None]]) -> RunSummary:
