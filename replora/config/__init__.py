@@ -6,7 +6,17 @@ read them from here; a value out of bounds raises `SpecError`, one sentence that
 
 from replora.config.method import Activation, AlphaOver, Latent, LayerSharing, Method, alpha_divisor, method_of
 from replora.config.race import MAX_RUNS, MOST_RUNS, Race, RaceOptions
-from replora.config.training import AUTO, Device, HeadStart, Optimizer, Precision, Run, Training, labelled_task
+from replora.config.training import (
+    AUTO,
+    ChoiceScore,
+    Device,
+    HeadStart,
+    Optimizer,
+    Precision,
+    Run,
+    Training,
+    labelled_task,
+)
 from replora.methods import METHOD_TITLES, STUDENT_TITLES, MethodName, Projection, Sharing
 
 __all__ = [
@@ -17,6 +27,7 @@ __all__ = [
     "STUDENT_TITLES",
     "Activation",
     "AlphaOver",
+    "ChoiceScore",
     "Device",
     "HeadStart",
     "Latent",

@@ -14,6 +14,7 @@ from typing import Any, Literal, Self
 from replora.catalog import STUDIES, is_corpus
 from replora.config import (
     METHOD_TITLES,
+    ChoiceScore,
     HeadStart,
     Method,
     MethodName,
@@ -47,6 +48,7 @@ class RaceStudy(Study):
     sharing: Sharing = same_as(Method, "sharing")
     head_start: HeadStart = same_as(Training, "head_start")
     head_learning_rate: float = same_as(Training, "head_learning_rate")
+    choice_score: ChoiceScore = same_as(Training, "choice_score")
     equal: Equal = option(
         "steps",
         "Equal",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,15 +20,18 @@ from replora.catalog import CHOICES, RACES
 from replora.cli import main
 from replora.config import Method, Race, RaceOptions, Run
 from replora.events import Evaluated
+from replora.options import SpecError
 from replora.result_card import race_card
 from replora.statistics.metrics import ACCURACY, metric_of
+from replora.studies.spec import DataStudy
+from replora.studies.teachers.spec import TeacherStudy
 from replora.tasks import Split, TaskError, load_task, nested_subset
 from replora.training.batch import TEST_SEED, Batch
 from replora.training.cache import Prefixes
 from replora.training.graphs import pace_of
 from replora.training.objectives.choosing import Answers, Choosing
 from replora.training.race import race
-from replora.ui.forms.links import NO_PAGES, servable
+from replora.ui.forms.links import NO_PAGES, labelled, servable
 
 TASK = "word_choice"
 SMALL = Race(
@@ -179,3 +183,21 @@ def test_the_command_line_races_it_by_accuracy_with_defaults_of_its_own():
 
 def test_a_link_to_it_is_one_sentence_and_the_defaults():
     assert servable(RaceOptions.on(TASK), []) == (RaceOptions(), [NO_PAGES.format(TASK)])
+
+
+@pytest.mark.parametrize("kind", ["data", "rate"])
+def test_studies_of_the_command_line_take_it_with_intervals_over_the_same_questions(kind):
+    grid = {"data": ["--fractions", "0.02,1", "--no-tuned"], "rate": ["--rates", "1e-3,1e-2", "--data-fraction", "0.1"]}
+    words = ["--task", TASK, "--adapted-blocks", "2", "--steps", "2", "--batch-size", "4", "--test-examples", "20"]
+    few = ["--seeds", "0,1", "--validation-examples", "8", "--device", "cpu", "--mlp-width", "8"]
+    result = CliRunner().invoke(main, ["study", kind, *words, *grid[kind], *few, "--json"])
+    assert result.exit_code == 0, result.output
+    told = json.loads(result.stdout.splitlines()[-1])
+    assert told["spec"]["task"] == TASK
+    assert "2 seeds: an anecdote" in told["verdict"]
+
+
+def test_the_pages_of_studies_do_not_offer_it():
+    assert labelled(DataStudy(task=TASK), []) == (DataStudy(), [NO_PAGES.format(TASK)])
+    with pytest.raises(SpecError, match=r"^task must be one of digits, .*, movie_sentiment, own:ID, got 'word_choice'"):
+        TeacherStudy(task=TASK)

@@ -33,8 +33,8 @@ def test_every_option_has_help_and_its_default_parses_back(kind):
         assert parse_value(name, format_value(value), kind_of(kind, name), facts) == value
     training = {each for each in options(Training) if each not in ("evaluate_every", "choice_score")}
     wanted = training | {each for each in options(Method) if each != "name"}
-    if kind is TeacherStudy:  # without a head, and with a sharing of each student's own
-        wanted -= {"head_start", "head_learning_rate", "sharing"}
+    if kind is TeacherStudy:  # without head and choices, and with a sharing of each student's own
+        wanted -= {"head_start", "head_learning_rate", "choice_score", "sharing"}
     assert wanted <= set(options(kind))
 
 
