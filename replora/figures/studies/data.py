@@ -76,13 +76,14 @@ class PlottedDataStudy:
 
 def data_figures(picture: PlottedDataStudy) -> list[Figure]:
     """Results and difference; then the chosen rates where they are tuned, else what other shared rates would give,
-    or, where only one rate was run, the loss.
+    or, where only one rate was run and runs are not judged by it, the loss.
     """
+    both = [result_figure(picture), difference_figure(picture)]
     if picture.rate is None:
-        third = chosen_figure(picture)
-    else:
-        third = shared_figure(picture) if picture.shared else loss_figure(picture)
-    return [result_figure(picture), difference_figure(picture), third]
+        return [*both, chosen_figure(picture)]
+    if picture.shared:
+        return [*both, shared_figure(picture)]
+    return [*both, loss_figure(picture)] if picture.metric.is_share else both
 
 
 def result_figure(picture: PlottedDataStudy) -> Figure:
