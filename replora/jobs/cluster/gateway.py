@@ -155,7 +155,10 @@ def serve(connection: Connection, settings: HostSettings) -> None:
 
     def look() -> None:
         while not closing.is_set():
-            agents.look(list(ray_link.nodes()))
+            try:
+                agents.look(list(ray_link.nodes()))
+            except Exception:  # Ray raises what it likes while its head node is away
+                log.exception("The nodes of the cluster cannot be listed.")
             closing.wait(LOOK_SECONDS)
 
     threading.Thread(target=look, name="replora-nodes", daemon=True).start()
