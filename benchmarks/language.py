@@ -30,7 +30,7 @@ Split = Literal["test", "held_out"]
 
 METHODS: tuple[MethodName, ...] = ("lora", "replora")
 SPLITS: tuple[Split, ...] = ("test", "held_out")
-RATES = (3e-5, 1e-4, 2e-4, 3e-4, 5e-4, 1e-3, 2e-3, 3e-3, 5e-3, 1e-2, 2e-2)
+RATES = (1e-4, 2e-4, 3e-4, 5e-4, 1e-3, 2e-3, 3e-3, 5e-3, 1e-2)
 SIZES = (16, 256)  # pieces, beside all of them
 RANK, BATCH = 4, 8
 
