@@ -8,7 +8,7 @@ from typing import Any, TypeVar, cast
 import streamlit as st
 
 from replora.catalog import RACES, STUDIES, is_corpus
-from replora.options import Linked, format_value
+from replora.options import Linked, SpecError, format_value
 
 Opened = TypeVar("Opened", bound=Linked)  # with `on`, which says what it has on a task
 
@@ -22,8 +22,11 @@ def follow_task(page: str, opened: Opened) -> Opened:
     asked = cast(Any, opened)
     task: str = st.session_state.get(f"{page}.task") or asked.task
     before: str = st.session_state.get(f"{page}.kind") or asked.task
+    try:
+        unasked = asked.on(task)
+    except SpecError:  # which its own control will say
+        task, unasked = asked.task, asked.on(asked.task)
     st.session_state[f"{page}.kind"] = task
-    unasked = asked.on(task)
     other = {name: getattr(unasked, name) for name in _differing() if hasattr(opened, name)}
     if is_corpus(task) != is_corpus(before):
         for name, value in other.items():
