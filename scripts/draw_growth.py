@@ -28,6 +28,8 @@ TITLES = {
 SIDES = {"lora": ("LoRA", "blue"), "replora": ("RepLoRA", "orange"), "peft": ("PEFT's LoRA", "gray")}
 AS_ITS_CAUSE = "grows as its cause"
 SPOKEN = re.compile(r' (?:aria-[\w-]+|role|class|pointer-events)="[^"]*"')  # the page says what the picture shows
+DEFAULTS = re.compile(r"""<path d="(M0,0h0v0h0Z)?"( display="none")?/>| opacity="1"| stroke-width="1"(?=[ />])""")
+PLACES, DIGITS = re.compile(r' (?:d|transform|[xy]2?)="[^"]*"'), re.compile(r"\d+\.\d{2,}")
 WIDTH, HEIGHT = 150, 170
 DECADES = [10.0**power for power in range(-1, 5)]
 
@@ -132,7 +134,13 @@ def drawn() -> str:
     records = json.loads(RECORD.read_text(encoding="utf-8"))
     text: str = vl_convert.vegalite_to_svg(picture(records), vl_version=VEGA_LITE)
     numbers: dict[str, int] = {}  # of what is clipped: the converter counts through all that its process draws
-    return re.sub(r"\bclip\d+", lambda name: f"clip{numbers.setdefault(name[0], len(numbers))}", SPOKEN.sub("", text))
+    text = re.sub(r"\bclip\d+", lambda name: f"clip{numbers.setdefault(name[0], len(numbers))}", SPOKEN.sub("", text))
+    return PLACES.sub(lambda place: DIGITS.sub(tenths, place[0]), DEFAULTS.sub("", text))
+
+
+def tenths(number: re.Match[str]) -> str:
+    """A number in a place, to a tenth of a pixel."""
+    return f"{float(number[0]):.1f}".removesuffix(".0")
 
 
 @click.command()
