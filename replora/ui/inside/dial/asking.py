@@ -9,32 +9,21 @@ from replora.jobs.engine import Engine
 from replora.lens.answers import ContinuationAnswer
 from replora.lens.questions import ContinuationQuestion, Part
 from replora.ui.inside.dial.form import Dialled
+from replora.ui.inside.failures import Failures
 from replora.ui.inside.generation.prompts import TOKENS
 from replora.ui.inside.race_picker import ask
 
 KEPT = 60  # places of the dials
-MOST_FAILURES = 3
 
 Weights = tuple[float, ...]  # of the update and, where there is one, of the one mixed in
 
 
 @dataclass
-class Dials:
+class Dials(Failures):
     """The texts of a choice, by weights."""
 
     dialled: Dialled
     answers: OrderedDict[Weights, ContinuationAnswer] = field(default_factory=OrderedDict)
-    problem: str = ""
-    failures: int = 0
-
-    @property
-    def stuck(self) -> bool:
-        """Whether asking again is up to the visitor: models that are still being read are there a moment later."""
-        return self.failures >= MOST_FAILURES
-
-    def unstick(self) -> None:
-        """Ask again."""
-        self.problem, self.failures = "", 0
 
     def lacks(self, weights: Weights) -> bool:
         """Whether the texts at these weights are not whole."""
@@ -44,8 +33,7 @@ class Dials:
         """Ask on for the texts at these weights."""
         found = ask(engine, self.question(weights))
         if isinstance(found, str):
-            self.problem = found
-            self.failures += 1
+            self.fail(found)
             return
         self.unstick()
         self.answers[weights] = ContinuationAnswer.from_dict(found)

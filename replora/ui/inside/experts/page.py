@@ -17,7 +17,6 @@ from replora.lens.questions import LATEST, HeadQuestion
 from replora.methods import HEAD, METHODS
 from replora.options import UserError, default_of, options
 from replora.pictures import InputError
-from replora.ui.components.live_slider import live_slider
 from replora.ui.forms.spec_form import open_spec
 from replora.ui.inside.experts.form import (
     PAGE,
@@ -33,6 +32,7 @@ from replora.ui.inside.experts.formula import formula
 from replora.ui.inside.experts.predictions import predictions_html
 from replora.ui.inside.experts.view import UNMOVED, chosen_of, experts_view, plotted_experts, whole_place
 from replora.ui.inside.race_picker import ask, beyond
+from replora.ui.inside.scrubber import scrubbed
 from replora.ui.live.engine import engine
 from replora.ui.parts.address import write_query
 from replora.ui.parts.figure import picture_place, show_figure
@@ -160,18 +160,7 @@ def _step(chosen: Chosen, opened: ExpertsOptions) -> tuple[int, bool]:
     key = f"{PAGE}.at.{chosen.source.key}"  # kept apart from the widget, so that it outlives a visit to another page
     at = st.session_state.setdefault(key, opened.step)
     wanted = list(steps).index(stand_in(steps, at))
-    with st.container(key=f"{PAGE}.bar"):
-        slid = live_slider(
-            "After step",
-            wanted,
-            0,
-            len(steps) - 1,
-            1,
-            name="step of the race",
-            key=f"{PAGE}.step.{chosen.source.key}.{len(steps)}",
-            stops=[count(each) for each in steps],
-        )
-    place = round(slid.moving)
+    place = scrubbed(PAGE, chosen.source.key, steps, wanted)
     st.session_state[key] = steps[place] if place < len(steps) - 1 else options(ExpertsOptions)["step"].high
     return steps[place], place == len(steps) - 1
 

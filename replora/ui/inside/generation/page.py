@@ -10,13 +10,13 @@ import streamlit as st
 from replora.jobs.engine import UnknownJob
 from replora.lens.questions import LATEST
 from replora.options import options
-from replora.ui.components.live_slider import live_slider
 from replora.ui.forms.spec_form import open_spec
 from replora.ui.inside.generation.form import PAGE, Chosen, GenerationOptions, generation_form, titles_of
 from replora.ui.inside.generation.sentences import judged_sentence, seen_sentence
 from replora.ui.inside.generation.texts import Texts
 from replora.ui.inside.generation.view import legend_html, texts_html
 from replora.ui.inside.race_picker import PickedRace
+from replora.ui.inside.scrubber import scrubbed
 from replora.ui.live.engine import engine
 from replora.ui.parts.address import write_query
 from replora.ui.parts.text import plain
@@ -132,18 +132,7 @@ def _step(texts: Texts, opened: GenerationOptions) -> int:
     kept = f"{PAGE}.at.{key}"  # apart from the widget, so that it outlives a visit to another page
     at = st.session_state.setdefault(kept, opened.step)
     wanted = max((place for place, step in enumerate(steps) if step <= at), default=len(steps) - 1)
-    with st.container(key=f"{PAGE}.bar"):
-        slid = live_slider(
-            "After step",
-            wanted,
-            0,
-            len(steps) - 1,
-            1,
-            name="step of the race",
-            key=f"{PAGE}.step.{key}.{len(steps)}",
-            stops=[count(each) for each in steps],
-        )
-    place = round(slid.moving)
+    place = scrubbed(PAGE, key, steps, wanted)
     at_end = place == len(steps) - 1
     st.session_state[kept] = options(GenerationOptions)["step"].high if at_end else steps[place]
     return LATEST if at_end else steps[place]

@@ -7,35 +7,20 @@ from dataclasses import dataclass, field
 from replora.jobs.engine import Engine
 from replora.lens.answers import ContinuationAnswer
 from replora.lens.questions import LATEST, ContinuationQuestion, Part
+from replora.ui.inside.failures import Failures
 from replora.ui.inside.generation.form import Chosen
 from replora.ui.inside.generation.prompts import TOKENS
 from replora.ui.inside.generation.recorded import recorded_texts
 from replora.ui.inside.race_picker import ask
 
-MOST_FAILURES = 3
-
 
 @dataclass
-class Texts:
-    """The texts of a choice, by step.
-
-    problem: why the last question had no answer, else ''; failures: how many in a row had none.
-    """
+class Texts(Failures):
+    """The texts of a choice, by step."""
 
     chosen: Chosen
     steps: tuple[int, ...] = ()
     answers: dict[int, ContinuationAnswer] = field(default_factory=dict)
-    problem: str = ""
-    failures: int = 0
-
-    @property
-    def stuck(self) -> bool:
-        """Whether asking again is up to the visitor: models that are still being read are there a moment later."""
-        return self.failures >= MOST_FAILURES
-
-    def unstick(self) -> None:
-        """Ask again."""
-        self.problem, self.failures = "", 0
 
     @classmethod
     def of(cls, chosen: Chosen) -> Texts:
@@ -64,8 +49,7 @@ class Texts:
         )
         found = ask(engine, question)
         if isinstance(found, str):
-            self.problem = found
-            self.failures += 1
+            self.fail(found)
         else:
             self.unstick()
             answer = ContinuationAnswer.from_dict(found)
