@@ -56,13 +56,19 @@ class Keeping:
 
 @contextmanager
 def keeping(folder: Path | None, spec: Race) -> Iterator[Keeping | None]:
-    """What keeps the factors of a race for `folder`; None without one. `SpecError` where something is in it."""
+    """What keeps the factors of a race for `folder`; None without one. `SpecError` where something is in it or
+    it cannot be made.
+    """
     if folder is None:
         yield None
         return
     if folder.is_dir() and any(folder.iterdir()):
         raise SpecError(f"adapters must be a new or empty folder, got {folder}, in which something is.")
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        why_not = error.strerror or type(error).__name__
+        raise SpecError(f"adapters must be a folder that can be made, got {folder} ({why_not}).") from error
     from replora.training.snapshots import SnapshotWriter
 
     with tempfile.TemporaryDirectory() as scratch:

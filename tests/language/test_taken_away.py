@@ -115,6 +115,10 @@ def test_a_folder_with_something_in_it_is_left_as_it_is(twin, tmp_path):
     result = CliRunner().invoke(main, ["race", *QUICK, *PLAIN, "--adapters", str(tmp_path)])
     assert result.exit_code == 1
     assert result.output == f"Error: adapters must be a new or empty folder, got {tmp_path}, in which something is.\n"
+    below = tmp_path / "mine.txt" / "below"
+    result = CliRunner().invoke(main, ["race", *QUICK, *PLAIN, "--adapters", str(below)])
+    assert result.exit_code == 1
+    assert result.output == f"Error: adapters must be a folder that can be made, got {below} (Not a directory).\n"
     assert [each.name for each in tmp_path.iterdir() if each.is_file()] == ["mine.txt"]
 
 
